@@ -79,7 +79,7 @@ def attempt(version: int, commands: list[Command], folder: Path) -> list[dict]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
         "LC_ALL": "C.UTF-8",
-        # A request that is sent in spite of everything fails: nothing listens here.
+        # A request that is sent after all fails: nothing listens here.
         "HTTPS_PROXY": "http://127.0.0.1:1",
         "HTTP_PROXY": "http://127.0.0.1:1",
         "COMMANDS": str(folder / "commands.json"),
@@ -102,7 +102,7 @@ def attempt(version: int, commands: list[Command], folder: Path) -> list[dict]:
 
 
 def refused(command: Command, result: dict) -> str | None:
-    """Returns why the CLI rejects a command, or `None` if it accepts it."""
+    """Returns the CLI's reason for rejecting a command, or `None` if it accepts it."""
     if result["sent"] or result["code"] == 0:
         return None
     if command.is_elided and any(text in result["said"] for text in INCOMPLETE):
@@ -157,7 +157,7 @@ def test_a_wrong_command_is_refused(version: int, tmp_path: Path) -> None:
         "rds wait db-snapshot-there --db-snapshot-identifier x",
         "rds no-such-operation …",
     ]
-    # Accepted by the other version only.
+    # Only the other version accepts these.
     controls.append(
         "lambda invoke --function-name f --cli-binary-format raw-in-base64-out /dev/stdout"
         if version == 1

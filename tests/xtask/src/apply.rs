@@ -1,4 +1,4 @@
-//! `cargo xtask policy`: reads and applies the policy in the evidence bucket, with the caller's own credentials and AWS
+//! `cargo xtask policy`: reads and applies the policy in the evidence bucket, with the caller's credentials and AWS
 //! CLI.
 //!
 //! Unlike the other commands, this one reaches a real AWS account: that of the caller's `aws`.
@@ -60,7 +60,7 @@ pub(crate) struct Place {
     bucket: Option<String>,
 }
 
-/// Printed when S3 refuses a version and no older version can be parsed.
+/// Printed if S3 refuses a version and no older version can be parsed.
 const REFUSED: &str =
     "no version is in force: the functions refuse to start (PolicyUnread); below, the defaults stand in";
 
@@ -68,7 +68,7 @@ const REFUSED: &str =
 struct Held {
     /// Entity tag of the newest version; none without a document.
     tag: Option<String>,
-    /// The newest version, or why it cannot be parsed.
+    /// The newest version, or its parse error.
     newest: Option<Result<Document, String>>,
     /// The document in force. None means the defaults, unless S3 refused a version.
     in_force: Option<Document>,
@@ -295,7 +295,7 @@ fn held(repo: &Repo, bucket: &str, aws: impl Fn(&[&str]) -> Result<Value>) -> Re
     Ok(held)
 }
 
-/// Why a version is skipped.
+/// The reason for skipping a version.
 enum Unfit {
     /// S3 refused to return it.
     Refused(String),
@@ -440,7 +440,7 @@ mod tests {
         assert_eq!(versions(&json!({"RequestCharged": null})), []);
     }
 
-    /// The state for these answers of S3 to versions 3, 2 and 1, newest first: a refusal's code or a content.
+    /// The state after these answers of S3 to versions 3, 2 and 1, newest first: a refusal's code or a content.
     fn held_of(answers: [Result<&str, &str>; 3], name: &str) -> Result<Held> {
         let root = std::env::temp_dir().join(format!("xtask-held-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();

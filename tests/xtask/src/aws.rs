@@ -62,7 +62,7 @@ impl Aws {
             .with_context(|| format!("`aws {}` did not answer in JSON", arguments.join(" ")))
     }
 
-    /// Sends a request whose signature names the service; the local cloud checks nothing else in it.
+    /// Sends a request whose signature names the service; the local cloud checks nothing else in the signature.
     pub(crate) fn wire(
         &self,
         service: &str,

@@ -56,7 +56,7 @@ pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
     running.down.now()
 }
 
-/// Median, least and greatest of a sample.
+/// Median, minimum and maximum of a sample.
 #[derive(Debug, PartialEq, Serialize)]
 struct Spread {
     median: f64,
@@ -156,7 +156,7 @@ const AIM: [(&str, f64); 8] = [
     ("zip_bytes", 4_600_000.0),
 ];
 
-/// A function and what it rotates.
+/// A function and the secret that it rotates.
 struct Subject {
     title: &'static str,
     function: &'static str,
@@ -311,7 +311,7 @@ const STEP: Duration = Duration::from_secs(30);
 const AUDIT: Duration = Duration::from_secs(900);
 
 /// Costs of peers for five of the questions that the two audits answer, by size: wall and CPU time in seconds, peak
-/// memory in MiB, HTTP requests. Measured by the team on two cores against moto, Prowler 5.46.0 and Cloud Custodian
+/// memory in MiB, HTTP requests. The team measured them on two cores against moto, Prowler 5.46.0 and Cloud Custodian
 /// 0.9.53.
 const PEERS: [(&str, usize, [f64; 4]); 6] = [
     ("only the needed calls, boto3", 100, [0.98, 0.56, 57.0, 203.0]),
@@ -503,7 +503,7 @@ impl<'a> Driver<'a> {
         answer.get("last").and_then(Value::as_u64).context("the log of calls has no `last`")
     }
 
-    /// Calls per service since then; only the measured process makes any.
+    /// Calls per service after the call `seen`; only the measured process makes any.
     fn calls_after(&self, seen: u64) -> Result<BTreeMap<String, f64>> {
         let answer = self.aws.admin("GET", &format!("calls?after={seen}"), None)?;
         let calls =
@@ -534,7 +534,7 @@ struct Function {
 }
 
 impl Function {
-    /// Starts it with the deployed function's settings and these overrides.
+    /// Starts the process with the deployed function's settings and these overrides.
     fn start(
         repo: &Repo,
         aws: &Aws,

@@ -68,7 +68,7 @@ impl Place {
         Some(Cloud { endpoint, folder: self.state.clone(), facts })
     }
 
-    /// A process id alone may belong to another program by now.
+    /// A process id alone may by now belong to another program.
     fn is_ours(&self, cloud: &Cloud) -> bool {
         let pid = cloud.facts.get("pid").and_then(Value::as_i64);
         let found = procs::all();
@@ -117,7 +117,7 @@ impl Place {
         self.start_with(repo, port, None, log)
     }
 
-    /// The same on any port, with its own clock, which begins at `start` (seconds since 1970).
+    /// Starts a fresh cloud on any port, with its own clock, which begins at `start` (seconds since 1970).
     pub(crate) fn start_at(&self, repo: &Repo, start: i64, log: &Log) -> Result<Cloud> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let clock = (setup::clock(repo, log)?, start - i64::try_from(now.as_secs())?);
@@ -172,7 +172,7 @@ impl Place {
             }
             Ok(self.read().filter(Cloud::is_healthy))
         });
-        // Reaps it when it ends before this program does.
+        // Reap the child if it ends before this program does.
         std::thread::spawn(move || child.wait());
         if ready.is_err() {
             log.line(&run::tail(&fs::read(&self.log).unwrap_or_default(), 50))?;
@@ -208,7 +208,7 @@ impl Down {
         self.0 = None;
     }
 
-    /// Takes it down now.
+    /// Takes the cloud down now.
     pub(crate) fn now(mut self) -> Result<()> {
         self.0.take().map_or(Ok(false), |place| place.stop()).map(drop)
     }

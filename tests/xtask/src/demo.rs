@@ -114,7 +114,7 @@ pub(crate) fn demo(repo: &Repo, keep: bool) -> Result<bool> {
     Ok(outcomes.iter().all(Outcome::is_right))
 }
 
-/// The demo on a cloud of its own, for `cargo xtask test`.
+/// Runs the demo on a separate cloud, for `cargo xtask test`.
 pub(crate) fn demo_for_test(repo: &Repo, place: &Place, log: &Log) -> Result<()> {
     let cloud = place.start(repo, None, log)?;
     let aws = Aws::new(repo, &cloud);
@@ -188,7 +188,7 @@ fn rotate_database(show: &mut Show<'_>) -> Result<String> {
             key = rotated.perform(show)?;
             let (counted, failures) = application.end()?;
             ensure!(failures == 0, "{failures} of the application's {} logins failed", counted + failures);
-            // One with each of its URLs.
+            // At least one login with each of its URLs.
             ensure!(counted >= ANNOUNCED_LOGINS + 2, "no login while the secret was rotated");
             logins += counted;
             users.push(current_user(show.aws)?);
@@ -399,7 +399,7 @@ fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value>
 
 fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     let secret = deploy::REDIS_SECRET;
-    // Left by an earlier demo on the same cloud.
+    // An earlier demo on the same cloud may have left records and the secret.
     begin_long_ago(show, "inventory-audit")?;
     let gone = json!({"SecretId": secret, "ForceDeleteWithoutRecovery": true});
     if let Err(error) = show.aws.secrets("DeleteSecret", &gone) {
@@ -748,7 +748,7 @@ impl Drop for Application {
     }
 }
 
-/// The demo of one function that rotates one secret.
+/// The demo of a function that rotates one secret.
 struct Rotation {
     function: &'static str,
     secret: &'static str,

@@ -25,7 +25,7 @@ pub(crate) const PREFIX: &str = "moveongs-dev";
 const DEPLOYER: &str = "arn:aws:iam::000000000000:role/moveongs-dev-deployer";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
-/// The secret of its webhooks, named in the other style.
+/// The secret of the application's webhooks, named in the other style.
 pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 /// The access key for sending mail, of its own IAM user.
 pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
@@ -43,14 +43,14 @@ pub(crate) const APP_KEY: &str =
     "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
 /// Repairs that the backup audit may make.
 const REPAIRS: &str = "rds.retention,rds.backup-window,rds.deletion-protection,rds.public,rds.copy-tags,rds.minor-upgrades,rds.snapshot-public,rds.snapshot-shared,s3.versioning,s3.noncurrent,s3.incomplete-uploads,s3.public-access-block,s3.encryption,s3.tls-only,terraform.lock-recovery,terraform.lock-protection";
-/// Its auth token of Twilio.
+/// The application's auth token of Twilio.
 const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
-/// The password of its administrator.
+/// The password of the application's administrator.
 const SEED_ADMIN_SECRET: &str = "/moveongs/dev/seed-admin";
 const SEED_ADMIN_EMAIL: &str = "admin@imm.local";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
-/// The team's board, as the local cloud's GitHub has it.
+/// The team's board in the local cloud's GitHub.
 const GITHUB_REPOSITORY: &str = "moveongs/governance";
 /// The account for smoke tests.
 const SMOKE_SECRET: &str = "/moveongs/dev/smoke";
@@ -63,12 +63,12 @@ pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
 /// The database's name in the application's Terraform.
 pub(crate) const DATABASE: &str = "moveongs-dev-db";
-/// Region of its snapshots' copies.
+/// Region of the copies of the database's snapshots.
 pub(crate) const COPY_REGION: &str = "sa-east-1";
 const DATABASE_NAME: &str = "moveongs_dev_db";
-/// Its master user. The application does not use it, because RDS depends on it.
+/// The database's master user. The application does not use it, because RDS depends on it.
 const MASTER: &str = "imm";
-/// This machine's processor, as Lambda calls it.
+/// Lambda's name of this machine's processor.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 /// The application's log group, as its Terraform names it.
 const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
@@ -90,12 +90,12 @@ pub(crate) const PARTS: [(&str, Part); 4] = [
     ("deploying the stack", create_or_update),
 ];
 
-/// All parts as one.
+/// Runs all parts.
 pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deploy_to(repo, &[(aws, log)])
 }
 
-/// All parts for several clouds in parallel, with the same binaries.
+/// Runs all parts for several clouds in parallel, with the same binaries.
 pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
     let [(_, build), parts @ ..] = &PARTS;
     if let Some((aws, log)) = clouds.first() {
@@ -113,7 +113,7 @@ pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
     })
 }
 
-/// Binaries for this machine, all in one invocation of cargo.
+/// Builds the binaries for this machine in one invocation of cargo.
 fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
     let functions = repo.functions()?;
     let mut build = match repo.build {
@@ -214,7 +214,7 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
 pub(crate) const TAGS: [(&str, &str); 3] =
     [("Project", "moveongs"), ("Environment", "dev"), ("ManagedBy", "terraform")];
 
-/// The rest of the inventory, the tags of all of it, and a Terraform state that knows it.
+/// Creates the rest of the inventory, all its tags, and a Terraform state that contains it.
 fn inventory(aws: &Aws, log: &Log) -> Result<()> {
     let tags: String = TAGS
         .iter()
@@ -255,7 +255,7 @@ fn inventory(aws: &Aws, log: &Log) -> Result<()> {
     terraform_state(aws, &secrets)
 }
 
-/// A Terraform state of the application with these secrets, reduced to the parts that the audit reads.
+/// Writes a Terraform state of the application with these secrets, reduced to the parts that the audit reads.
 pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
     let account = "us-east-1:000000000000";
     let resource = |kind: &str, name: &str, attributes: Value| {
@@ -310,7 +310,7 @@ pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The application's buckets as its Terraform makes them: attachments without expiry of old versions, and Terraform's
+/// Creates the application's buckets as its Terraform does: attachments without expiry of old versions, and Terraform's
 /// state with its lock table.
 fn storage(aws: &Aws) -> Result<()> {
     if aws.wire("s3", "HEAD", &format!("/{STATE_BUCKET}"), &[], &[])?.status == 200 {
@@ -332,7 +332,7 @@ fn storage(aws: &Aws) -> Result<()> {
     {
         return Err(error);
     }
-    // Made last: `STATE_BUCKET`, by which a later start recognises complete set-up.
+    // `STATE_BUCKET` comes last, because a later start recognises complete set-up by it.
     for bucket in [ATTACHMENTS, STATE_BUCKET] {
         let resources = json!([format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")]);
         let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": resources,
@@ -356,7 +356,7 @@ fn storage(aws: &Aws) -> Result<()> {
     Ok(())
 }
 
-/// An IAM user that may send mail from one address, and a secret with its key.
+/// Creates an IAM user that may send mail from one address, and a secret with its key.
 fn mail_user(aws: &Aws, log: &Log) -> Result<()> {
     if !missing(aws, SES_SECRET)? {
         return Ok(());
@@ -385,8 +385,8 @@ fn password() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
-/// The application's service, with the secrets from the application's Terraform. Its tasks answer at the application's
-/// address.
+/// Creates the application's service with the secrets from the application's Terraform. Its tasks answer at the
+/// application's address.
 fn application_service(aws: &Aws, log: &Log) -> Result<()> {
     let found = aws.ask(&["ecs", "describe-clusters", "--clusters", CLUSTER], log)?;
     if found.pointer("/clusters/0").is_some() {
@@ -397,7 +397,7 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         let arn = text(&described, "/ARN").context("a secret has no ARN")?;
         Ok::<_, anyhow::Error>(json!({"name": variable, "valueFrom": arn}))
     };
-    // One field of a document, as ECS names it.
+    // ECS's name of one field of a document.
     let field = |variable: &str| {
         let secret = secret(variable, SES_SECRET)?;
         let arn = text(&secret, "/valueFrom").context("a secret has no ARN")?;
@@ -428,7 +428,7 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// The application's database, and a secret for each of its two users.
+/// Creates the application's database, and a secret for each of its two users.
 ///
 /// The admin's secret is made last: its absence shows that a start was interrupted.
 fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
@@ -444,8 +444,8 @@ fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// An RDS instance with the application's schema, an ordinary user and the user that manages it. Returns the URL of the
-/// former and the login of the latter as JSON. Seeds the application's administrator if one is given.
+/// Creates an RDS instance with the application's schema, an ordinary user and the user that manages it. Returns the
+/// URL of the former and the login of the latter as JSON. Seeds the application's administrator if one is given.
 pub(crate) fn make_database(
     repo: &Repo,
     aws: &Aws,

@@ -58,7 +58,7 @@ pub(crate) fn in_group(group: i32) -> Vec<Process> {
     all().into_iter().filter(|process| process.group == group).collect()
 }
 
-/// The living ones of `processes`.
+/// Those of `processes` that are still alive.
 pub(crate) fn still_alive(processes: &[Process]) -> Vec<Process> {
     processes
         .iter()

@@ -14,11 +14,11 @@ use crate::run;
 #[derive(Clone, Debug)]
 pub(crate) struct Repo {
     pub(crate) root: PathBuf,
-    /// What the functions are built for.
+    /// The purpose of the functions' build.
     pub(crate) build: Build,
 }
 
-/// What the functions are built for.
+/// The purpose of the functions' build.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Build {
     /// To run on a local cloud. Behaviour does not depend on size or speed, and the dev profile builds in a fraction of the

@@ -54,7 +54,7 @@ fn signal_groups(signal: Signal) {
     }
 }
 
-/// Fails when the user has asked to end.
+/// Fails after the user has asked to end.
 pub(crate) fn check() -> Result<()> {
     if INTERRUPTS.load(Ordering::SeqCst) > 0 { Err(Interrupted.into()) } else { Ok(()) }
 }
@@ -171,7 +171,7 @@ pub(crate) fn tail(text: &[u8], lines: usize) -> String {
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
 }
 
-/// How a command ended.
+/// The exit of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,

@@ -54,7 +54,7 @@ impl RuntimeApi {
         }
     }
 
-    /// Gives the process an event and waits for its answer, which must not be an error.
+    /// Sends the process an event and waits for its answer, which must not be an error.
     pub(crate) fn invoke(&self, event: &str) -> Result<Instant> {
         self.events.send(event.to_owned())?;
         match self.act()? {

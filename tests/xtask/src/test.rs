@@ -171,7 +171,7 @@ struct Context<'a> {
     repo: &'a Repo,
     /// The only procedure to test, if one was given.
     procedure: Option<String>,
-    /// Whether no check may take turns.
+    /// Whether to run all parts of the checks that take turns.
     full: bool,
     /// The clouds of the end-to-end tests: name, place, and the arguments of the test program.
     test_clouds: Vec<(String, Place, Vec<String>)>,
@@ -213,7 +213,7 @@ fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[String]) -> 
     let mut tests = run::cargo();
     // Build the whole workspace to reuse the earlier tests' dependencies, which have the same features.
     tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", target, "--locked", "--"]);
-    // One at a time: the tests share one cloud's fault switches.
+    // The tests share one cloud's fault switches, so they run one at a time.
     tests.arg("--test-threads=1").args(which);
     tests.current_dir(&repo.root).env("PATH", setup::path(repo)?);
     tests.env("LOCALCLOUD", std::env::join_paths(places.iter().map(|place| place.facts_file()))?);
@@ -616,7 +616,7 @@ fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 }
 
 fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    // The tests are done with their clouds.
+    // The tests no longer need their clouds.
     context.stop()?;
     // Twice, each time on a fresh cloud: leftovers of the first run must not disturb the second.
     for _ in 0..2 {

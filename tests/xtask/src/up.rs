@@ -18,7 +18,7 @@ pub(crate) const STEPS: usize = setup::PARTS.len() + 1 + deploy::PARTS.len();
 /// A local cloud with the template deployed.
 pub(crate) struct Running {
     pub(crate) aws: Aws,
-    /// Takes the cloud down on drop, unless it was running before.
+    /// Takes the cloud down on drop, unless it ran before.
     pub(crate) down: Down,
 }
 
