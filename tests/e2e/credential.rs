@@ -10,7 +10,7 @@ use crate::cloud::Cloud;
 use crate::secret::Secret;
 use crate::server::Server;
 
-/// How the credential is replaced.
+/// The strategy that replaces the credential.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Strategy {
     Single,

@@ -16,7 +16,7 @@ use crate::matrix;
 const QUEUE: &str = "inventory-audit-pages";
 const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
 const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
-/// Below the prefix of the environment's other states.
+/// Key below the prefix of the environment's other states.
 const PART_KEY: &str = "moveongs/dev/parts/database.tfstate";
 const ATTACHMENTS: &str = "moveongs-dev-attachments";
 const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";

@@ -737,7 +737,7 @@ async fn what_could_harm_a_token_is_refused() {
     }
     twilio(&cloud, json!({"secondary": null})).await;
     goes_on(&secret).await;
-    // An unknown token; a closed account; a limit; an invalid answer.
+    // An unknown token; a closed account; a limit; no answer.
     let down = |effect: Value| {
         let mut rule = json!({"service": "twilio", "action": "*", "count": 1});
         rule.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());

@@ -663,7 +663,7 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     advice.run(&world.cloud, "describe-services");
     assert_eq!(world.proves(&advice).await["version"], json!(new));
 
-    // It takes longer than the service's own settings say: the follow-up is 36 hours old.
+    // The deployment outlasts the follow-up's limit of 36 hours: the journal dates the follow-up back.
     world.cloud.calm().await;
     let described = world.ecs("DescribeServices", json!({"services": [SERVICE[1].1]})).await;
     let usual = described["services"][0]["deploymentConfiguration"].clone();
@@ -1128,7 +1128,7 @@ async fn a_second_rotation_waits_until_the_first_one_is_in_use() {
         (&json!("createSecret"), &json!("NotInUse"))
     );
     assert_eq!(world.current(DATABASE).await, first);
-    // The message's own command brings the first into use, and the rotation that waits goes on.
+    // The message's command brings the first version into use, and the waiting rotation continues.
     let reported = cloud.messages("NotInUse").await.remove(0);
     let started: Value = serde_json::from_str(&Advice::of(&reported).run(cloud, "start-execution")).unwrap();
     assert_eq!(cloud.ended(&started["executionArn"]).await["status"], "SUCCEEDED");

@@ -407,7 +407,7 @@ async fn an_answer_that_was_lost_makes_no_second_snapshot() {
     assert_eq!(world.cloud.invoke(deploy("lost-too")).await.unwrap()["status"], "creating");
     assert_eq!((world.of("lost-too").await.len(), world.snapshots().await.len()), (1, 2));
     world.available().await;
-    // Without a note it is found by its tag.
+    // Without a note, the snapshot is found by its tag.
     world.cloud.wipe("runs/snapshot-create/").await;
     let found = world.cloud.invoke(deploy("lost")).await.unwrap();
     assert_eq!((&found["snapshot"], world.snapshots().await.len()), (&lost["snapshot"], 2));
@@ -468,7 +468,7 @@ async fn a_channel_topic_or_bucket_that_fails_hides_nothing() {
     world.paged("NoteFailed").await;
 }
 
-/// The shell of the pipeline's step, as the operators' page gives it.
+/// Runs the shell of the pipeline's step from the operators' page.
 fn pipeline(world: &World, attempt: &str) -> (bool, String, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workflow = std::fs::read_to_string(root.join("docs/github-actions/snapshot.yml")).unwrap();

@@ -142,18 +142,18 @@ impl State {
         }
     }
 
-    /// AWSPREVIOUS follows AWSCURRENT.
+    /// Moves AWSCURRENT; AWSPREVIOUS follows it.
     pub(crate) fn move_current(&mut self, to: Id) {
         self.previous = Some(std::mem::replace(&mut self.current, to));
     }
 
-    /// The rotation is over; the service no longer waits for running invocations.
+    /// Ends the rotation; the service no longer waits for running invocations.
     fn end(&mut self) {
         self.rotation = None;
         self.invocations.iter_mut().for_each(|invocation| invocation.awaited = false);
     }
 
-    /// The service receives a step's outcome.
+    /// Gives the service a step's outcome.
     fn hear(&mut self, done: bool) {
         let Some((token, step)) = &mut self.rotation else { return };
         *step = match (done, *step) {
@@ -198,7 +198,7 @@ impl State {
         self.seen.moved |= self.pending.is_some();
     }
 
-    /// AWSPENDING moves; a rotation that loses it is abandoned.
+    /// Moves AWSPENDING; a rotation that loses it is abandoned.
     fn stage(&mut self, id: Id) {
         self.overtake();
         self.pending = Some(id);

@@ -41,7 +41,7 @@ use world::World;
 /// * `pages`: their kind, and the days; `3x2` would be two on the third.
 ///
 /// A window opens at nine in the evening, which is midnight in UTC: a secret that may be 30 days old is rotated on the
-/// evening of its thirtieth day. The audit runs three hours short of a day after noon. So a secret that people rotate
+/// evening of its thirtieth day. The audit runs 21 hours after noon. So a secret that people rotate
 /// has its task from 13 days before it is due, and is overdue from the day after. The same holds for a version made at
 /// three.
 const TABLE: &str = "

@@ -98,7 +98,7 @@ impl World {
         for procedure in ["backup-audit", "inventory-audit", "inventory-audit-policy", "snapshot-verify"] {
             world.switch(procedure, &off).await;
         }
-        // The table assumes an audit after its first week, which would hold back June's first pages.
+        // The table assumes an audit past its first week: that week would hold back June's first pages.
         world.cloud.begin_long_ago("rotation-audit").await;
         world.cloud.listen_to_pages(QUEUE).await;
         // The service tests each rotation of a new stack; a clock that jumps would end the test's invocation.
