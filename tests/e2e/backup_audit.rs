@@ -916,7 +916,8 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
         }
     };
     world.bad().await;
-    // This stack does not require two zones, an export of Grafana or a load balancer, and has no expired exception.
+    // The stack's defaults require neither two zones, an export of Grafana nor a load balancer, and have no expired
+    // exception.
     let exception = json!({"rule": "rds.encryption", "resource": "no-such-instance", "reason": "r", "owner": "o", "until": "2026-01-31"});
     let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}});
     world.cloud.set_policy(&policy).await;

@@ -727,7 +727,7 @@ async fn what_somebody_broke_is_repaired() {
         let mut app = server.app("broken").await;
         app.rotate("second").await;
         assert_eq!(app.current.user, "broken_clone");
-        // A person drops the idle login, once each of the two.
+        // A person drops the idle login: each of the two once.
         for login in ["broken", "broken_clone"] {
             app.as_master(&format!("DROP ROLE {login}")).await;
             let made = app.rotate("third").await;

@@ -41,9 +41,8 @@ use world::World;
 /// * `pages`: their kind, and the days; `3x2` would be two on the third.
 ///
 /// A window opens at nine in the evening, which is midnight in UTC: a secret that may be 30 days old is rotated on the
-/// evening of its thirtieth day. The audit runs 21 hours after noon. So a secret that people rotate
-/// has its task from 13 days before it is due, and is overdue from the day after. The same holds for a version made at
-/// three.
+/// evening of its thirtieth day. The audit runs 21 hours after noon. So a secret that people rotate has its task from
+/// 13 days before it is due, and is overdue from the day after. The same holds for a version made at three.
 const TABLE: &str = "
 secret                              | made  | age | rotation             | happens              | ledger | tasks | pages
 /moveongs/dev/jwt                   | 03-13 | 90  | stack                | 10 refuse; 14 rotate | 10 v1>v2 scheduled rolled back RolloutFailed due -; 14 v1>v3 manual proved due 09-12 | v1 1-15 | RolloutFailed 10; Overdue 13-14
