@@ -43,6 +43,7 @@ import datetime
 import errno
 import fnmatch
 import functools
+import itertools
 import json
 import os
 import re
@@ -230,8 +231,10 @@ class Switches:
             raise AdminError("after: must be a whole number") from None
         caller = arguments.get("caller")
         with self._lock:
-            found = [entry for entry in self._log if entry["seq"] > after and caller in (None, entry["caller"])]
-            return {"calls": found, "last": self._sequence}
+            # The log holds a whole test run, and tests poll for its newest entries.
+            newest = itertools.takewhile(lambda entry: entry["seq"] > after, reversed(self._log))
+            found = [entry for entry in newest if caller in (None, entry["caller"])]
+            return {"calls": found[::-1], "last": self._sequence}
 
     def record(self, call: Call, outcome: str) -> None:
         """Logs a call with its outcome."""
