@@ -66,7 +66,7 @@ class Stream:
         await self._writer.drain()
 
     async def read(self) -> bytes:
-        """Some bytes; none at the end of the connection."""
+        """The next bytes; empty at the end of the connection."""
         if self._tls is None:
             return await self._reader.read(65536)
         while True:

@@ -47,7 +47,7 @@ def all_instances(rds):
 
 
 def statuses(rds, name, last="available"):
-    """Polls until status `last` (None: until the instance is not found); returns the observed statuses without repeats."""
+    """Polls until status `last` (None: until the instance is not found); returns all statuses without repetitions."""
     seen = []
 
     def reached():
