@@ -19,7 +19,7 @@ pub use questions::{Clear, Place, Who};
 
 use condition::Condition;
 
-/// A truth value, `Maybe` where the result depends on facts that the question leaves open.
+/// A truth value; `Maybe` if the result depends on facts that the question leaves open.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Tri {
     No,

@@ -208,8 +208,8 @@ impl Session<'_> {
         }
     }
 
-    /// Sends one request, with a timeout of 10 s. Repeats it only after a rate-limit refusal, which has no effect; an
-    /// unanswered request may have had one.
+    /// Sends one request, with a timeout of 10 s. Repeats it only after a rate-limit refusal, because a refused request
+    /// had no effect; an unanswered one may have.
     ///
     /// # Errors
     /// [`GitHubError`] for every status except success.

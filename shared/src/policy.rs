@@ -458,7 +458,7 @@ pub struct Incidents {
     pub postmortem_business_days: u16,
 }
 
-/// The error in a policy, and its place.
+/// An error in a policy, with the path of the field.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("policy field {path}: {reason}")]
 pub struct PolicyError {

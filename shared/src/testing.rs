@@ -63,7 +63,7 @@ pub fn aws(wire: &StaticReplayClient) -> SdkConfig {
     configuration(wire.clone())
 }
 
-/// Client configuration whose requests a function answers.
+/// Client configuration with a function that answers the requests.
 pub fn answered(
     answer: impl Fn(&http::Request<SdkBody>) -> http::Response<SdkBody> + Send + Sync + 'static,
 ) -> SdkConfig {

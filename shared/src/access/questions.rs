@@ -92,7 +92,7 @@ const MOST_OBJECTS: usize = 50_000;
 /// Most combinations of condition keys evaluated per question.
 const MOST: usize = 100_000;
 
-/// Text in the place of a wildcard.
+/// Text that fills a wildcard.
 const ANY: &str = "zq";
 
 /// A requester that the policy allows or does not deny.
@@ -121,7 +121,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// The context in which a policy is judged.
+/// The context in which a policy is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The account that owns the resource.

@@ -23,7 +23,8 @@ pub const EXPIRES_ON: &str = "ExpiresOn";
 /// The procedure that creates snapshots.
 pub const CREATOR: &str = "snapshot-create";
 
-/// What a snapshot is taken of. Cluster members have none of their own: the cluster's snapshot contains their data.
+/// The kind of database that a snapshot is taken of. A cluster's members have no snapshots: the cluster's contains
+/// their data.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -35,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it in a message.
+    /// Its word in a message.
     pub fn word(self, language: Language) -> &'static str {
         match self {
             Self::Instance => language.pick("instância", "instance"),

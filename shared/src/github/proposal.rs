@@ -110,7 +110,7 @@ struct Pull {
 struct Head {
     #[serde(rename = "ref")]
     branch: String,
-    /// None if the source fork was deleted.
+    /// None if the fork was deleted.
     repo: Option<Named>,
 }
 

@@ -10,11 +10,11 @@ use crate::runtime::settings::Settings;
 /// The operator's text for a failure, besides its kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Advice {
-    /// What went wrong, in a sentence.
+    /// The cause, in a sentence.
     pub cause: String,
     /// The value in force now.
     pub in_force: InForce,
-    /// What to do next.
+    /// The operator's next step.
     pub next: String,
 }
 
@@ -177,7 +177,7 @@ impl RotationError {
         Advice { cause: self.cause(language), in_force, next: self.next_step(language, request) }
     }
 
-    /// What went wrong, in a sentence.
+    /// The cause, in a sentence.
     pub fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();

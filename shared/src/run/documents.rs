@@ -1,7 +1,7 @@
 //! Documents in the evidence bucket: notes, journals, claims and pages that runs share.
 //!
-//! A procedure's document is the object `runs/<procedure>/<SHA-256 of its name>.json`. It is put on condition that its key is
-//! free, or still holds what was read, so no run overwrites another's change.
+//! A procedure's document is the object `runs/<procedure>/<SHA-256 of its name>.json`. A put requires that the key is
+//! free or unchanged since it was read, so no run overwrites another's change.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub enum DocumentError {
     Unreadable {
         /// The object's key.
         key: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// Other runs changed the object with this key on every attempt.
@@ -93,7 +93,7 @@ impl Documents {
         Ok(self.put(&self.key(run_id), content, None).await?.is_some())
     }
 
-    /// Content that an earlier step of the run stored, if any.
+    /// The content that an earlier step of the run stored, if any.
     ///
     /// # Errors
     ///
@@ -257,7 +257,7 @@ impl Documents {
 }
 
 pub(super) fn bytes(content: &impl Serialize) -> Vec<u8> {
-    // Our own types contain only text, numbers and lists, which always serialize.
+    // The types here contain only text, numbers and lists, which always serialize.
     serde_json::to_vec_pretty(content).unwrap_or_default()
 }
 

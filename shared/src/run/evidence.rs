@@ -7,13 +7,13 @@
 //!
 //! A run has one record, however often it is retried: before writing the record, the run notes the record's place in
 //! `runs/<procedure>/<SHA-256 of the run id>.json`, and a retry checks whether the record is there. The note also
-//! distinguishes a run that the procedure began from one that a caller only claims. The number of requests does not depend
-//! on the number of records.
+//! distinguishes a run that the procedure began from one that a caller only claims. The number of requests is
+//! independent of the number of records.
 //!
-//! A chain's existence is remembered outside it. The end of the chain is read from the list of versions, which shows
-//! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json` distinguishes a
-//! deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so on. Nothing is
-//! appended to a damaged or deleted chain.
+//! A note outside the chain proves that it exists. The end of the chain is read from the list of versions, which shows
+//! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json`
+//! distinguishes a deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so
+//! on. Nothing is appended to a damaged or deleted chain.
 
 mod damage;
 
@@ -38,7 +38,7 @@ const LAST: u64 = 9_999_999_999;
 /// A record's `channel` after the message reached the channel.
 pub(crate) const SENT: &str = "sent";
 
-/// A record's `channel` if there was nothing to report.
+/// A record's `channel` if no message was due.
 pub(crate) const SILENT: &str = "nothing to tell";
 
 /// Most attempts to append a record while other runs take its place in the chain.

@@ -75,8 +75,8 @@ impl NotInUse {
 
 /// Whether every service that reads the secret was started with its current version.
 ///
-/// `rows` are the ledger's, newest first. `is_declared` means that a person vouches for it, who may know of readers that no
-/// task definition names. A failed follow-up or a pinned task definition overrides that.
+/// `rows` are the ledger's, newest first. `is_declared` means that a person declared it: a person may know readers that
+/// no task definition names. A failed follow-up or a pinned task definition overrides that.
 ///
 /// # Errors
 ///
@@ -118,7 +118,7 @@ pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
     rows.iter().find(|row| row.arn == arn && row.reason == "incident")
 }
 
-/// The outcome for one secret's old credential, as returned by a function that retires credentials.
+/// The outcome for one secret's old credential, in the answer of a function that retires credentials.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Line {
     /// Name or ARN of the secret.

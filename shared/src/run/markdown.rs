@@ -32,7 +32,7 @@ pub fn code(foreign: &str) -> String {
     if line.is_empty() { "` `".to_owned() } else { format!("`{line}`") }
 }
 
-/// A title or commit message: one line that GitHub accepts, which mentions no one and closes no issue.
+/// A title or commit message: one line that GitHub accepts, without mentions and without references that close issues.
 pub fn title(foreign: &str) -> String {
     let plain = plain(foreign);
     if plain.chars().count() <= TITLE_LIMIT {

@@ -22,7 +22,7 @@ struct Apps<'a, A, B> {
     aws: &'a SdkConfig,
     source: Source,
     build: B,
-    /// The app with the default policy, built at startup; the first look usually needs no other.
+    /// The app with the default policy, built at startup; the first read usually needs no other.
     defaults: Cell<Option<A>>,
     built: RefCell<Option<Built<A>>>,
 }
@@ -39,7 +39,7 @@ impl<A, B> Apps<'_, A, B>
 where
     B: AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
 {
-    /// The app for the policy in force at `now`, as of a look within the last minute.
+    /// The app for the policy in force at `now`, as read within the last minute.
     async fn under_the_policy(&self, now: Timestamp) -> Result<Rc<A>, Diagnostic> {
         let before = self.built.borrow_mut().take();
         let built = match before {
