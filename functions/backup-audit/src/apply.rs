@@ -30,7 +30,7 @@ pub struct Repaired {
     after: String,
 }
 
-/// An open repair. It is noted before the change, so that a run that dies cannot leave a change without evidence.
+/// An open repair, noted before the change so that a run that dies cannot leave a change without evidence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct OpenRepair {
     run_id: String,
@@ -48,9 +48,9 @@ impl OpenRepair {
     }
 }
 
-/// What is known of a repair before its resource is read again.
+/// State of a repair before its resource is read again.
 enum Attempt<'a> {
-    /// AWS accepted it a moment ago, and may show it later.
+    /// AWS accepted it just now, and may show it later.
     Accepted,
     /// AWS refused it, or did not answer.
     Failed(&'a CallError),
@@ -196,7 +196,7 @@ async fn conclude(
         Ok(judged) => judged.verdict,
         // Deleted meanwhile: nothing is left to repair.
         Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} no longer exists")),
-        // The error of the change says more than the error of reading the resource again.
+        // Report the error of the change rather than the error of reading the resource again.
         Err(error) => {
             return Err(match attempt {
                 Attempt::Failed(call) => call.clone().into(),

@@ -25,14 +25,14 @@ use crate::rules::ocsf::{self, Place, Run};
 use crate::rules::rule::service;
 use crate::rules::{Row, Verdict};
 
-/// A finding as the previous run had it.
+/// A finding of the previous run.
 #[derive(Clone, Copy, Debug)]
 struct Previous {
     weight: u8,
     since: Date,
 }
 
-/// Hash of a finding's key: small enough to keep those of a large account.
+/// Hash of a finding's key: small enough to keep all keys of a large account in memory.
 fn hash(key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
@@ -63,7 +63,7 @@ impl Report {
 /// Result of a collection.
 pub(crate) struct Outcome {
     pub counts: Counts,
-    /// Counts by service, of the rules whose verdicts prove that the service was read.
+    /// Counts by service, only of rules whose verdicts prove that the service was read.
     pub services: BTreeMap<&'static str, Counts>,
     pub worst: Worst,
     /// New, or worse than in the previous run.

@@ -105,7 +105,7 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
     Ok(results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
 }
 
-/// Whether a resource of a type has an identifier that `matches`.
+/// Whether any resource of a type has an identifier that `matches`.
 pub(crate) async fn has(client: &Control, kind: &str, matches: impl Fn(&str) -> bool) -> Seen<bool> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {

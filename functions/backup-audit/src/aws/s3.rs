@@ -62,7 +62,7 @@ pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
     }
 }
 
-/// None where S3 answers with `code` that nothing is configured.
+/// None if S3 answers with `code`: nothing is configured.
 fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -71,7 +71,7 @@ fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     }
 }
 
-/// Everything that the rules need of a bucket. The search for its newest object stops at one as new as `young`.
+/// All facts about a bucket that the rules need. The search for its newest object stops at one as new as `young`.
 pub(crate) async fn bucket(
     client: &S3,
     name: &str,
@@ -136,8 +136,8 @@ async fn configured(client: &S3, bucket: &str) -> Seen<Option<GetBucketLifecycle
         found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
         "NoSuchLifecycleConfiguration",
     )?;
-    // S3 has no configuration without rules: the answer was not understood. A repair would take it for an empty one, and replace
-    // rules that it did not see.
+    // S3 has no configuration without rules, so the answer was not understood. A repair would take it for an empty
+    // configuration and replace existing rules.
     if found.as_ref().is_some_and(|found| found.rules().is_empty()) {
         return Err(CallError::empty("s3:GetLifecycleConfiguration"));
     }
@@ -216,8 +216,8 @@ pub(crate) async fn account_open(client: &S3Control, account: &str) -> Seen<Vec<
     ]))
 }
 
-/// A client for the account's settings. The SDK puts the account before the host's name, which a configured endpoint, maybe an
-/// IP address, does not have: such an endpoint is used unchanged.
+/// A client for the account's settings. The SDK prefixes the host's name with the account. A configured endpoint,
+/// possibly an IP address, is used unchanged.
 pub(crate) fn control(aws: &SdkConfig) -> S3Control {
     let mut config = aws_sdk_s3control::config::Builder::from(aws);
     if let Some(url) = aws.endpoint_url() {
@@ -269,7 +269,7 @@ async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
 pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
     let found = client.get_bucket_policy().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
-    // S3 does not answer without a policy. A repair would take such an answer for a bucket without one.
+    // A successful answer always has a policy. A repair would take an answer without one for a bucket without a policy.
     found.map(|found| found.policy.ok_or_else(|| CallError::empty("s3:GetBucketPolicy"))).transpose()
 }
 

@@ -1,4 +1,4 @@
-//! The application's infrastructure, as far as AWS shows it. Source: the application's facts, section 7.
+//! The application's infrastructure, as AWS shows it. Source: the application's facts, section 7.
 
 use super::facts::{Account, Protected, Seen, Service, Vault};
 use super::plans::select;
@@ -490,7 +490,7 @@ pub(crate) mod tests {
         let shown = command("shop/api");
         assert!(shown.starts_with("aws cloudwatch put-metric-alarm "), "{shown}");
         assert!(shown.contains(" --namespace shop/api --metric-name Errors "), "{shown}");
-        // The name is foreign text, and would run in the shell of the person who pastes the command.
+        // The name is foreign text that a shell would run when the command is pasted.
         let shown = command("$(curl example.org)");
         assert!(shown.starts_with("aws logs put-metric-filter ") && !shown.contains("curl"), "{shown}");
     }

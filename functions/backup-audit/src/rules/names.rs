@@ -1,4 +1,4 @@
-//! Names of this environment's resources, and which resources belong to it.
+//! Names of this environment's resources, and the rule by which a resource belongs to it.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +50,8 @@ impl Names {
         self.is_cluster(name) || self.owns(name, tags) || members.iter().any(|member| self.is_named(member))
     }
 
-    /// Whether an alarm was made for an application: neither for one of this product's functions, in any environment of the
-    /// account, nor by autoscaling, whose alarms notify no one.
+    /// Whether an alarm is an application's: neither for one of this product's functions, in any environment of the
+    /// account, nor by autoscaling, whose alarms send no notification.
     pub(crate) fn is_application_alarm(&self, name: &str) -> bool {
         let is_product = name.starts_with(&format!("{}-", self.project))
             && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")));

@@ -149,7 +149,7 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
     }
 }
 
-/// The template grants repairs by name. Trying others would be denied every day.
+/// The template grants repairs by name. AWS would deny others every day.
 fn not_granted(name: &str) -> String {
     format!("the function's role may not change {name}")
 }

@@ -1,4 +1,4 @@
-//! Rules, verdicts and rows, whatever kind of resource they are about.
+//! Rules, verdicts and rows for all kinds of resources.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -22,7 +22,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// The word for it in reports.
+    /// Its word in reports.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -154,7 +154,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The word for it in reports.
+    /// Its word in reports.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -401,7 +401,7 @@ pub(crate) mod tests {
         row.map_or("-", |row| row.verdict.word())
     }
 
-    /// Whether an operator can run it, or it says where to look.
+    /// Whether an operator can run the command, or it names the place to check.
     pub(crate) fn can_be_run(command: &str) -> bool {
         ["aws ", "echo '{", "while [ \"$(aws ", "# docs/", "# infra/terraform", "# template.yaml"]
             .iter()

@@ -21,7 +21,7 @@ use crate::rules::rds::engine::supported_until;
 use crate::rules::rds::subscriptions::unsubscribed;
 use crate::rules::rds::tls::tls_parameter;
 
-/// Longest wait for one of these facts. Later the databases are judged without it.
+/// Longest wait for one of these facts; after that, databases are judged without it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One kind of fact, by key.

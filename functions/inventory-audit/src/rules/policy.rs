@@ -156,7 +156,7 @@ pub(crate) fn decide(
     rows
 }
 
-/// Whether rotation is on, by the ARN of each secret that was looked at.
+/// Whether rotation is on, by the ARN of each secret that was read.
 fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
     let listed = seen.iter().filter_map(|(_, observation)| match observation {
         Observation::Present { arn, details, .. } => Some((arn, details)),
@@ -166,7 +166,7 @@ fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>
     listed.chain(others).filter_map(|(arn, details)| Some((arn.clone(), details.rotates?))).collect()
 }
 
-/// Secrets that have a value in a state and were not looked at: ARN to name.
+/// Secrets that have a value in a state and were not read: ARN to name.
 pub(crate) fn unseen_secrets(
     states: &States,
     seen: &[(Wanted, Observation)],
@@ -183,7 +183,7 @@ pub(crate) fn unseen_secrets(
         .collect()
 }
 
-/// Adds a problem to its resource's row; without one, adds the row that `own` makes.
+/// Adds a problem to its resource's row; if there is none, adds the row that `own` makes.
 fn attach(rows: &mut Vec<Row>, arn: Option<&str>, problem: Problem, own: impl Fn(Problem) -> Row) {
     match rows.iter_mut().find(|row| !row.arn.is_empty() && Some(bare(&row.arn)) == arn) {
         Some(row) => {
@@ -271,8 +271,8 @@ fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, states: &St
     row
 }
 
-/// Required tags that are missing or have another value. Without `is_of_one` any environment is accepted: a bucket of states
-/// can serve several.
+/// Required tags that are missing or have another value. Without `is_of_one`, any environment is accepted: a bucket of
+/// states can serve several.
 fn missing_tags(
     stack: Stack<'_>,
     tags: &BTreeMap<String, String>,

@@ -1,7 +1,7 @@
 //! The Terraform states: the resources that Terraform manages, their settings, and the places of secret values. No I/O.
 //!
-//! A state holds secrets in plaintext. Only ids, ARNs, names, addresses and the settings in [`Setting`] are stored; of any other
-//! attribute only its name and whether it has a value. No text here quotes a state.
+//! A state holds secrets in plaintext. Only ids, ARNs, names, addresses and the settings in [`Setting`] are stored; of
+//! any other attribute, only its name and whether it has a value. No text here quotes a state.
 //!
 //! Source: Terraform's `internal/states/statefile/version4.go`; the attributes are those of the AWS provider's schema.
 
@@ -83,7 +83,7 @@ pub(crate) struct Place {
 struct Held {
     kind: String,
     place: Place,
-    /// Whether a replacement left it behind, for Terraform to destroy; it has the same address as its successor.
+    /// Whether a replacement left it for Terraform to destroy; it has the same address as its successor.
     is_deposed: bool,
     arn: Option<String>,
     id: Option<String>,
@@ -104,7 +104,7 @@ pub(crate) struct Value {
     pub is_data: bool,
     /// ARN of the secret or resource that it belongs to, if known.
     pub arn: Option<String>,
-    /// Whether that secret's rotation is on, if the secret was looked at only for this.
+    /// Whether that secret's rotation is on, if the secret was read only for this.
     pub rotates: Option<bool>,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Managed, StateError> {
     }
     let malformed =
         |error: serde_json::Error| StateError::NotAState { line: error.line(), column: error.column() };
-    // First: the form of the rest depends on the version.
+    // Read the version first: the form of the rest depends on it.
     match serde_json::from_slice::<Head>(bytes).map_err(malformed)?.version {
         Some(VERSION) => {}
         Some(other) => return Err(StateError::Version(other)),

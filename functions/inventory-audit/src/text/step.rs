@@ -35,8 +35,8 @@ fn terraform(command: &str, address: &str, language: Language) -> String {
     }
 }
 
-/// Whether the resource is nothing but the value, so that it can leave the state. Other resources stay under Terraform's
-/// management.
+/// Whether the resource consists only of the value, so that it can leave the state. Other resources stay under
+/// Terraform's management.
 fn is_the_value(value: &Value) -> bool {
     [
         "aws_iam_access_key",
@@ -261,7 +261,7 @@ fn tagging(row: &Row, command: &str, language: Language) -> String {
         .to_owned()
 }
 
-/// The command to import a resource into Terraform; without a Terraform type, the command to look at it.
+/// The command to import a resource into Terraform; without a Terraform type, the command to show it.
 pub(super) fn import(row: &Row, language: Language) -> String {
     let command = row
         .import

@@ -89,7 +89,7 @@ mod tests {
             ("db-green-abc123", "SWITCHOVER_FAILED", "db", Some(Side::Green)),
             ("db-old1", "SWITCHOVER_COMPLETED", "db-old1", Some(Side::Old)),
             ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
-            // The production name, whichever ARN RDS still shows as the source.
+            // The production name counts, even if RDS still shows another ARN as the source.
             ("db", "SWITCHOVER_COMPLETED", "db", None),
             // Deleted after the switchover, or before it.
             ("db-green-abc123", "DELETING", "db-old1", None),

@@ -158,7 +158,7 @@ mod tests {
             "aws rds start-db-instance --db-instance-identifier {name} && aws rds wait db-instance-available --db-instance-identifier {name}"
         );
         assert_eq!(failing[0].command, start);
-        // If it ran, it would lack snapshots for three days.
+        // A running database without snapshots for three days fails.
         let running = Instance { status: Some("available".to_owned()), ..stopped.clone() };
         let rows = judge(INSTANCE, (name, ""), &running, &context);
         let failing: Vec<_> =

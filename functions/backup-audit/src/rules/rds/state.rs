@@ -1,4 +1,4 @@
-//! Form and state of a database: which rules apply to it, and until when its data may have changed.
+//! Form and state of a database: the rules that apply to it, and the last instant at which its data may have changed.
 
 use jiff::{SignedDuration, Timestamp};
 

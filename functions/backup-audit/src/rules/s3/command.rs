@@ -7,7 +7,7 @@ pub(super) fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
     format!("aws s3api {operation} --bucket {} {change}", bucket.name)
 }
 
-/// Enables all four public access blocks, whatever the account has.
+/// Enables all four public access blocks, regardless of the account's.
 pub(super) fn close(bucket: &Bucket) -> String {
     put(
         bucket,
