@@ -18,8 +18,8 @@ use crate::rules::plan::{Refusal, Statement, Whose, plan};
 /// The result of a hand-over.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HandedOver {
-    /// The executed statements in order, with `…` for verifiers. A settled pair needs one, which sets the pending login's
-    /// password; any others set up or repair the pair.
+    /// The executed statements in order, with `…` for verifiers. A settled pair needs one, which sets the pending
+    /// login's password; all others set up or repair the pair.
     pub statements: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! After a failed step: which credential the database accepts.
+//! Finds the credential that the database accepts after a failed step.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl App {
     }
 
     pub(crate) async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
-        // Without the note nothing was changed. Don't ask the database about a token that anyone may have made up.
+        // Without the note, nothing was changed. Don't log in for a token that a caller may have made up.
         let change = self.saved_change(attempt.request).await;
         if change.is_none() {
             return Ok(error.into());

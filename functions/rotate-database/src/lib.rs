@@ -1,6 +1,6 @@
 //! Rotates the PostgreSQL credential inside a database URL, one step per invocation.
 //!
-//! `shared::rotation` drives the steps. Decisions: `rules/` (strategy, permitted differences, missing roles and grants).
+//! `shared::rotation` runs the steps. Decisions: `rules/` (strategy, permitted differences, missing roles and grants).
 //! Steps: `admit.rs`, `set.rs`, `prove.rs`, and `alternating.rs` for two logins. State after a failure: `diagnose.rs`.
 //! Retiring a leaked login: `retire.rs`. Operator texts: `text/`.
 
@@ -48,7 +48,7 @@ pub struct App {
     base: Base,
     rds: aws_sdk_rds::Client,
     database: Database,
-    /// Name of the secret that the application reads `DATABASE_URL` from.
+    /// Name of the secret with the application's `DATABASE_URL`.
     database_secret: Option<String>,
     /// ARN of the admin role's secret, for secrets that do not name one themselves.
     admin_secret: Option<String>,

@@ -45,7 +45,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
             tracing::error!(message = chain(why), error_type, secret.name = secret);
         }
         let (line, is_news) = report(app, &secret, &done, invocation).await;
-        // Fail, and so alarm, at most once a day for the same cause.
+        // Fail, which raises an alarm, at most once a day for the same cause.
         failed.extend((done.is_err() && is_news).then_some(secret));
         lines.push(line);
     }

@@ -34,7 +34,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
@@ -83,7 +83,7 @@ impl Rotation for App {
         Ok(value::compose(current, &self.rule(attempt)?)?)
     }
 
-    /// Does nothing: no system outside Secrets Manager holds the value.
+    /// Does nothing, because no system outside Secrets Manager holds the value.
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         attempt.pending().await?;
         Ok(Outcome::Nothing)

@@ -15,9 +15,9 @@ use crate::rules::pair::Pair;
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Strategy {
-    /// The user changes its own password; the old one dies at that moment.
+    /// The user changes its own password; the old one is refused from then on.
     SingleUser,
-    /// Two logins take turns; the old one lives until the next rotation.
+    /// Two logins take turns; the old one stays valid until the next rotation.
     AlternatingUsers {
         /// ARN of the secret of the administrator role.
         admin: String,
