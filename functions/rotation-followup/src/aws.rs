@@ -40,7 +40,7 @@ pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &s
     Ok(())
 }
 
-/// Whether ECS refused UpdateService because of the service itself, so other services can still be deployed.
+/// Whether ECS refused UpdateService because of the service itself, so that other services can still be deployed.
 pub(crate) fn is_of_service(code: &str) -> bool {
     [
         "InvalidParameterException",
@@ -93,7 +93,7 @@ fn service(service: EcsService) -> Service {
     let in_flight = in_flight.chain(of_sets.iter().cloned()).collect();
     let next = match service.task_definition.filter(|definition| !definition.is_empty()) {
         Some(definition) => BTreeSet::from([definition]),
-        // With the controllers EXTERNAL and CODE_DEPLOY, only the task sets may name it.
+        // With the controllers EXTERNAL and CODE_DEPLOY, it may be only in the task sets.
         None => of_sets,
     };
     Service {
@@ -181,7 +181,7 @@ fn deployment(deployment: EcsDeployment) -> Deployment {
     }
 }
 
-/// Keeps nanoseconds: a deployment of the same second may have begun before the change.
+/// Keeps nanoseconds, because a deployment may have begun before the change in the same second.
 fn precise(at: DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).ok()
 }
@@ -312,7 +312,7 @@ mod tests {
         let services = describe_services(&client, "c", &names).await.unwrap();
         let shown: Vec<_> = services.iter().map(|it| (it.name.as_str(), it.controller.as_str())).collect();
         assert_eq!(shown, [("moveongs-dev-api", "ECS"), ("batch", "EXTERNAL")]);
-        // A service of this controller has no task definition of its own.
+        // With this controller, the service itself has no task definition.
         assert!(services[1].next.is_empty());
         let refused = deploy(&client, "c", "batch").await.unwrap_err();
         assert!(is_of_service(&refused.code), "{}", refused.code);

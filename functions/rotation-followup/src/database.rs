@@ -1,4 +1,4 @@
-//! Logins to the application's database with the application's own credential.
+//! Logins to the application's database with the application's credential.
 
 use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
@@ -42,7 +42,8 @@ fn kind(kind: ErrorKind) -> Kind {
     }
 }
 
-/// Whether no reader can take a value for a URL. The application may accept a value that only this stack's reader refuses.
+/// Whether no reader can interpret the value as a URL. The application may accept a value that only this stack's reader
+/// refuses.
 fn names_no_server(value: &str) -> bool {
     !value.contains("://") && !value.trim_start().starts_with('{')
 }
@@ -56,7 +57,7 @@ fn refuses(sqlstate: &str, reason: &str) -> bool {
     }
 }
 
-/// Revokes all refresh tokens and returns how many were still good. Without the table no one has ever logged in.
+/// Revokes all refresh tokens and returns the number of valid ones. Without the table, no user has ever logged in.
 pub(crate) async fn end_sessions(database: &Database, value: &SecretString) -> Result<u64, String> {
     let session =
         login(database, value).await.map_err(|refused| format!("{}: {}", refused.kind, refused.why))?;

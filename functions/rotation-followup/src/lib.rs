@@ -1,6 +1,6 @@
-//! Follows up a rotation: after AWSCURRENT of a secret has moved, deploys the services that read it, watches the rollout, proves
-//! against the application that the new value is in use and the old one refused, rolls back where that helps, and keeps the ledger
-//! and the changelog.
+//! Follows up a rotation: after AWSCURRENT of a secret has moved, deploys the services that read it, watches the
+//! rollout, proves against the application that the new value is in use and the old one refused, rolls back where that
+//! helps, and writes the ledger and the changelog.
 //!
 //! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and events of
 //! CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
@@ -47,7 +47,7 @@ use steps::{deploy, finish, note, prove, roll_back, trail};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
 
-/// Reserved for saving a step's results.
+/// Time reserved for saving a step's results.
 const NOTING: Duration = Duration::from_secs(15);
 
 /// Setup of the changelog's repository.
@@ -75,11 +75,11 @@ pub struct App {
     scope: Scope,
     /// Sessions of this stack's functions that change secrets on behalf of Secrets Manager or of this stack.
     own: Vec<Session>,
-    /// Where the changelog is proposed; none if the stack does not want one.
+    /// Place of the changelog; none if the stack has none.
     changelog: Option<Changelog>,
 }
 
-/// Where the changelog is proposed.
+/// Place of the changelog.
 struct Changelog {
     repository: Repository,
     /// Name of the secret with the token.
@@ -95,7 +95,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;

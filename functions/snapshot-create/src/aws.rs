@@ -102,7 +102,7 @@ pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapsh
     Ok(snapshots)
 }
 
-/// The snapshot of this name, whichever deploy it belongs to.
+/// The snapshot of this name, of any deploy.
 pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
     let found = match kind {
         Kind::Instance => {

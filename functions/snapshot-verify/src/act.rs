@@ -55,7 +55,7 @@ pub(crate) async fn act(
     (run, noted)
 }
 
-/// Pages the paging findings of `run.judged[from..]`, each once a day.
+/// Pages the findings of `run.judged[from..]` that page, each once a day.
 async fn page(app: &App, run: &mut Run, from: usize, invocation: &Invocation) {
     let judged = run.judged.iter().skip(from);
     let pages = judged.flat_map(|judged| {

@@ -167,8 +167,8 @@ pub(crate) async fn shared_with(client: &Rds, kind: Kind, name: &str) -> Result<
     Ok(restore.unwrap_or_default())
 }
 
-/// Requests a copy in the client's region. RDS accepts or refuses the request at once, and makes the copy later. RDS no longer
-/// needs a presigned request to the source's region, except in GovCloud.
+/// Requests a copy in the client's region. RDS accepts or refuses the request at once, and makes the copy later. Except
+/// in GovCloud, RDS no longer requires a presigned request to the source's region.
 pub(crate) async fn copy(
     client: &Rds,
     kind: Kind,

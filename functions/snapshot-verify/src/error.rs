@@ -21,7 +21,7 @@ pub enum VerifyError {
     /// The runs' journal could not be read or written, so copying and deleting stopped.
     #[error("the runs' journal could not be read or written, so copying and deleting stopped")]
     Note(#[from] DocumentError),
-    /// Publishing pages failed.
+    /// Publishing pages failed; the number of them.
     #[error("{0} pages were not published; the log has each with error_type PageFailed")]
     PageFailed(usize),
 }

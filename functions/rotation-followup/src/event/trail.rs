@@ -1,4 +1,4 @@
-//! Events of CloudTrail: who changed a secret, and failed rotations. Secrets Manager has no event of its own for either.
+//! CloudTrail's events about acts and about failed rotations. Secrets Manager sends no event for either.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(crate) enum TrailEvent {
         secret: String,
         /// The version.
         version: String,
-        /// Who did it, and why as far as the call shows.
+        /// The act.
         act: Act,
     },
     /// A rotation failed or was abandoned.
@@ -96,7 +96,7 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, Invalid
         "UpdateSecretVersionStage" => text(&detail.request_parameters, "moveToVersionId"),
         _ => None,
     };
-    // Some events spell it `aRN`.
+    // Some events have `aRN`.
     let secret = text(&detail.response_elements, "arn")
         .or_else(|| text(&detail.response_elements, "aRN"))
         .or_else(|| text(&detail.request_parameters, "secretId").filter(|id| id.starts_with("arn:")));

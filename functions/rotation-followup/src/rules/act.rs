@@ -1,14 +1,14 @@
-//! Who changed a secret, according to CloudTrail. No I/O, no clock.
+//! Acts: callers' changes of secrets, according to CloudTrail. No I/O, no clock.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::change::Reason;
 
-/// Who changed a secret.
+/// A caller's change of a secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Act {
-    /// Why, as far as the call shows.
+    /// The reason, as far as the call shows it.
     pub reason: Reason,
     /// ARN of the caller.
     pub by: String,

@@ -10,7 +10,7 @@ use super::kind::Kind;
 pub(crate) struct Failed {
     /// Stable name.
     pub kind: Kind,
-    /// What was observed.
+    /// The observation.
     pub detail: String,
     /// The policy's key of the secret that may have caused it; empty if any secret of the batch may have.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -15,7 +15,7 @@ use super::row::{Ending, Row};
 /// Most rows that the document keeps, because it is read and written as a whole. Older rows are in the evidence.
 pub(crate) const ROWS: usize = 400;
 
-/// Most acts that wait for their row: anyone who may change a secret can create any number of acts.
+/// Most acts that wait for their row: a principal that may change a secret can create any number of acts.
 const ACTS: usize = 200;
 
 /// The document's name.
@@ -33,7 +33,7 @@ pub(crate) struct Journal {
     /// Pages not published yet.
     #[serde(default)]
     pub unpaged: Vec<Page>,
-    /// Who made which version current, by ARN and version, until the row is written.
+    /// The act that made a version current, by ARN and version, until the row is written.
     #[serde(default)]
     pub acts: BTreeMap<String, Act>,
     /// The ledger, oldest first. A row never changes, except for `by` and `reason`, which may become known later.
@@ -90,7 +90,7 @@ impl Journal {
         true
     }
 
-    /// Forgets the waiting change of a secret whose label went back to the version followed last.
+    /// Drops the waiting change of a secret whose label moved back to the version followed last.
     pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
         if !self.needs_follow_up(secret, version) {
             self.waiting.retain(|change| change.secret != secret || change.version == version);
@@ -105,7 +105,8 @@ impl Journal {
                 let age = now.duration_since(open.taken);
                 return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy(age) };
             }
-            // Its execution is dead. A rollback continues, since nothing else would find it; the way forward restarts.
+            // Its execution is dead. A rollback continues, since no other run would find it; the forward direction
+            // restarts.
             Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
             None => {}
         }
@@ -158,7 +159,8 @@ impl Journal {
         true
     }
 
-    /// Notes who made a version current, and returns whether that changed a row. CloudTrail may be late, so the row may exist already.
+    /// Notes the act that made a version current, and returns whether that changed a row. CloudTrail may be late, so
+    /// the row may already exist.
     pub(crate) fn attribute(&mut self, arn: &str, version: &str, act: &Act) -> bool {
         let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
         let row = rows.rev().find(|row| act.is_of(row.started));
@@ -225,7 +227,7 @@ fn act_key(arn: &str, version: &str) -> String {
     format!("{arn} {version}")
 }
 
-/// Greatest age of a value for which an incident can be declared: the declaration comes soon after the rotation.
+/// Maximum age of a value for which an incident can be declared: a declaration follows soon after the rotation.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
@@ -278,14 +280,14 @@ mod tests {
         assert!(journal.notice(&change("a", "a2", "a1")));
         assert!(journal.notice(&change("b", "b2", "b1")));
         assert!(journal.notice(&change("a", "a2", "a1")));
-        // Changed again before an execution took it.
+        // It changed again before an execution took it.
         assert!(journal.notice(&change("b", "b3", "b2")));
         assert_eq!(taken(&mut journal, "one", at(10)).unwrap(), ["a2", "b3"]);
         // The same step twice; then the execution of another event.
         assert_eq!(taken(&mut journal, "one", at(11)).unwrap(), ["a2", "b3"]);
         assert_eq!(taken(&mut journal, "two", at(11)), None);
         assert!(!journal.notice(&change("a", "a2", "a1")));
-        // A change meanwhile waits for its turn.
+        // A change during the batch waits.
         assert!(journal.notice(&change("c", "c2", "c1")));
         assert_eq!(taken(&mut journal, "two", at(12)).unwrap(), ["busy"]);
         assert!(journal.close("one", &[], None) && !journal.close("one", &[], None));
@@ -336,7 +338,7 @@ mod tests {
         assert!(!journal.has_dead_batch(at(lease - 1)) && journal.has_dead_batch(at(lease)));
         assert_eq!(taken(&mut journal, "next", at(lease)).unwrap(), ["a2"]);
         assert!(journal.batch_of("dead").is_none() && !journal.close("dead", &[], None));
-        // The way forward restarts; a rollback continues.
+        // The forward direction restarts; a rollback continues.
         let batch = journal.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
         batch.failures.push(Failed::new("x", ""));
@@ -417,7 +419,7 @@ mod tests {
         }
         assert_eq!(journal.acts.len(), ACTS);
         assert!(journal.acts.contains_key("a v999") && !journal.acts.contains_key("a v1"));
-        // The same act again changes nothing, so nothing is written.
+        // The same act again changes nothing, so the journal is not written.
         let before = journal.clone();
         journal.attribute("a", "v999", &act(1000));
         assert_eq!(journal, before);

@@ -1,5 +1,5 @@
-//! Old values that come back. `terraform apply` of a state that holds an old value stores it again as a new version, without a
-//! rotation. No I/O, no clock; values are compared and never kept.
+//! Old values that become current again. `terraform apply` of a state that holds an old value stores it again as a new
+//! version, without a rotation. No I/O, no clock; values are compared and never kept.
 
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Jour
     Some(Old { version, made, same, is_withdrawn })
 }
 
-/// The failure for an old value that must not come back.
+/// The failure for an old value that must not become current again.
 pub(crate) fn find_withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
     batch.changes.iter().find_map(|change| {
         let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use shared::policy::Followup;
 
-/// Longest time to watch one direction's rollout, whatever the service's own settings: both directions and the proofs must fit into
-/// the state machine's four days.
+/// Longest time to watch one direction's rollout, regardless of the service's settings: both directions and the proofs
+/// must fit into the state machine's four days.
 pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
 /// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may have 25,000.
@@ -76,9 +76,10 @@ pub(crate) enum Rollout {
     Steady,
     /// It failed, or did not end in time.
     Failed(String),
-    /// It did not end in the time of the service's own settings, but no task failed. That does not implicate the secret.
+    /// It did not end in the time of the service's own settings, but no task failed. This does not implicate the
+    /// secret.
     Unfinished(String),
-    /// Another deployment replaced it and failed. That does not implicate the secret.
+    /// Another deployment replaced it and failed. This does not implicate the secret.
     OthersFailed(String),
 }
 
@@ -118,8 +119,8 @@ pub(crate) struct Poll<'a> {
     pub policy: &'a Followup,
 }
 
-/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service deployment of a
-/// service whose strategy is not the rolling one.
+/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service
+/// deployment of a service with another strategy than rolling.
 pub(crate) fn judge(
     service: &Service,
     deployment: &str,
@@ -192,11 +193,11 @@ pub(crate) struct Runs {
     pub before: i32,
     /// Tasks with the new value.
     pub new: i32,
-    /// Tasks started after the label went back.
+    /// Tasks started after the label moved back.
     pub restored: i32,
 }
 
-/// Counts a service's tasks; the change was at `forward`, and the label went back at `back`.
+/// Counts a service's tasks; AWSCURRENT changed at `forward` and moved back at `back`.
 pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp>) -> Runs {
     let mut runs = Runs { service: service.name.clone(), ..Runs::default() };
     for deployment in &service.deployments {

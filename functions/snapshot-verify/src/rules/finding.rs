@@ -47,7 +47,7 @@ pub(crate) enum Finding {
         /// Its name.
         newest: String,
     },
-    /// No snapshot is fit to be copied.
+    /// No snapshot can be copied.
     NoSource,
     /// RDS copies no snapshot of a Multi-AZ DB cluster.
     CopyUnsupported,

@@ -101,7 +101,8 @@ fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Findin
     (!is_plausible).then(|| Finding::SizeDoubtful { percent, before: before.name.clone() })
 }
 
-/// Returns true if a finding about an automated snapshot stems from its instance, so that the next snapshot will have it too.
+/// Returns true if the instance causes a finding about an automated snapshot, so that the next snapshot will have it,
+/// too.
 pub(crate) fn is_of_instance(finding: &Finding) -> bool {
     matches!(finding, Finding::NotEncrypted | Finding::Untagged { .. })
 }

@@ -1,4 +1,4 @@
-//! A snapshot, and the trace that a deleted one leaves in the journal.
+//! A snapshot, and a deleted one's entry in the journal.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(crate) struct Snapshot {
     pub instance: String,
     /// RDS's id of that database, which changes if it is recreated under the same name.
     pub resource: String,
-    /// Not made by RDS's daily backup. Copies are always manual.
+    /// False for RDS's daily backup. Copies are always manual.
     pub is_manual: bool,
     /// RDS's status.
     pub status: String,

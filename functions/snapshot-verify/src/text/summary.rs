@@ -65,7 +65,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     };
     list(language.pick("Continua:", "Unchanged:"), summary.still);
     list(language.pick("Resolvido:", "Resolved:"), summary.resolved);
-    // Nothing may be left to report if an attempt that died already reported it.
+    // If an attempt that died already reported everything, nothing is left to report.
     let nothing = language.pick("sem mudança", "no change");
     let counts = if counts.is_empty() { nothing.to_owned() } else { counts.join(", ") };
     Message {
