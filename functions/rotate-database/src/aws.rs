@@ -11,7 +11,6 @@ pub(crate) struct Host {
     pub(crate) kind: &'static str,
     /// Its identifier.
     pub(crate) id: String,
-    /// Its ARN.
     pub(crate) arn: String,
     /// ARN of the cluster that the instance is a member of.
     pub(crate) cluster: Option<String>,

@@ -73,7 +73,6 @@ impl States {
 /// A resource that carries the project's tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Tagged {
-    /// Its ARN.
     pub arn: String,
     /// The environment that its tag names.
     pub environment: Option<String>,

@@ -12,9 +12,7 @@ use super::state::{Managed, terraform_type};
 /// A resource that must exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Wanted {
-    /// Its area.
     pub area: Area,
-    /// Its kind.
     pub kind: Kind,
     /// Its name, in the form that [`Kind`] describes.
     pub name: String,
@@ -29,9 +27,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Stack<'a> {
     /// Policy in force.
     pub policy: &'a Policy,
-    /// Project.
     pub project: &'a str,
-    /// Environment.
     pub environment: &'a str,
     /// ARN of this product's own stack.
     pub own: &'a str,

@@ -144,7 +144,6 @@ pub(crate) struct Row {
     /// Its kind in the inventory, or service and type from its ARN, or `area`, `terraform-state`, `terraform-value`,
     /// `tagged-resources`, `inventory`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// Its ARN; empty if unknown.
     pub arn: String,

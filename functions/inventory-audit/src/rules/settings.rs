@@ -74,7 +74,6 @@ impl Setting {
 /// The compared part of a bucket's lifecycle rule.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Rule {
-    /// Id.
     pub id: String,
     /// Whether it is enabled.
     pub is_enabled: bool,

@@ -94,7 +94,6 @@ struct Held {
 /// Where a state holds a secret value, without the value.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Value {
-    /// Its place.
     pub place: Place,
     /// Terraform's type; `output` for an output of the root module.
     pub kind: String,

@@ -12,7 +12,6 @@ pub(crate) struct Ended {
     pub(crate) user: String,
     /// Whether the user was disabled; a single user's password had already changed.
     pub(crate) is_shut_out: bool,
-    /// Sessions that were ended.
     pub(crate) sessions: u64,
 }
 

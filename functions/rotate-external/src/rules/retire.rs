@@ -10,11 +10,9 @@ use crate::rules::ses::Key;
 /// The next step for the key that is not the current one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
-    /// Deactivate it.
     Deactivate,
     /// Note its deactivation at the current time: the issuance document lacks it.
     Note,
-    /// Delete it.
     Delete,
     /// Leave it for now.
     Leave(Reason),

@@ -26,7 +26,6 @@ const SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// An access key of the user, without its secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Key {
-    /// Its id.
     pub id: String,
     /// Whether it can be used.
     pub is_active: bool,
@@ -38,7 +37,6 @@ pub(crate) struct Key {
 pub(crate) struct Credential {
     /// The key's id.
     pub id: String,
-    /// Its secret.
     pub secret: SecretString,
 }
 

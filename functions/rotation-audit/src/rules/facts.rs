@@ -83,7 +83,6 @@ impl Facts {
 /// A secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
-    /// Name.
     pub name: String,
     /// Requirements.
     pub standard: Standard,

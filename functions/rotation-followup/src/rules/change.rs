@@ -32,7 +32,6 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Declared {
-    /// The reason.
     pub reason: Reason,
     /// The person who declares it.
     pub by: String,

@@ -28,7 +28,6 @@ pub(crate) struct Journal {
     pub handled: BTreeMap<String, String>,
     /// Changes that no execution has taken yet.
     pub waiting: Vec<Change>,
-    /// The open batch.
     pub open: Option<Batch>,
     /// Pages not published yet.
     #[serde(default)]

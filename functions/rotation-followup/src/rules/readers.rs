@@ -35,7 +35,6 @@ pub(crate) enum Named {
 pub(crate) struct Unreached {
     /// The service; with container and variable if the reference is the cause.
     pub reader: String,
-    /// The cause.
     pub cause: Cause,
     /// ARN of the task definition with the pinned reference; empty for other causes.
     #[serde(default)]
@@ -92,9 +91,7 @@ pub(crate) struct Readers {
 /// The secret to find the readers of.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// Its ARN.
     pub arn: &'a str,
-    /// Its name.
     pub name: &'a str,
     /// Names of the services that read it according to the policy.
     pub mapped: &'a [String],

@@ -15,7 +15,6 @@ pub(crate) const PATIENT_SECONDS: u16 = 300;
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Service {
-    /// Its name.
     pub name: String,
     /// Whether it starts tasks; false for a service that is being deleted.
     pub is_active: bool,
@@ -31,7 +30,6 @@ pub(crate) struct Service {
     pub running: i32,
     /// When its task sets with tasks were created; empty for ECS's own controller.
     pub sets: Vec<Timestamp>,
-    /// Its deployments.
     pub deployments: Vec<Deployment>,
 }
 
@@ -49,7 +47,6 @@ pub(crate) struct ServiceDeployment {
 /// A deployment as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Deployment {
-    /// Its id.
     pub id: String,
     /// Whether it is the newest deployment.
     pub is_primary: bool,
@@ -187,7 +184,6 @@ pub(crate) fn judge(
 /// Number of tasks of a service by the value that they were started with, as far as the start of their deployment shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Runs {
-    /// The service.
     pub service: String,
     /// Tasks started before the change.
     pub before: i32,

@@ -26,7 +26,6 @@ pub(crate) struct Job {
     pub name: Option<String>,
     /// When RDS first had it. From then on, it is never requested again.
     pub made: Option<Timestamp>,
-    /// Its ARN.
     pub arn: Option<String>,
     /// Whether RDS has listed it, so that its absence means that it was deleted.
     #[serde(default)]

@@ -51,7 +51,6 @@ pub(crate) enum Finding {
     NoSource,
     /// RDS copies no snapshot of a Multi-AZ DB cluster.
     CopyUnsupported,
-    /// It is not encrypted.
     NotEncrypted,
     /// Its size differs implausibly from the previous snapshot's.
     SizeDoubtful {
@@ -156,9 +155,7 @@ impl Subject {
 /// A subject and its findings.
 #[derive(Clone, Debug)]
 pub(crate) struct Judged {
-    /// The subject.
     pub subject: Subject,
-    /// Its findings.
     pub findings: Vec<Finding>,
 }
 

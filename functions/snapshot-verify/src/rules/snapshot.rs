@@ -19,7 +19,6 @@ pub(crate) struct Snapshot {
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The instance or cluster that it was taken of.
     pub instance: String,
@@ -43,7 +42,6 @@ pub(crate) struct Snapshot {
     pub full_bytes: Option<i64>,
     /// Whether RDS can copy it; it copies none of a Multi-AZ DB cluster.
     pub can_be_copied: bool,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be shared.
     pub shared_with: Result<Vec<String>, String>,
@@ -78,7 +76,6 @@ pub(crate) struct ExpiredSnapshot {
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The instance or cluster that it was taken of.
     pub instance: String,
@@ -88,7 +85,6 @@ pub(crate) struct ExpiredSnapshot {
     pub status: String,
     /// Storage of the instance, in GiB.
     pub size_gib: i32,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
 }
 

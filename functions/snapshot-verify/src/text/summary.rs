@@ -13,7 +13,6 @@ use crate::rules::finding::{Judged, key};
 
 /// The contents of the channel's message.
 pub(crate) struct Summary<'a> {
-    /// Run id.
     pub run_id: &'a str,
     /// The subjects in scope, with their findings.
     pub judged: &'a [Judged],
