@@ -107,8 +107,8 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the server refused a statement, which rolls back its transaction. A refused login says nothing about earlier
-    /// changes.
+    /// Whether the server refused a statement, which rolls back its transaction. A refused login does not show whether
+    /// earlier changes took effect.
     pub fn is_refused_statement(&self) -> bool {
         self.sqlstate.is_some() && self.kind != ErrorKind::Network && self.during != LOG_IN
     }

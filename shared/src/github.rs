@@ -86,7 +86,7 @@ pub enum GitHubError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// GitHub's message, with its reasons if it gives any.
+        /// GitHub's message, with its reasons if there are any.
         message: String,
         /// The operator's next step.
         hint: String,

@@ -1088,8 +1088,8 @@ fn check_test_sql(path: &str, statements: &[String]) -> Result<(), PolicyError> 
     Ok(())
 }
 
-/// Rejects statements that could end the proof's transaction and so keep its writes. PostgreSQL itself rejects several
-/// statements in one text, in the protocol that the proof uses.
+/// Rejects statements that could end the proof's transaction and thereby keep its writes. PostgreSQL itself rejects
+/// several statements in one text, in the protocol that the proof uses.
 fn one_statement(text: &str) -> Result<(), String> {
     let keyword: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     match keyword.to_ascii_uppercase().as_str() {

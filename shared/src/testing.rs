@@ -46,7 +46,7 @@ pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     }
 }
 
-/// A client that gives the answers in order and records the requests; a body with an error type becomes a 400.
+/// A client that returns the answers in order and records the requests; a body with an error type becomes a 400.
 pub fn replies(bodies: &[&str]) -> StaticReplayClient {
     let event = |body: &&str| {
         let mut answer = http::Response::new(SdkBody::from(*body));

@@ -22,7 +22,7 @@ use crate::runtime::lambda::Invocation;
 /// Reserved for the message and the record after the page.
 const RECORDING: Duration = Duration::from_secs(15);
 
-/// One call by the state machine. `S` has the names of the steps, `I` is the execution's input.
+/// One call of the function by the state machine. `S` has the names of the steps, `I` is the execution's input.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Run<S, I> {
     /// The step.

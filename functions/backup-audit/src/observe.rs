@@ -18,7 +18,7 @@ use crate::{ACTING, App, apply, previous};
 /// Everything that was read and judged, compared with the previous run.
 pub struct Observed {
     pub(crate) outcome: Outcome,
-    /// The services, or sections of one, of which nothing could be read, each with the reason.
+    /// The unreadable services, or sections of one, each with the reason.
     pub(crate) unreadable: Vec<(&'static str, String)>,
     /// The previous run, without its findings, which may not fit into memory.
     pub(crate) before: Before,

@@ -9,7 +9,7 @@ use crate::rules::coverage;
 use crate::rules::finding::Finding;
 use crate::{App, text};
 
-/// One page for each critical rule that fails, and one for each service of which nothing could be read.
+/// One page for each critical rule that fails, and one for each unreadable service.
 pub(crate) fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, String)]) -> Vec<Page> {
     let mut critical = BTreeMap::<&str, Vec<&Finding>>::new();
     let worst = outcome.worst.findings.iter();

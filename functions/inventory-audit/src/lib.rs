@@ -68,7 +68,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::new(PROCEDURE, env, aws)?;
         let own: String = env.required("STACK_ID")?;

@@ -64,8 +64,8 @@ impl App {
         RotateError { seen, ..at(attempt)(why) }
     }
 
-    /// The credential in force after a failed step, and setSecret's note if it was read. A single user's old password is
-    /// dead once setSecret has run.
+    /// The credential in force after a failed step, and setSecret's note if it was read. A single user's old password
+    /// is refused once setSecret has run.
     pub(crate) async fn in_force(&self, request: &Request, error: &RotateError) -> (InForce, Option<Change>) {
         match (error.why.in_force(), &error.seen) {
             (Some(known), _) => return (known, None),

@@ -133,7 +133,8 @@ pub enum Answer {
 ///
 /// # Errors
 ///
-/// The rotation's errors, or the reason why a leaked login was not ended or not proved dead; Lambda retries that.
+/// The rotation's errors, or the reason why a leaked login was not ended or not proved to be refused; Lambda then
+/// retries.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if event::is_asked(&event) {
         event::check(&event)?;

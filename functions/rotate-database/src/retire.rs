@@ -218,7 +218,7 @@ impl App {
         Err(Why::RotationBegan)
     }
 
-    /// Proves that the database refuses the leaked credential. Any other error proves nothing.
+    /// Proves that the database refuses the leaked credential. Any other error is no proof.
     async fn must_be_refused(&self, leaked: &Login) -> Result<(), Why> {
         match self.database.login(leaked).await {
             Ok(session) => {
@@ -241,7 +241,7 @@ fn is_pending(listed: &Listed) -> bool {
     pending.is_some() && pending != listed.labelled("AWSCURRENT")
 }
 
-/// Ends the login's other sessions, all or those that began before a moment, and returns their number.
+/// Ends the login's other sessions, or only those that began before `before`, and returns their number.
 async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u64, Why> {
     const DURING: &str = "end the login's sessions";
     let older = before.map(|at| format!(" AND backend_start < '{at}'::pg_catalog.timestamptz"));

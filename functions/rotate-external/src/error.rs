@@ -168,7 +168,7 @@ pub enum RotateError {
         /// The application's answer.
         answer: String,
     },
-    /// The application's answer to the login proves nothing.
+    /// The application's answer to the login is no proof.
     #[error("the application's answer to the administrator's login proves nothing: {answer}")]
     LoginUnclear {
         /// The application's answer, or why there is none.

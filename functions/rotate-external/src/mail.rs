@@ -165,7 +165,7 @@ impl Mail {
                 Ok(Retired::Deactivated { key: id })
             }
             Act::Deactivate => {
-                // Retire nothing unless the current key works.
+                // Retire a key only if the current one works.
                 self.send(&credential, "current", 1).await?;
                 notes::announce(state.base, &state.listed.arn, Retired::Deactivated { key: id.clone() })
                     .await?;

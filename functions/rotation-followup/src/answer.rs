@@ -11,7 +11,7 @@ pub type Answer = workflow::Answer<Status>;
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// There is nothing to do.
+    /// No action is needed.
     Nothing,
     /// Changes wait for an execution.
     Waiting,

@@ -47,7 +47,7 @@ pub enum SnapshotError {
     /// No instance and no cluster has this name.
     #[error("neither an instance nor a cluster {0} exists in this account and region")]
     InstanceNotFound(String),
-    /// The cluster was just deleted.
+    /// The cluster no longer exists.
     #[error("the cluster {0} does not exist in this account and region")]
     ClusterNotFound(String),
     /// The database is busy and becomes available by itself.

@@ -164,7 +164,7 @@ struct Requester {
     who: Who,
     names: Vec<Principal>,
     keys: BTreeMap<String, States>,
-    /// Whether an allowing statement names it. Its conditions are then taken as deliberate.
+    /// Whether an allowing statement names it; the statement's conditions then count as deliberate.
     is_meant: bool,
 }
 
@@ -189,7 +189,7 @@ fn too_many() -> Malformed {
 
 impl Policy {
     /// Finds a request without TLS that the bucket policy does not deny. Returns none if the policy denies all of them:
-    /// every S3 action on the bucket and its objects, by any requester, whatever the other condition keys.
+    /// every S3 action on the bucket and its objects, by any requester, regardless of the other condition keys.
     ///
     /// Assumes that `s3:TlsVersion` is absent from a request without TLS, which AWS does not document.
     ///
@@ -339,7 +339,7 @@ impl Policy {
         kinds
     }
 
-    /// One representative of all texts for which an element gives the same result in every statement.
+    /// One representative of all texts for which an element has the same result in every statement.
     fn apart(&self, all: Vec<String>, of: impl Fn(&Statement) -> &Scope<Pattern>) -> Vec<(String, Vec<Tri>)> {
         let mut seen = BTreeSet::new();
         let holds = |text: &String| -> Vec<Tri> {

@@ -35,11 +35,11 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and makes their clients.
+    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and builds their clients.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let reporter = Reporter::of_audit(procedure, &settings, env, aws)?;
@@ -53,7 +53,7 @@ impl Base {
 pub struct Last {
     /// Run id.
     pub run_id: String,
-    /// Lines of the findings; [`findings::key_of`] gives the key of one.
+    /// Lines of the findings; [`findings::key_of`] returns a line's key.
     pub findings: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub type Before = Result<Option<Last>, Unread>;
 pub struct Paging {
     /// The pages to publish.
     pub pages: Vec<Page>,
-    /// How much the first week holds back.
+    /// Numbers of pages and tasks held back.
     pub held: Held,
     /// The first week's step for the record.
     pub step: Option<Step>,
@@ -89,7 +89,7 @@ pub struct News<'a> {
     pub run_id: &'a str,
     /// New and resolved findings.
     pub changes: &'a Changes,
-    /// Whether the message lists every finding, as it does on Mondays.
+    /// Whether the message lists every finding, as on Mondays.
     pub is_weekly: bool,
     /// Why the last run could not be read; the message then lists every finding.
     pub unread: Option<&'a Unread>,

@@ -101,7 +101,7 @@ pub enum Progress {
     Creating,
     /// Ready to restore from.
     Available,
-    /// RDS gave up.
+    /// RDS could not complete it.
     Failed,
     /// Deleted or being deleted.
     Deleted,

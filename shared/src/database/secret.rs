@@ -2,7 +2,7 @@
 //!
 //! A secret is a URL, AWS's JSON document (`username`, `password`, `host` …), or a JSON document that holds URLs, with
 //! or without such fields. An application may read any of these places, so all places of the login change together. A
-//! secret is refused if one of them could keep a dead password or is ambiguous.
+//! secret is refused if one of them is ambiguous or could keep an old password.
 //!
 //! Source: [JSON structure of Secrets Manager secrets](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html);
 //! [connection URIs](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and libpq's

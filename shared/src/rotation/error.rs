@@ -4,7 +4,7 @@ use crate::run::documents::DocumentError;
 use crate::runtime::failure::{CallError, Failure};
 use crate::runtime::lambda::DeadlineExceeded;
 
-/// Why a rotation step failed, whatever is rotated.
+/// Why a rotation step of any function failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotationError {
     /// The event is not a rotation event of Secrets Manager.
@@ -81,7 +81,7 @@ pub enum RotationError {
         "another part of the secret was changed after the pending value was made; finishing would revert that change"
     )]
     CurrentChanged,
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     #[error("the operating system's random generator failed")]
     NoRandomness,
     /// The invocation was about to time out.

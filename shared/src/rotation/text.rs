@@ -85,7 +85,7 @@ pub(super) fn rotated(
 ) -> Message {
     let (project, environment, token) = (&settings.project, &settings.environment, &request.token);
     let previous = previous.unwrap_or("—");
-    // The names that the application's Terraform gives its cluster and service.
+    // The names of cluster and service in the application's Terraform.
     let deploy = format!(
         "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
     );
@@ -229,7 +229,7 @@ impl RotationError {
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
                     "if the rotation is wanted, turn it on again without changing the value now:",
                 ),
-                // Secrets Manager starts no rotation while AWSPENDING is on a version of its own.
+                // Secrets Manager starts no rotation while AWSPENDING is on another version than AWSCURRENT.
                 holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
             ),

@@ -319,7 +319,7 @@ pub(super) mod tests {
     async fn a_place_is_had_by_one() {
         let stale = |taken: &String| taken == "old";
         let new = "new".to_owned();
-        // Free, or taken by another caller a moment before.
+        // Free, or just taken by another caller.
         let (free, wire) = documents(&[(200, NONE), (200, "")]);
         assert!(free.claim("task", &new, stale).await.unwrap().is_some());
         let put = wire.actual_requests().last().unwrap();

@@ -5,7 +5,7 @@
 //! on condition that the key is free, so two writers cannot take the same place in the chain: the later one looks for the
 //! end of the chain again.
 //!
-//! A run has one record, however often it is retried: before writing the record, the run notes the record's place in
+//! A run has one record over all its retries: before writing the record, the run notes the record's place in
 //! `runs/<procedure>/<SHA-256 of the run id>.json`, and a retry checks whether the record is there. The note also
 //! distinguishes a run that the procedure began from one that a caller only claims. The number of requests is
 //! independent of the number of records.

@@ -1,9 +1,9 @@
 //! The policy in force: the newest version of the document in the evidence bucket that this code understands.
 //!
-//! Without a document, the defaults apply. A version that does not parse, or that S3 refuses, stops nothing: the newest
-//! earlier version that parses stays in force, however many broken ones follow it. The defaults apply if no version was
-//! ever valid, or if the document was deleted since; both are announced. They never apply because S3 did not answer,
-//! refused a version, or took too long: thresholds would be wrong.
+//! Without a document, the defaults apply. A version that does not parse, or that S3 refuses, is skipped: the newest
+//! earlier version that parses stays in force, regardless of the number of broken ones after it. The defaults apply if
+//! no version was ever valid, or if the document was deleted since; both are announced. They never apply because S3 did
+//! not answer, refused a version, or took too long: thresholds would be wrong.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub struct Version {
     at: i128,
 }
 
-/// The document's versions, newest first, as far as listed. [`Source::version`] lists more on demand.
+/// The document's versions, newest first, as far as they are listed. [`Source::version`] lists more on demand.
 #[derive(Default)]
 pub struct Versions {
     listed: Vec<Version>,
@@ -255,7 +255,7 @@ impl Source {
         Ok(())
     }
 
-    /// A version's content; the inner error says why this code does not understand it.
+    /// A version's content; the inner error is the reason why this code does not understand it.
     ///
     /// # Errors
     ///

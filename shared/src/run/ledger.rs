@@ -43,7 +43,7 @@ pub struct Row {
 pub struct InUse {
     /// In use since this instant at the latest.
     pub since: Timestamp,
-    /// Whether the previous version has leaked: its use by others then calls for action.
+    /// Whether the previous version has leaked, so that its use by others requires action.
     pub is_incident: bool,
 }
 
@@ -131,7 +131,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether the old credential is known to be refused, from this attempt or an earlier one.
+    /// Whether this or an earlier attempt proved that the old credential is refused.
     pub fn is_dead(&self) -> bool {
         match self.did.as_str() {
             // `nothing`: the issuer has only the current credential.
@@ -142,8 +142,8 @@ impl Line {
     }
 }
 
-/// The ledger's rows, newest first; none if no follow-up has written any. The inner error says why the ledger does not
-/// parse.
+/// The ledger's rows, newest first; none if no follow-up has written any. The inner error is the reason why the ledger
+/// does not parse.
 ///
 /// # Errors
 ///
@@ -213,7 +213,7 @@ mod tests {
             (vec![row("new", "failed", api)], false, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "failed", api)], true, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "rolled back", api)], true, Err(NotInUse::FollowupFailed)),
-            // AWSCURRENT went back to the previous version: both may be in use.
+            // AWSCURRENT moved back to the previous version, so both may be in use.
             (
                 vec![row("newer", "rolled back", api), row("new", "proved", api)],
                 true,

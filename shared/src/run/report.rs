@@ -83,11 +83,11 @@ impl Begun {
 }
 
 impl Reporter {
-    /// Reads `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL` and `SLACK_API_URL`, and makes the clients.
+    /// Reads `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL` and `SLACK_API_URL`, and builds the clients.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(
         procedure: &'static str,
         settings: &Settings,
@@ -117,7 +117,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn of_audit(
         procedure: &'static str,
         settings: &Settings,

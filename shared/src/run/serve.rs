@@ -98,8 +98,8 @@ where
 /// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id` are
 /// empty until the handler records them. A failure is logged once, here.
 ///
-/// Exits with code 1 and one log line if a setting is missing or wrong, so a bad deployment fails in its init phase and not
-/// in the middle of a procedure.
+/// Exits with code 1 and one log line if a setting is missing or invalid, so that a bad deployment fails in its init
+/// phase and not in the middle of a procedure.
 pub async fn serve<A, R, X>(
     procedure: &'static str,
     build: impl AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,

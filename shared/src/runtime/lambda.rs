@@ -49,7 +49,7 @@ impl Invocation {
     ///
     /// # Errors
     ///
-    /// [`DeadlineExceeded`]; `work` is dropped wherever it is, so it must be safe to die there.
+    /// [`DeadlineExceeded`]; `work` is dropped at any of its await points, so it must be safe to stop there.
     pub async fn before_deadline<T>(
         &self,
         reserve: Duration,

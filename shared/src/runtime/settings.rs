@@ -1,4 +1,4 @@
-//! The settings that the template gives every function.
+//! The settings that the template sets for every function.
 
 use crate::policy::Policy;
 use crate::runtime::env::{Env, EnvError};

@@ -536,7 +536,7 @@ mod tests {
         }
     }
 
-    /// In the Amazon S3 API Reference a bucket on which nothing was ever set has these answers.
+    /// The Amazon S3 API Reference has these answers for a bucket without any setting.
     #[tokio::test]
     async fn an_empty_element_means_that_nothing_is_set() {
         let xmlns = r#"xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;

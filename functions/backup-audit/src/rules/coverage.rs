@@ -54,7 +54,7 @@ impl Progress {
         names.flat_map(|name| services(name)).copied().collect()
     }
 
-    /// Services of which nothing could be read, with the reason. If only some sections of a service failed, the first of these.
+    /// Unreadable services, with the reason. If only some sections of a service failed, the first of these.
     pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
         let failed = |name: &&'static str| {
             let section = self.0.get(*name)?;

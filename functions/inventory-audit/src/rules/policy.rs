@@ -377,7 +377,8 @@ fn is_here(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
     (!is_misspelt).then_some(environment == stack.environment)
 }
 
-/// Kind and name of a tagged resource that the inventory lacks although it has the kind. It may have been deleted: the list lags.
+/// Kind and name of a tagged resource that the inventory lacks although it has its kind. It may have been deleted: the
+/// list lags.
 pub(crate) fn unlisted(
     stack: Stack<'_>,
     found: &Tagged,

@@ -390,8 +390,8 @@ impl Managed {
 
     /// Resources that Terraform manages more than once: ARN to places.
     ///
-    /// Wholes with the same ARN count, whatever their ids, which depend on the provider's version. Other resources count only
-    /// if type and id are equal too: a part has the ARN of its whole.
+    /// Wholes with the same ARN count regardless of their ids, which depend on the provider's version. Other resources
+    /// count only if type and id are equal too: a part has the ARN of its whole.
     pub(crate) fn duplicates(&self) -> BTreeMap<String, BTreeSet<Place>> {
         let mut duplicates: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
         for (arn, numbers) in &self.arns {

@@ -21,7 +21,7 @@ pub(crate) enum Course {
     Nothing,
     /// It may still be needed.
     Waits(Waits),
-    /// It is proved dead.
+    /// It is proved to be refused.
     Ended(Ended),
     /// A later rotation replaced its password, and the leaked value is no longer stored, so it cannot be tried.
     Replaced(Replaced),

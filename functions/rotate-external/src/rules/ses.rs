@@ -20,7 +20,7 @@ use shared::rotation::RotationError;
 use crate::error::RotateError;
 use crate::rules::issuance::Making;
 
-/// IAM gives a key's creation time in whole seconds, by its own clock.
+/// IAM reports a key's creation time in whole seconds, by its own clock.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// An access key of the user, without its secret.
@@ -226,7 +226,7 @@ fn smtp_password(secret: &SecretString, region: &str) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(&*key))
 }
 
-/// Checks that a pending document is the current one with another key, and nothing else changed.
+/// Checks that a pending document differs from the current one only in the key.
 pub(crate) fn examine(
     pending: &SecretString,
     current: &SecretString,
@@ -339,7 +339,7 @@ mod tests {
         let virginia = "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9";
         let sao_paulo = "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4";
         followed(&fields_of("AKIA1", "DERIVED"), "us-east-1", &fields_of("AKIA2", virginia));
-        // The password keeps its own region, whatever the region of SES.
+        // The password keeps its own region, regardless of SES's.
         followed(&fields_of("AKIA1", "DERIVED"), "sa-east-1", &fields_of("AKIA2", sao_paulo));
         // Fields that are still empty.
         followed(&fields_of("", ""), "us-east-1", &fields_of("AKIA2", virginia));

@@ -194,7 +194,7 @@ impl Journal {
         self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
     }
 
-    /// When the version of a change was first followed, if it was followed before: a service deployed since then has the value.
+    /// The first follow-up of a change's version, if there was one: a service deployed since then has the value.
     pub(crate) fn first_followed(&self, change: &Change) -> Option<Timestamp> {
         let rows = self
             .rows

@@ -19,8 +19,8 @@ const COMPARED: usize = 20;
 
 /// The old value of a version that became current again after it leaked. Reads no value.
 ///
-/// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the message about
-/// that refusal has the operator restore it before the next rotation.
+/// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the
+/// message about that refusal advises the operator to restore it before the next rotation.
 pub(crate) fn returned(change: &Change, journal: &Journal) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == Kind::ValueRefused);
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);

@@ -120,7 +120,7 @@ async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, Foll
     Ok(rows)
 }
 
-/// Revokes the refresh tokens if the signing key has changed for good and the policy or an incident requires it.
+/// Revokes the refresh tokens if the signing key has changed permanently and the policy or an incident requires it.
 async fn end_sessions(
     app: &App,
     execution: &str,

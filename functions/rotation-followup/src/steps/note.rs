@@ -1,4 +1,4 @@
-//! States Note and Take: notices changed secrets and gives them to one execution.
+//! States Note and Take: notes changed secrets and assigns them to one execution.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::listing;

@@ -80,8 +80,8 @@ impl Expired {
 
 /// The snapshots of one region to delete, except those whose ARN is in `in_use`.
 ///
-/// The last good snapshot of a database stays, even if the database is gone: the newest own one that can be restored, preferring
-/// encrypted ones. Automated snapshots do not count, since RDS deletes them by itself.
+/// The last good snapshot of a database stays, even if the database no longer exists: the newest own one that can be
+/// restored, preferring encrypted ones. Automated snapshots do not count, since RDS deletes them by itself.
 pub(crate) fn expired(
     all: &[Snapshot],
     settings: &Settings,
