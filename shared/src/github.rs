@@ -255,7 +255,8 @@ impl Session<'_> {
 ///
 /// # Errors
 ///
-/// [`GitHubError::Unreachable`] if the connection broke, [`GitHubError::Unreadable`] if the body is not the expected JSON.
+/// [`GitHubError::Unreachable`] if the connection broke, [`GitHubError::Unreadable`] if the body is not the expected
+/// JSON.
 pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubError> {
     let bytes = web::body(answer).await.map_err(|error| match error {
         BodyError::Broken(reason) => GitHubError::Unreachable(reason),

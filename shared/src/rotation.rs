@@ -189,8 +189,8 @@ impl Attempt<'_> {
         labelled(&self.described.versions, label)
     }
 
-    /// The pending value, if createSecret made it. In testSecret it may also be a copy of the current value, which Secrets
-    /// Manager stages to test the set-up (`RotateImmediately=false`).
+    /// The pending value, if createSecret made it. In testSecret it may also be a copy of the current value, which
+    /// Secrets Manager stages to test the set-up (`RotateImmediately=false`).
     ///
     /// # Errors
     ///
@@ -236,7 +236,8 @@ impl Attempt<'_> {
     ///
     /// # Errors
     ///
-    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not count as none.
+    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not count as
+    /// none.
     pub async fn version(&self, id: &str, label: Option<&str>) -> Result<Option<Version>, RotationError> {
         aws::value(&self.base.secrets, &self.request.secret_id, id, label).await
     }
@@ -371,8 +372,8 @@ async fn perform<R: Rotation>(
     Ok((outcome, None))
 }
 
-/// The report of an earlier attempt that moved the label and died. Without that attempt's note there is none: the version
-/// became current in another way.
+/// The report of an earlier attempt that moved the label and died. Without that attempt's note there is none: the
+/// version became current in another way.
 async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Finished> {
     let begun = attempt.base.reporter.look(&attempt.request.token).await;
     if !begun.was_left_open() {

@@ -29,8 +29,8 @@ pub fn settings(function: &str, language: Language) -> Settings {
     }
 }
 
-/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a misspelt
-/// status would silently take a choice's default branch.
+/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a
+/// misspelt status would silently take a choice's default branch.
 pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     let words = |mark: &str, end: char| -> Vec<Value> {
         let each = definition.split(mark).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0.into()));

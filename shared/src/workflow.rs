@@ -62,8 +62,8 @@ impl<S: DeserializeOwned, I> Run<S, I> {
     ///
     /// # Errors
     ///
-    /// [`InvalidEvent`] with the first invalid field; for an unknown step, with the names of the known ones. The input of an
-    /// execution that broke may be invalid.
+    /// [`InvalidEvent`] with the first invalid field; for an unknown step, with the names of the known ones. The input
+    /// of an execution that broke may be invalid.
     pub fn read(
         event: Value,
         input: impl FnOnce(Value) -> Result<I, InvalidEvent>,

@@ -1,4 +1,5 @@
-//! Applies the plans of `rules/repair.rs`: notes the change, applies it, reads the resource again, records before and after.
+//! Applies the plans of `rules/repair.rs`: notes the change, applies it, reads the resource again, records before and
+//! after.
 
 use serde::{Deserialize, Serialize};
 use shared::run::evidence::{Draft, Step};
@@ -105,8 +106,8 @@ async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
 ///
 /// # Errors
 ///
-/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also [`AuditError::NotAllowed`];
-/// [`AuditError::Call`] and [`AuditError::Note`].
+/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also
+/// [`AuditError::NotAllowed`]; [`AuditError::Call`] and [`AuditError::Note`].
 pub(crate) async fn repair(
     app: &App,
     context: &Context<'_>,
@@ -164,7 +165,8 @@ pub(crate) async fn repair(
         }
     };
     let mut pending = app.base.reporter.documents.update(OPEN, note).await?;
-    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
+    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its
+    // own.
     if pending != own && app.base.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
             open.retain(|other| other.run_id != pending.run_id);
@@ -183,8 +185,8 @@ pub(crate) async fn repair(
     Ok(repaired)
 }
 
-/// Reads the resource again, reports and records before and after, then removes the note. A change that AWS accepted and does
-/// not show yet is left to the next audit; until then the note is the evidence.
+/// Reads the resource again, reports and records before and after, then removes the note. A change that AWS accepted
+/// and does not show yet is left to the next audit; until then the note is the evidence.
 async fn conclude(
     app: &App,
     context: &Context<'_>,
@@ -237,8 +239,8 @@ async fn conclude(
     Ok(after)
 }
 
-/// Applies the repairs that the stack allows to a run's findings; returns one line for each. A refusal would repeat every day
-/// until a person decides, so it is only logged; the finding stays in the report.
+/// Applies the repairs that the stack allows to a run's findings; returns one line for each. A refusal would repeat
+/// every day until a person decides, so it is only logged; the finding stays in the report.
 pub(crate) async fn allowed(
     app: &App,
     context: &Context<'_>,

@@ -1,5 +1,5 @@
-//! Collects verdicts as they arise: all of them in files, so that memory does not grow with the account, and the worst in
-//! memory for the message. Compares them with those of the previous run.
+//! Collects verdicts as they arise: all of them in files, so that memory does not grow with the account, and the worst
+//! in memory for the message. Compares them with those of the previous run.
 
 #[cfg(test)]
 mod tests;
@@ -207,8 +207,8 @@ impl Findings {
         write!(self.ocsf, "{separator}{event}")
     }
 
-    /// Takes a line of the previous run's report again, after the sweep. A finding that did not recur is resolved; if its
-    /// service was not read to its end, it stays open unchanged.
+    /// Takes a line of the previous run's report again, after the sweep. A finding that did not recur is resolved; if
+    /// its service was not read to its end, it stays open unchanged.
     pub(crate) fn compare(&mut self, line: &[u8], unseen: &[&str], resolved: &mut Worst) -> io::Result<()> {
         let Ok(finding) = serde_json::from_slice::<Finding>(line) else { return Ok(()) };
         let key = hash(&finding.key());

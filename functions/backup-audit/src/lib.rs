@@ -1,10 +1,10 @@
 //! Checks every day that backups follow the guide.
 //!
-//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by section
-//! (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files (`findings.rs`) and
-//! compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a run (`audit.rs`): it pages
-//! (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports (`report.rs`), posts the changes and
-//! writes the day's record.
+//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by
+//! section (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files
+//! (`findings.rs`) and compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a
+//! run (`audit.rs`): it pages (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports
+//! (`report.rs`), posts the changes and writes the day's record.
 //!
 //! A resource that could not be read is unknown: neither pass nor fail. A run with unknown verdicts does not succeed.
 //!
@@ -76,8 +76,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and creates the clients. Settings: those of [`Base`],
-    /// `DATABASE_INSTANCE_ID`, `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
+    /// Reads the settings and creates the clients. Settings: those of [`Base`], `DATABASE_INSTANCE_ID`,
+    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
     /// `OWN_PROCEDURES`. Optional: `ATTACHMENTS_BUCKET` (default: `project-environment-attachments`), `UPLOADS_BUCKET`,
     /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
     /// comma-separated list of rules.

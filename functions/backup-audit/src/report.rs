@@ -42,8 +42,8 @@ pub struct Report {
     pub(crate) repaired: Vec<String>,
 }
 
-/// Stores the reports; returns their keys, each with its SHA-256. A failure to store does not fail the audit: the record and
-/// the log still have the findings.
+/// Stores the reports; returns their keys, each with its SHA-256. A failure to store does not fail the audit: the
+/// record and the log still have the findings.
 pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation) -> Vec<(String, String)> {
     let stamp = invocation.now.strftime("%Y%m%dT%H%M%S%.3fZ");
     let mut stored = Vec::new();

@@ -119,7 +119,8 @@ impl Changes {
                 draft.steps.push(Step::now("announce that it is broken", announced.await));
             }
             let message = text::change(settings, &version, &found);
-            // A later record would hide that this version has none: the newest record marks the versions before it as recorded.
+            // A later record would hide that this version has none: the newest record marks the versions before it as
+            // recorded.
             if !self.reporter.report(draft, message.as_ref(), begun, invocation).await {
                 break;
             }
@@ -189,8 +190,8 @@ impl Changes {
         let status = match session.ask(Method::GET, &compare, None).await {
             Ok(answer) => read::<Compared>(answer).await?.status,
             Err(GitHubError::Refused { status: 404, .. }) => {
-                // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch is
-                // refused too.
+                // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch
+                // is refused too.
                 let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
                 session.ask(Method::GET, &branch, None).await?;
                 "unknown to the repository".to_owned()

@@ -1,4 +1,5 @@
-//! Why an audit failed. A problem of a resource is a finding, not a failure; so is a resource that could not be checked.
+//! Why an audit failed. A problem of a resource is a finding, not a failure; so is a resource that could not be
+//! checked.
 
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;

@@ -64,7 +64,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `STACK_ID`, and `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
+    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `STACK_ID`, and
+    /// `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
     ///
     /// # Errors
     ///

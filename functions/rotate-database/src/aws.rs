@@ -63,7 +63,8 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
         let clusters = page.db_clusters.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
         if let Some(cluster) = clusters.iter().find(|cluster| {
             let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
-            // Without readers, the reader endpoint leads to the writer; otherwise to a standby, which the login detects.
+            // Without readers, the reader endpoint leads to the writer; otherwise to a standby, which the login
+            // detects.
             [cluster.endpoint(), cluster.reader_endpoint()]
                 .into_iter()
                 .chain(custom)

@@ -46,8 +46,8 @@ impl App {
         }
     }
 
-    /// Completes a failure after setSecret. If the database refused the pending credential, someone changed the password
-    /// by hand. setSecret's note cannot show that, so AWSCURRENT is tried too.
+    /// Completes a failure after setSecret. If the database refused the pending credential, someone changed the
+    /// password by hand. setSecret's note cannot show that, so AWSCURRENT is tried too.
     pub(crate) async fn look_again(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
         let is_refused = matches!(&why, Why::Database(error) if error.kind == ErrorKind::Auth);
         let seen = match self.current(attempt).await {

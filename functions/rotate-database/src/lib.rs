@@ -58,7 +58,8 @@ pub struct App {
 
 impl App {
     /// Reads the settings and builds the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
-    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`. Each may be empty.
+    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`. Each may be
+    /// empty.
     ///
     /// # Errors
     ///

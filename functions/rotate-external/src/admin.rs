@@ -131,7 +131,8 @@ impl Users {
 ///
 /// # Errors
 ///
-/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`], [`RotateError::LoginUnclear`].
+/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`],
+/// [`RotateError::LoginUnclear`].
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,

@@ -52,8 +52,8 @@ struct Place {
 }
 
 impl Ci {
-    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be
-    /// empty.
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which
+    /// may be empty.
     pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let api: Endpoint = env.required("GITHUB_API_URL")?;
         let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)

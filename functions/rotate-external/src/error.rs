@@ -143,8 +143,8 @@ pub enum RotateError {
         /// The administrator's address.
         email: String,
     },
-    /// Several users match the administrator's address. The application compares addresses in lower case, so any of them may
-    /// log in.
+    /// Several users match the administrator's address. The application compares addresses in lower case, so any of
+    /// them may log in.
     #[error("{count} users have the administrator's address, in different letter case")]
     SeveralUsers {
         /// Number of users.

@@ -1,10 +1,10 @@
 //! Rotates secrets that another system issues or checks: the access key that sends mail (IAM), Twilio's auth token, and
 //! the administrator's password (the application's database, and GitHub Actions).
 //!
-//! Triggers: Secrets Manager, one rotation step per invocation, run by `shared::rotation`; and a schedule or a person, to
-//! retire old credentials (`retire.rs`, `report.rs`). Steps: `mail.rs`, `token.rs`, `password.rs`. Decisions: `rules/`.
-//! Texts for operators: `text/`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs` (database, login).
-//! Source: the guide, 3.1.
+//! Triggers: Secrets Manager, one rotation step per invocation, run by `shared::rotation`; and a schedule or a person,
+//! to retire old credentials (`retire.rs`, `report.rs`). Steps: `mail.rs`, `token.rs`, `password.rs`. Decisions:
+//! `rules/`. Texts for operators: `text/`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs`
+//! (database, login). Source: the guide, 3.1.
 
 mod admin;
 mod aws;

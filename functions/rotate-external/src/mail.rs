@@ -15,8 +15,8 @@ use crate::rules::ses::{self, Credential};
 use crate::state::State;
 use crate::{aws, notes};
 
-/// Number of attempts with a new or deactivated key, and the pause between them: AWS takes some seconds to accept or refuse
-/// such a key everywhere.
+/// Number of attempts with a new or deactivated key, and the pause between them: AWS takes some seconds to accept or
+/// refuse such a key everywhere.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1500);
 

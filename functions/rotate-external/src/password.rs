@@ -19,8 +19,8 @@ use crate::rules::retired::{Reason, Retired};
 use crate::state::State;
 use crate::{PROCEDURE, notes};
 
-/// Number of versions whose passwords are compared with the administrator's hash. Each comparison takes a quarter of a second
-/// of CPU time.
+/// Number of versions whose passwords are compared with the administrator's hash. Each comparison takes a quarter of a
+/// second of CPU time.
 const CANDIDATES: usize = 4;
 
 /// The administrator's password.
@@ -37,7 +37,8 @@ pub(crate) struct Password {
 }
 
 impl Password {
-    /// Reads `SEED_ADMIN_EMAIL`, and `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`, which may be empty.
+    /// Reads `SEED_ADMIN_EMAIL`, and `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`, which may be
+    /// empty.
     pub(crate) fn from_env(secret: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let database: Option<String> = env.optional("DATABASE_SECRET_NAME")?;
         let database = database

@@ -68,7 +68,8 @@ impl Twilio {
     ///
     /// # Errors
     ///
-    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`], [`RotateError::Twilio`].
+    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`],
+    /// [`RotateError::Twilio`].
     pub(crate) async fn is_primary(
         &self,
         token: &SecretString,
@@ -114,7 +115,8 @@ impl Twilio {
         }
     }
 
-    /// Promotes the secondary token, which must be `token`, to primary. From then on Twilio refuses the old primary token.
+    /// Promotes the secondary token, which must be `token`, to primary. From then on Twilio refuses the old primary
+    /// token.
     pub(crate) async fn promote(&self, token: &SecretString) -> Result<(), RotateError> {
         match self.ask(Method::POST, &self.tokens("Promote"), token).await? {
             // No secondary token is left: another attempt promoted it.

@@ -1,7 +1,7 @@
 //! Rotates a secret whose value this function generates, one step per invocation.
 //!
-//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the values).
-//! Texts for operators: `text.rs`.
+//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the
+//! values). Texts for operators: `text.rs`.
 
 mod error;
 mod rules;
@@ -48,7 +48,8 @@ impl App {
         policy::rule(&self.base.settings.policy.rotation, self.variable(&described.name), &described.tags)
     }
 
-    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own name.
+    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own
+    /// name.
     fn variable<'a>(&self, secret_name: &'a str) -> &'a str {
         if secret_name == self.jwt_secret {
             "JWT_SECRET"

@@ -58,8 +58,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], and `GITHUB_REPOSITORY`, which may be empty.
-    /// With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], and `GITHUB_REPOSITORY`, which may be
+    /// empty. With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///

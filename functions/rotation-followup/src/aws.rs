@@ -110,7 +110,8 @@ fn service(service: EcsService) -> Service {
     }
 }
 
-/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
+/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling
+/// deployment.
 fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     let minutes = |minutes: i32| u32::try_from(minutes).unwrap_or_default();
     let bake = minutes(configuration.bake_time_in_minutes.unwrap_or_default());
@@ -206,8 +207,8 @@ fn of_definition(definition: TaskDefinition) -> Vec<Reference> {
     containers.flat_map(of_container).chain(of_volumes).collect()
 }
 
-/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each when a task
-/// starts.
+/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each
+/// when a task starts.
 fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     let place = container.name.unwrap_or_default();
     let options = container.log_configuration.and_then(|logs| logs.secret_options);

@@ -8,8 +8,8 @@ use shared::runtime::failure::chain;
 use crate::rules::kind::Kind;
 use crate::rules::proof::Refused;
 
-/// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh token in
-/// this table, which it creates at run time.
+/// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh
+/// token in this table, which it creates at run time.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL";
 
 /// Logs in with one version's value of `DATABASE_URL`.
@@ -48,8 +48,8 @@ fn names_no_server(value: &str) -> bool {
     !value.contains("://") && !value.trim_start().starts_with('{')
 }
 
-/// Whether the server refuses the login itself: a wrong password or user, or a database that does not exist or does not admit the
-/// user. A refusal by `pg_hba.conf` is not certain: another rule may apply to the application's address.
+/// Whether the server refuses the login itself: a wrong password or user, or a database that does not exist or does not
+/// admit the user. A refusal by `pg_hba.conf` is not certain: another rule may apply to the application's address.
 fn refuses(sqlstate: &str, reason: &str) -> bool {
     match sqlstate {
         "28000" => !reason.contains("pg_hba.conf"),

@@ -2,9 +2,9 @@
 //! rollout, proves against the application that the new value is in use and the old one refused, rolls back where that
 //! helps, and writes the ledger and the changelog.
 //!
-//! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and events of
-//! CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
-//! pages and reports. Source: the guide, 3.2 steps 3 to 5.
+//! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and
+//! events of CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states,
+//! `rules/` decides, `report.rs` pages and reports. Source: the guide, 3.2 steps 3 to 5.
 
 mod answer;
 mod application;
@@ -90,8 +90,8 @@ struct Changelog {
 
 impl App {
     /// Reads the settings and creates the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
-    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
-    /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be
+    /// empty. With a path, `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
@@ -182,7 +182,8 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 ///
 /// # Errors
 ///
-/// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of CloudTrail.
+/// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of
+/// CloudTrail.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
         Request::Trail(event) => trail::handle(app, event, invocation).await,

@@ -111,7 +111,8 @@ pub(crate) async fn current_versions(app: &App, batch: &Batch) -> BTreeMap<Strin
     current
 }
 
-/// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is missing.
+/// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is
+/// missing.
 pub(crate) fn signing_key(app: &App, value: SecretString) -> SecretString {
     let entry = app.settings.policy.rotation.secrets.get(JWT);
     let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());

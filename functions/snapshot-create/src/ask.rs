@@ -80,8 +80,8 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     Err(SnapshotError::NamesTaken(NAMES, job.name.unwrap_or_default()))
 }
 
-/// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance is a
-/// member of, which the role must cover.
+/// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance
+/// is a member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
     let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
     let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;

@@ -1,5 +1,5 @@
-//! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not complete is
-//! a result, not an error.
+//! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not
+//! complete is a result, not an error.
 
 use shared::aws::snapshots::{Database, Kind};
 use shared::run::documents::DocumentError;

@@ -57,7 +57,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], and `DATABASE_INSTANCE_ID`.
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], and
+    /// `DATABASE_INSTANCE_ID`.
     ///
     /// # Errors
     ///

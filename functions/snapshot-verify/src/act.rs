@@ -20,8 +20,8 @@ use crate::rules::snapshot::COPY_OF;
 use crate::run::Run;
 use crate::{App, REPORTING, text};
 
-/// Pages the findings and, in a sweep, copies and deletes. The second value is an error of the runs' journal, without which
-/// copying and deleting stop.
+/// Pages the findings and, in a sweep, copies and deletes. The second value is an error of the runs' journal, without
+/// which copying and deleting stop.
 pub(crate) async fn act(
     app: &App,
     trigger: &Trigger,

@@ -114,8 +114,8 @@ pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<
     }
 }
 
-/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know counts as an
-/// instance, whose snapshots may outlive it.
+/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know
+/// counts as an instance, whose snapshots may outlive it.
 pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallError> {
     let instance = Database { kind: Kind::Instance, id: name.to_owned() };
     let cluster = |id: &str| Database { kind: Kind::Cluster, id: id.to_owned() };

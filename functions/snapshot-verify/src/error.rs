@@ -1,4 +1,5 @@
-//! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an error.
+//! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an
+//! error.
 
 use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;

@@ -98,8 +98,8 @@ impl Away {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`, and
-    /// `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which may both be empty.
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`],
+    /// `DATABASE_INSTANCE_ID`, and `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which may both be empty.
     ///
     /// # Errors
     ///

@@ -24,7 +24,8 @@ use crate::{App, VerifyError, text, update};
 pub struct Report {
     /// Id of the record; none if the run needed no record.
     pub run_id: Option<String>,
-    /// `succeeded` if every snapshot in scope was read and no finding fails; `nothing` if no snapshot is in scope; else `failed`.
+    /// `succeeded` if every snapshot in scope was read and no finding fails; `nothing` if no snapshot is in scope; else
+    /// `failed`.
     pub result: &'static str,
     /// The snapshots in scope.
     pub snapshots: Vec<Row>,
@@ -144,8 +145,8 @@ pub(crate) async fn report(
     })
 }
 
-/// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the reported
-/// actions in the record.
+/// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the
+/// reported actions in the record.
 async fn settle(app: &App, journal: &Journal, facts: &Facts, run: &Run, invocation: &Invocation) {
     let mut targets = BTreeSet::new();
     let mut deletions = run.spared.clone();

@@ -50,8 +50,8 @@ const OF_SECRETS: &str = "\
     replicatesecrettoregions restoresecret rotatesecret stopreplicationtoreplica tagresource \
     untagresource updatesecret updatesecretversionstage validateresourcepolicy";
 
-/// Keys whose fixed values bind a request to a party that the owner chose to trust. A stranger has another value or none
-/// (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
+/// Keys whose fixed values bind a request to a party that the owner chose to trust. A stranger has another value or
+/// none (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
 const BINDING: [&str; 16] = [
     "aws:principalorgid",
     "aws:principalorgpaths",
@@ -262,9 +262,9 @@ impl Policy {
         (vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)], is_whole)
     }
 
-    /// Object names that the policy's resources distinguish: every pattern's beginning with every pattern's end, and any
-    /// combination of pattern middles in between. One object may match the patterns of several `NotResource` elements at
-    /// once. The flag is false if there are too many combinations.
+    /// Object names that the policy's resources distinguish: every pattern's beginning with every pattern's end, and
+    /// any combination of pattern middles in between. One object may match the patterns of several `NotResource`
+    /// elements at once. The flag is false if there are too many combinations.
     fn objects(&self, beginning: &str) -> (Vec<String>, bool) {
         let (mut begins, mut ends) =
             (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
@@ -566,8 +566,9 @@ impl Policy {
         accounts
     }
 
-    /// Representative accounts for each pattern of account IDs: maps account ID to pattern. A pattern has several, since
-    /// another pattern may exclude some of them. Excludes accounts named by ID and those for which `is_own` is true.
+    /// Representative accounts for each pattern of account IDs: maps account ID to pattern. A pattern has several,
+    /// since another pattern may exclude some of them. Excludes accounts named by ID and those for which `is_own` is
+    /// true.
     fn accounts_alike(
         &self,
         are_asked: impl Fn(&&Statement) -> bool,
@@ -606,8 +607,8 @@ impl Policy {
     }
 }
 
-/// An ARN in an account that matches a pattern. An ARN without an account, such as a bucket's, counts as a stranger's only
-/// if the pattern leaves its owner open.
+/// An ARN in an account that matches a pattern. An ARN without an account, such as a bucket's, counts as a stranger's
+/// only if the pattern leaves its owner open.
 fn instance(pattern: &Pattern, account: &str, is_stranger: bool, question: Question) -> Option<String> {
     let parts: Vec<_> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
     let part = |at: usize| parts.get(at).map(|part| Pattern(part.to_vec()));

@@ -172,7 +172,8 @@ pub trait Audit {
         now: Timestamp,
     ) -> Paging;
 
-    /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never returned.
+    /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never
+    /// returned.
     fn act(
         &self,
         outcome: &Self::Outcome,

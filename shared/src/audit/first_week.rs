@@ -13,8 +13,8 @@ use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
 
-/// Length of the week from the audit's first record: an hour short, because a weekly audit runs some seconds earlier or later
-/// than the last one.
+/// Length of the week from the audit's first record: an hour short, because a weekly audit runs some seconds earlier or
+/// later than the last one.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 
 /// Most groups of findings in a summary; Slack cuts a longer message.
@@ -58,7 +58,8 @@ pub struct Quiet<'a> {
 }
 
 impl FirstWeek {
-    /// The first week of an audit whose first record is from `began`; none if it is over. Without a record it begins now.
+    /// The first week of an audit whose first record is from `began`; none if it is over. Without a record it begins
+    /// now.
     pub fn of(began: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         let began = began.unwrap_or(now);
         let until = began.saturating_add(WEEK).unwrap_or(Timestamp::MAX);
@@ -89,8 +90,8 @@ impl FirstWeek {
         )
     }
 
-    /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in the order
-    /// of work.
+    /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in
+    /// the order of work.
     pub fn summary(&self, held: Held, place: &str, groups: &[Group<'_>], language: Language) -> Vec<String> {
         let mut lines = vec![self.line(held, place, language)];
         let mut counts: Vec<(&str, usize)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Which secrets belong to this environment: those named by the template or the policy, those with its tags, and those with
-//! its naming convention and no contradicting tags.
+//! Which secrets belong to this environment: those named by the template or the policy, those with its tags, and those
+//! with its naming convention and no contradicting tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 

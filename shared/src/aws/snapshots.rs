@@ -123,14 +123,14 @@ pub fn prefix(settings: &Settings) -> String {
     format!("{}-{}-", settings.project, settings.environment)
 }
 
-/// Whether an instance belongs to this environment: the template's instance, or one with the environment's prefix, e.g. a
-/// restored one. The roles' permissions use the same rule.
+/// Whether an instance belongs to this environment: the template's instance, or one with the environment's prefix, e.g.
+/// a restored one. The roles' permissions use the same rule.
 pub fn is_ours(instance: &str, of_template: &str, settings: &Settings) -> bool {
     instance == of_template || instance.starts_with(&prefix(settings))
 }
 
-/// Whether a cluster belongs to this environment: by the same rule, or by exactly the environment's name. Clusters usually
-/// have that name, and their members append to it.
+/// Whether a cluster belongs to this environment: by the same rule, or by exactly the environment's name. Clusters
+/// usually have that name, and their members append to it.
 pub fn is_own_cluster(cluster: &str, of_template: &str, settings: &Settings) -> bool {
     is_ours(cluster, of_template, settings) || prefix(settings).strip_suffix('-') == Some(cluster)
 }

@@ -32,8 +32,8 @@ pub enum InForce {
 }
 
 impl Request {
-    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already in
-    /// force, it is lost.
+    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already
+    /// in force, it is lost.
     pub fn clear_command(&self) -> String {
         self.clear_command_of(&self.token)
     }

@@ -103,8 +103,8 @@ impl Documents {
         Ok(Some(self.read(&key).await?.content))
     }
 
-    /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the place
-    /// is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
+    /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the
+    /// place is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ impl Documents {
         Ok(())
     }
 
-    /// Changes a document shared by several runs, by compare-and-swap, and returns the answer of `change`. `change` gets
-    /// the stored document, or the default if there is none, and is called again if another run was faster.
+    /// Changes a document shared by several runs, by compare-and-swap, and returns the answer of `change`. `change`
+    /// gets the stored document, or the default if there is none, and is called again if another run was faster.
     ///
     /// # Errors
     ///
@@ -214,8 +214,8 @@ impl Documents {
         Ok(Read { content, sha256: sha256(&bytes), etag })
     }
 
-    /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag; `None` if
-    /// another object is there.
+    /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag;
+    /// `None` if another object is there.
     pub(super) async fn put(
         &self,
         key: &str,
@@ -261,8 +261,8 @@ pub(super) fn bytes(content: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(content).unwrap_or_default()
 }
 
-/// Random pause before the next attempt, so that colliding runs separate: up to a limit that doubles. `nanoseconds` are the
-/// clock's, which differ between runs.
+/// Random pause before the next attempt, so that colliding runs separate: up to a limit that doubles. `nanoseconds` are
+/// the clock's, which differ between runs.
 fn pause(attempt: u32, nanoseconds: i32) -> Duration {
     let limit = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
     let part = f64::from(nanoseconds.unsigned_abs() % 1_000_000) / 1_000_000.0;

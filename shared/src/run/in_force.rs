@@ -189,8 +189,8 @@ impl Source {
         Ok(InForce { policy, version: None, broken, newest })
     }
 
-    /// The document's version at a position, newest first; none after the last one. A list shows that the document does not
-    /// exist without the permission that a 404 requires.
+    /// The document's version at a position, newest first; none after the last one. A list shows that the document does
+    /// not exist without the permission that a 404 requires.
     ///
     /// # Errors
     ///
@@ -341,8 +341,8 @@ pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkCo
     }
 }
 
-/// Announces a broken version in the channel: once per document version and code version, by the first function to claim
-/// it. Returns the outcome for the evidence.
+/// Announces a broken version in the channel: once per document version and code version, by the first function to
+/// claim it. Returns the outcome for the evidence.
 ///
 /// Never fails the invocation. If the function dies here, another one announces the version some minutes later.
 pub async fn announce_once(

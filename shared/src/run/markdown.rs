@@ -6,8 +6,8 @@
 /// Longest title that GitHub accepts, in characters; it refuses the whole issue or pull request beyond that.
 const TITLE_LIMIT: usize = 256;
 
-/// An invisible separator. GitHub looks for mentions, references and addresses after resolving Markdown escapes, so only a
-/// character in between breaks them.
+/// An invisible separator. GitHub looks for mentions, references and addresses after resolving Markdown escapes, so
+/// only a character in between breaks them.
 const JOINER: char = '\u{2060}';
 
 /// Text that starts no block and contains no link, image, mention, reference, code or HTML.

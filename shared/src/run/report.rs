@@ -147,8 +147,8 @@ impl Reporter {
         })
     }
 
-    /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as long
-    /// ago, so that nothing is held back.
+    /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as
+    /// long ago, so that nothing is held back.
     pub async fn began(&self) -> Option<Timestamp> {
         self.bounded(self.evidence().began()).await.unwrap_or_else(|reason| {
             let reason = chain(&reason);
@@ -157,7 +157,8 @@ impl Reporter {
         })
     }
 
-    /// Notes that `run_id` is about to do something that must be reported, so that another attempt reports it if this one dies.
+    /// Notes that `run_id` is about to do something that must be reported, so that another attempt reports it if this
+    /// one dies.
     ///
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
     /// an alarm.

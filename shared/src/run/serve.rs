@@ -95,8 +95,8 @@ where
 ///
 /// `build` gets the environment, including the policy, and the AWS configuration. It is called again when the policy
 /// changes; if it rejects the new policy, the previous app stays. `handle` gets the app, the event as JSON, and its
-/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id` are
-/// empty until the handler records them. A failure is logged once, here.
+/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id`
+/// are empty until the handler records them. A failure is logged once, here.
 ///
 /// Exits with code 1 and one log line if a setting is missing or invalid, so that a bad deployment fails in its init
 /// phase and not in the middle of a procedure.

@@ -310,8 +310,8 @@ async fn logs(client: &S3, bucket: &str) -> Seen<bool> {
     Ok(found.map_err(CallError::during("s3:GetBucketLogging"))?.logging_enabled.is_some())
 }
 
-/// When the newest object was written: the marker's time if there is a marker, or else that of an object as new as `young`.
-/// S3 does not list by age, so the search stops there.
+/// When the newest object was written: the marker's time if there is a marker, or else that of an object as new as
+/// `young`. S3 does not list by age, so the search stops there.
 async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestamp) -> Seen<Newest> {
     if let Some(marker) = marker {
         let head = client.head_object().bucket(bucket).key(marker).send().await;
@@ -430,8 +430,8 @@ pub(crate) async fn add_lifecycle(
     Ok(())
 }
 
-/// Moves a rule's prefix into a `Filter`. S3 refuses a configuration that mixes rules with a `Filter` and rules with a bare
-/// `Prefix`, the form from before 2016.
+/// Moves a rule's prefix into a `Filter`. S3 refuses a configuration that mixes rules with a `Filter` and rules with a
+/// bare `Prefix`, the form from before 2016.
 fn with_filter(mut rule: LifecycleRule) -> LifecycleRule {
     #[expect(deprecated, reason = "rules from before 2016 have it")]
     let prefix = rule.prefix.take();

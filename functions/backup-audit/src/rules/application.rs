@@ -209,7 +209,8 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         command: |account, context| {
             let Context { project, environment, .. } = context;
-            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would run.
+            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would
+            // run.
             let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
             let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
             let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));

@@ -13,7 +13,8 @@ pub(crate) struct Names {
     pub database: String,
     pub attachments: String,
     pub uploads: String,
-    /// Key of the object that the on-prem synchronisation writes when it ends; without such an object the newest upload counts.
+    /// Key of the object that the on-prem synchronisation writes when it ends; without such an object the newest upload
+    /// counts.
     pub marker: String,
     pub state: String,
     pub lock_table: String,
@@ -34,8 +35,8 @@ impl Names {
         self.is_named(name) || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
     }
 
-    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be just
-    /// `project-environment`.
+    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be
+    /// just `project-environment`.
     pub(crate) fn is_cluster(&self, name: &str) -> bool {
         self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
     }

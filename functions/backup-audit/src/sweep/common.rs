@@ -1,5 +1,5 @@
-//! Facts shared by many databases: the account's plans, subscriptions and deployments, the parameters of a group, the end of
-//! support of an engine's versions. Each is read once per run, when the first database needs it.
+//! Facts shared by many databases: the account's plans, subscriptions and deployments, the parameters of a group, the
+//! end of support of an engine's versions. Each is read once per run, when the first database needs it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

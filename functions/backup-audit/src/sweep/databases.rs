@@ -48,8 +48,8 @@ impl Sweep<'_> {
         self.findings.borrow_mut().push(&row)
     }
 
-    /// Names of the instances that belong to this environment only by their tags, or of its clusters, including those that belong
-    /// to it only by a member's tags.
+    /// Names of the instances that belong to this environment only by their tags, or of its clusters, including those
+    /// that belong to it only by a member's tags.
     async fn tagged(&self, is_cluster: bool) -> Seen<&BTreeSet<String>> {
         let instances = self.instances.get_or_init(async || {
             in_time("rds:DescribeDBInstances", PATIENCE, tagged_instances(self.app)).await
@@ -194,7 +194,8 @@ async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
     }
 }
 
-/// Names of the clusters that belong to this environment by name, tags or members, including members that belong to it by tags.
+/// Names of the clusters that belong to this environment by name, tags or members, including members that belong to it
+/// by tags.
 async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<String>> {
     let (mut clusters, mut marker) = (BTreeSet::new(), None);
     loop {

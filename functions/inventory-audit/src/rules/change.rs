@@ -41,8 +41,8 @@ pub(crate) struct Recorded {
     pub changes: Vec<Change>,
 }
 
-/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that record
-/// was not read, only the newest version counts: older ones were announced long ago.
+/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that
+/// record was not read, only the newest version counts: older ones were announced long ago.
 pub(crate) fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool {
     match before {
         Ok(before) => before != Some(version),

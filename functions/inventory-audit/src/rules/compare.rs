@@ -1,5 +1,5 @@
-//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be checked again.
-//! No I/O, no clock.
+//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be
+//! checked again. No I/O, no clock.
 
 use std::collections::BTreeSet;
 

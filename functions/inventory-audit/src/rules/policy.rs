@@ -33,8 +33,8 @@ pub(crate) struct Stack<'a> {
     pub own: &'a str,
 }
 
-/// The resources that must exist: those in the policy's inventory, the `secrets` that template and policy name (name to the
-/// policy's key), and the bucket of the Terraform states.
+/// The resources that must exist: those in the policy's inventory, the `secrets` that template and policy name (name to
+/// the policy's key), and the bucket of the Terraform states.
 pub(crate) fn wanted(
     stack: Stack<'_>,
     secrets: &BTreeMap<&str, &str>,
@@ -74,7 +74,8 @@ pub(crate) fn wanted(
     wanted
 }
 
-/// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other resources.
+/// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other
+/// resources.
 pub(crate) fn decide(
     stack: Stack<'_>,
     seen: Vec<(Wanted, Observation)>,
@@ -410,7 +411,8 @@ fn judge_other(
         return None;
     }
     let mut problems = Vec::new();
-    // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another environment's state.
+    // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another
+    // environment's state.
     let state = if found.stack.is_some() || is_here.is_none() {
         Verdict::NotAsked
     } else {

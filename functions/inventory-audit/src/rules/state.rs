@@ -31,8 +31,8 @@ const VERSION: u64 = 4;
 /// Prefix of the resource types of Terraform's Cloud Control provider.
 const CLOUD_CONTROL: &str = "awscc_";
 
-/// Attributes that hold a secret value even if the state does not mark them as sensitive, by type: Terraform before 1.10 marks only
-/// values that the configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
+/// Attributes that hold a secret value even if the state does not mark them as sensitive, by type: Terraform before
+/// 1.10 marks only values that the configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
 const VALUES: [(&str, &[&str]); 30] = [
     ("aws_acm_certificate", &["private_key"]),
     ("aws_cognito_user_pool_client", &["client_secret"]),
@@ -363,8 +363,8 @@ impl Managed {
             || kind == Kind::RdsInstance && self.arns.keys().any(|arn| arn.ends_with(&ends))
     }
 
-    /// Settings of a resource in the states, and their places. A bucket's settings may be in separate resources, which take
-    /// precedence over the bucket's own stale copy.
+    /// Settings of a resource in the states, and their places. A bucket's settings may be in separate resources, which
+    /// take precedence over the bucket's own stale copy.
     pub(crate) fn settings(&self, kind: Kind, arn: &str, name: &str) -> BTreeMap<Setting, (String, Place)> {
         let mut found = BTreeMap::new();
         let live = |held: &&Held| !held.is_deposed;

@@ -65,7 +65,8 @@ fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
     pairs.into_iter().find(applies).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
 }
 
-/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold it.
+/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold
+/// it.
 fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
     let address = &value.place.address;
     let forget = || terraform("state rm ", address, language);

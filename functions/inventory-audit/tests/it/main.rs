@@ -1,4 +1,5 @@
-//! Changes of the policy on the wire: real SDK, real signing, an S3 of a few objects, and GitHub and Slack as a web API.
+//! Changes of the policy on the wire: real SDK, real signing, an S3 of a few objects, and GitHub and Slack as a web
+//! API.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -206,7 +207,8 @@ fn is_value(request: &Request<SdkBody>) -> bool {
     target.is_some_and(|target| target.as_bytes().ends_with(b".GetSecretValue"))
 }
 
-/// Runs a test on an 8 MiB stack, as the function's main thread has: unoptimised futures overflow a test thread's 2 MiB.
+/// Runs a test on an 8 MiB stack, as the function's main thread has: unoptimised futures overflow a test thread's 2
+/// MiB.
 fn run(test: impl AsyncFnOnce() + Send + 'static) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let thread = std::thread::Builder::new().stack_size(8 << 20);

@@ -434,8 +434,8 @@ impl<'a> Plan<'a> {
         self.add("SET LOCAL ROLE NONE".to_owned());
     }
 
-    /// Grants a login's privileges to the owner too. Returns the grants that the administrator may not make, each with a
-    /// role that may.
+    /// Grants a login's privileges to the owner too. Returns the grants that the administrator may not make, each with
+    /// a role that may.
     fn privileges(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
         let mut missing = Vec::new();

@@ -1,5 +1,5 @@
-//! The issuance document, which coordinates the invocations that make, promote and retire one secret's credentials. They
-//! change it by compare-and-swap.
+//! The issuance document, which coordinates the invocations that make, promote and retire one secret's credentials.
+//! They change it by compare-and-swap.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -67,8 +67,8 @@ impl Issuance {
         Ok(())
     }
 
-    /// Begins a promotion, during which no attempt may make a token. An attempt for the version `current` has already stored
-    /// its token, so it does not count.
+    /// Begins a promotion, during which no attempt may make a token. An attempt for the version `current` has already
+    /// stored its token, so it does not count.
     ///
     /// # Errors
     ///

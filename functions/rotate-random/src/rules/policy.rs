@@ -26,9 +26,9 @@ pub(crate) struct Rule {
 ///
 /// # Errors
 ///
-/// [`RotateError::NoRule`] for an entry without a rule, and for a secret with neither an entry nor tags: attached to the wrong
-/// secret, this function would overwrite a database password with a random value. [`RotateError::Rotation`] for an invalid
-/// tag or size.
+/// [`RotateError::NoRule`] for an entry without a rule, and for a secret with neither an entry nor tags: attached to
+/// the wrong secret, this function would overwrite a database password with a random value. [`RotateError::Rotation`]
+/// for an invalid tag or size.
 pub(crate) fn rule(
     rotation: &Rotation,
     name: &str,

@@ -74,7 +74,8 @@ impl Facts {
         self.made.as_ref().ok()?.get(self.listed.labelled("AWSCURRENT")?).copied()
     }
 
-    /// Whether no rotation made the current version, according to the service's dates. Its value may then be an old one.
+    /// Whether no rotation made the current version, according to the service's dates. Its value may then be an old
+    /// one.
     pub(crate) fn is_by_hand(&self) -> bool {
         self.version_made().is_some_and(|made| self.listed.rotated.is_none_or(|rotated| rotated < made))
     }

@@ -83,8 +83,9 @@ fn hours(hours: u16) -> SignedDuration {
     SignedDuration::from_hours(i64::from(hours))
 }
 
-/// When the current value was created, its maximum age, and the grace period after that. The grace period applies while the
-/// service's next rotation is still ahead: the window of a rotation opens on the last allowed day and lasts until the next day.
+/// When the current value was created, its maximum age, and the grace period after that. The grace period applies while
+/// the service's next rotation is still ahead: the window of a rotation opens on the last allowed day and lasts until
+/// the next day.
 fn age_limit(
     facts: &Facts,
     standard: &Standard,

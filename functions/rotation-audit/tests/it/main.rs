@@ -1,5 +1,5 @@
-//! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel are
-//! tested on the local cloud.
+//! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel
+//! are tested on the local cloud.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
@@ -371,7 +371,8 @@ async fn an_empty_answer_never_passes() {
     assert_eq!((report.result, report.secrets[0].findings.as_slice()), ("failed", &["InsufficientData"][..]));
 }
 
-/// Audits a database secret that is 122 days old and has a login by IAM according to the policy; returns its row and the record.
+/// Audits a database secret that is 122 days old and has a login by IAM according to the policy; returns its row and
+/// the record.
 async fn audit_of_iam(instance: &str) -> (Value, Value) {
     let jwt: Value = serde_json::from_str(&listed(None)).unwrap();
     let mut database = jwt["SecretList"][0].clone();

@@ -127,7 +127,8 @@ fn concerns_current(detail: &Detail) -> bool {
     }
 }
 
-/// The session of one of this stack's functions: its role, and the session name, which Lambda sets to the function's name.
+/// The session of one of this stack's functions: its role, and the session name, which Lambda sets to the function's
+/// name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Session {
     role: String,
@@ -143,8 +144,8 @@ impl Session {
             .then(|| Self { role: role.to_owned(), function: function.to_owned() })
     }
 
-    /// Whether a caller's ARN is this session. STS omits the role's path. The role must match too: a caller that assumes another role
-    /// can choose any session name.
+    /// Whether a caller's ARN is this session. STS omits the role's path. The role must match too: a caller that
+    /// assumes another role can choose any session name.
     fn is(&self, arn: &str) -> bool {
         let Some((before, role)) = self.role.split_once(":role/") else { return false };
         let name = role.rsplit('/').next().unwrap_or_default();

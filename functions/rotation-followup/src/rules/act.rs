@@ -24,8 +24,8 @@ impl Act {
             && other.at.duration_since(self.at).abs() < SignedDuration::from_hours(1)
     }
 
-    /// Whether this act can have caused a change that was noticed at that time: an event of Secrets Manager may be late, and clocks
-    /// differ.
+    /// Whether this act can have caused a change that was noticed at that time: an event of Secrets Manager may be
+    /// late, and clocks differ.
     pub(crate) fn is_of(&self, noticed: Timestamp) -> bool {
         let late = noticed.duration_since(self.at);
         late > SignedDuration::from_mins(-5) && late < SignedDuration::from_hours(26)

@@ -155,8 +155,8 @@ impl Batch {
         self.phase == Phase::Back && of_directions.count() > 1
     }
 
-    /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this secret's readers have
-    /// its value.
+    /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this
+    /// secret's readers have its value.
     pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
         if self.moved.contains(&change.secret) || self.has_failed_twice() {
             return self.failures.first();

@@ -68,8 +68,8 @@ impl Change {
     }
 }
 
-/// Whether a rotation by the service made a version current, as far as the dates show: the last rotation is not older than the
-/// version, and the label was not moved back to an older version.
+/// Whether a rotation by the service made a version current, as far as the dates show: the last rotation is not older
+/// than the version, and the label was not moved back to an older version.
 pub(crate) fn is_rotation(
     made: &BTreeMap<String, Timestamp>,
     version: &str,

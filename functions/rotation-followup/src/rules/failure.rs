@@ -29,8 +29,8 @@ impl Failed {
     }
 }
 
-/// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application depend on no
-/// secret, and a rollback does not help an application that still accepts the old token.
+/// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application
+/// depend on no secret, and a rollback does not help an application that still accepts the old token.
 pub(crate) fn implicates(failed: &Failed, key: &str) -> bool {
     match failed.kind {
         Kind::RolloutFailed => true,

@@ -1,5 +1,6 @@
-//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last, and the
-//! ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no clock.
+//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last,
+//! and the ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no
+//! clock.
 
 use std::collections::BTreeMap;
 
@@ -56,15 +57,15 @@ impl Journal {
         self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
     }
 
-    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else the last
-    /// follow-up, leaves in force.
+    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else
+    /// the last follow-up, leaves in force.
     pub(crate) fn needs_follow_up(&self, secret: &str, version: &str) -> bool {
         let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
         of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
     }
 
-    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret only the newer
-    /// counts.
+    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret
+    /// only the newer counts.
     pub(crate) fn notice(&mut self, change: &Change) -> bool {
         let is_going_back = |open: &Batch| open.moved.contains(&change.secret);
         if let Some(open) = self.open.as_mut().filter(|open| !is_going_back(open))
@@ -229,7 +230,8 @@ fn act_key(arn: &str, version: &str) -> String {
 /// Maximum age of a value for which an incident can be declared: a declaration follows soon after the rotation.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
+/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback
+/// restored it.
 pub(crate) fn is_fresh(journal: &Journal, change: &Change, now: Timestamp) -> bool {
     change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
         && !journal.is_restored(&change.secret, &change.version)

@@ -41,7 +41,8 @@ fn has_leaked(journal: &Journal, arn: &str, version: &str) -> bool {
     rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
 }
 
-/// The earlier versions to compare a change's value with: leaked versions, then the newest; none if a rotation made the value.
+/// The earlier versions to compare a change's value with: leaked versions, then the newest; none if a rotation made the
+/// value.
 pub(crate) fn earlier(
     change: &Change,
     made: &BTreeMap<String, Timestamp>,

@@ -129,7 +129,8 @@ const NEW_TOKEN: &str = "token of the new secret";
 
 const OLD_TOKEN: &str = "token of the old secret";
 
-/// Shortest signing key with which the application starts, in UTF-16 code units. Source: observed on the running application.
+/// Shortest signing key with which the application starts, in UTF-16 code units. Source: observed on the running
+/// application.
 const KEY_LENGTH: usize = 32;
 
 /// The reason why the application does not start with a signing key, if the key is too short.
@@ -163,7 +164,8 @@ pub(crate) fn unproved(name: &str, kind: impl Into<Kind>, detail: &str) -> Proof
     proof(name, Outcome::Unproved, kind, detail)
 }
 
-/// Combines the answers of all rounds into one proof: passed if all satisfy `is_good`; otherwise the clearest bad answer counts.
+/// Combines the answers of all rounds into one proof: passed if all satisfy `is_good`; otherwise the clearest bad
+/// answer counts.
 fn all(
     name: &str,
     kind: impl Fn(&Answer) -> Kind,

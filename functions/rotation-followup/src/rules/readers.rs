@@ -157,8 +157,8 @@ pub(crate) fn of(
     readers
 }
 
-/// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the service
-/// appends, and optionally with field, label and version; or by a parameter that refers to the secret.
+/// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the
+/// service appends, and optionally with field, label and version; or by a parameter that refers to the secret.
 pub(crate) fn names(value_from: &str, arn: &str, name: &str) -> Option<Named> {
     const REFERENCE: &str = "/aws/reference/secretsmanager/";
     if value_from == name {

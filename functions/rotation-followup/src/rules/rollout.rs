@@ -9,7 +9,8 @@ use shared::policy::Followup;
 /// must fit into the state machine's four days.
 pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
-/// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may have 25,000.
+/// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may
+/// have 25,000.
 pub(crate) const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
@@ -20,7 +21,8 @@ pub(crate) struct Service {
     pub is_active: bool,
     /// Its deployment controller: `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
-    /// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
+    /// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling
+    /// deployment.
     pub shift_minutes: Option<u32>,
     /// ARNs of the task definitions of its next tasks.
     pub next: BTreeSet<String>,
@@ -181,7 +183,8 @@ pub(crate) fn judge(
     Rollout::Running
 }
 
-/// Number of tasks of a service by the value that they were started with, as far as the start of their deployment shows.
+/// Number of tasks of a service by the value that they were started with, as far as the start of their deployment
+/// shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Runs {
     pub service: String,
@@ -209,7 +212,8 @@ pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp
     runs
 }
 
-/// Deadline of a deployment that shifts traffic: the policy's time for the tasks plus the service's own for traffic and bake.
+/// Deadline of a deployment that shifts traffic: the policy's time for the tasks plus the service's own for traffic and
+/// bake.
 fn deadline(service: &Service, since: Timestamp, policy: &Followup) -> Timestamp {
     let own = i64::from(service.shift_minutes.unwrap_or_default());
     let wanted = SignedDuration::from_secs(policy.rollout.seconds().into()) + SignedDuration::from_mins(own);

@@ -21,8 +21,8 @@ use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
 use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
-/// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the change. Deploys
-/// nothing if one of the new values certainly does not work.
+/// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the
+/// change. Deploys nothing if one of the new values certainly does not work.
 pub(crate) async fn deploy(
     app: &App,
     execution: &str,

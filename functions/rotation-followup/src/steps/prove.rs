@@ -18,7 +18,8 @@ use crate::rules::proof::{self, Proof, Verdict};
 use crate::text::ledger;
 use crate::{Answer, App, FollowupError, NOTING, Status, application, database};
 
-/// Seconds until the application accepts requests again after its rate limit. Source: observed on the running application.
+/// Seconds until the application accepts requests again after its rate limit. Source: observed on the running
+/// application.
 const LIMIT_SECONDS: u16 = 60;
 
 /// Makes all proofs once. The state machine repeats failed proofs up to the policy's limit.
@@ -126,8 +127,8 @@ async fn application_proofs(
     Ok(proofs)
 }
 
-/// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new key comes
-/// first, and `true` marks it.
+/// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new
+/// key comes first, and `true` marks it.
 async fn token_proofs(
     application: &Application,
     keys: &[(SecretString, bool)],

@@ -84,8 +84,8 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     Ok(Answer::now(Status::Moved))
 }
 
-/// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a signing key; for
-/// other secrets the application's proofs decide later.
+/// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a
+/// signing key; for other secrets the application's proofs decide later.
 async fn works(
     app: &App,
     change: &Change,

@@ -200,7 +200,8 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 format!(". {then} {}", each.collect::<Vec<_>>().join(", "))
             };
             steps.push(format!("{text} {}{then}", rotate(&refused)));
-            // The new value's follow-up ends sessions only after a declaration. A leaked database login is retired because of this row.
+            // The new value's follow-up ends sessions only after a declaration. A leaked database login is retired
+            // because of this row.
             let leaked = refused.iter().filter(|it| it.is_incident() && it.key != DATABASE);
             let declare: Vec<_> = leaked.map(|change| follow_command(stack.settings, change)).collect();
             if !declare.is_empty() {

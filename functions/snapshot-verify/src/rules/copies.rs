@@ -46,8 +46,8 @@ pub(crate) fn stale(
     (hours > most).then(|| Finding::CopyStale { hours, newest: newest.name.clone() })
 }
 
-/// The name of a snapshot's copy. It is the same for the same snapshot, so that RDS refuses a second copy. The source's prefix is
-/// omitted only if the whole name exceeds RDS's limit: a changed name would allow a second copy.
+/// The name of a snapshot's copy. It is the same for the same snapshot, so that RDS refuses a second copy. The source's
+/// prefix is omitted only if the whole name exceeds RDS's limit: a changed name would allow a second copy.
 pub(crate) fn copy_name(settings: &Settings, kind: Kind, source: &str) -> String {
     let own = snapshots::prefix(settings);
     let source = source.strip_prefix("rds:").unwrap_or(source);

@@ -136,8 +136,8 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// The subject's name in keys: for a snapshot its name, preceded by `cluster/` if it is a cluster's, and followed by the
-    /// region if it is the copies'.
+    /// The subject's name in keys: for a snapshot its name, preceded by `cluster/` if it is a cluster's, and followed
+    /// by the region if it is the copies'.
     pub(crate) fn label(&self) -> String {
         let of = |kind: Kind| if kind == Kind::Cluster { "cluster/" } else { "" };
         match self {

@@ -43,7 +43,8 @@ pub(crate) struct Snapshot {
     /// Whether RDS can copy it; it copies none of a Multi-AZ DB cluster.
     pub can_be_copied: bool,
     pub tags: BTreeMap<String, String>,
-    /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be shared.
+    /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be
+    /// shared.
     pub shared_with: Result<Vec<String>, String>,
 }
 

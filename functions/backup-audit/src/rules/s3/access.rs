@@ -59,7 +59,8 @@ fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, St
     }
 }
 
-/// Strangers that the bucket policy admits by name. If it is public and public buckets are restricted, S3 only admits services.
+/// Strangers that the bucket policy admits by name. If it is public and public buckets are restricted, S3 only admits
+/// services.
 pub(super) fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
     let mut found = strangers(bucket, context)?;
     if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
