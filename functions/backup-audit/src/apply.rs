@@ -165,8 +165,7 @@ pub(crate) async fn repair(
         }
     };
     let mut pending = app.base.reporter.documents.update(OPEN, note).await?;
-    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its
-    // own.
+    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets its own record.
     if pending != own && app.base.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
             open.retain(|other| other.run_id != pending.run_id);

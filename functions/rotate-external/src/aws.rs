@@ -13,8 +13,8 @@ use crate::rules::ses::{Credential, Key};
 
 type Iam = aws_sdk_iam::Client;
 
-/// An address that accepts all mail and delivers none. Source: [mailbox
-/// simulator](https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html).
+/// An address that accepts all mail and delivers none. Source:
+/// [mailbox simulator](https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html).
 const SIMULATOR: &str = "success@simulator.amazonses.com";
 
 /// Lists the access keys of a user.

@@ -217,7 +217,7 @@ fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
     let waits_for_reboot =
         members.iter().any(|member| member.db_cluster_parameter_group_status() == Some("pending-reboot"));
     let members = members.into_iter();
-    // An Aurora cluster has backups of its own even if it replicates another one.
+    // An Aurora cluster has its own backups even if it replicates another one.
     let is_aurora = found.engine.as_deref().is_some_and(|engine| engine.starts_with("aurora"));
     let cluster = Instance {
         name: found.db_cluster_identifier?,

@@ -16,7 +16,7 @@ pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(20);
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Issuance {
     /// The last attempt to make a credential. The issuer shows a credential once, so one that was not stored is lost
-    /// and takes the place of the next one.
+    /// and occupies the place of the next one.
     pub making: Option<Making>,
     /// The last key that was deactivated, after its successor was proved.
     pub deactivated: Option<Deactivated>,

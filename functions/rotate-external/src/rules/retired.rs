@@ -19,7 +19,7 @@ pub(crate) enum Reason {
         /// The key's id.
         key: String,
     },
-    /// The stack names no application, so there is no login to prove it.
+    /// The stack names no application, so no login can prove the refusal.
     NoApplication,
     /// The application has no such user.
     NoUser,

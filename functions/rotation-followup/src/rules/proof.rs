@@ -98,7 +98,7 @@ pub(crate) struct Refused {
     pub kind: Kind,
     /// The answer.
     pub why: String,
-    /// Whether the application certainly cannot log in with it either.
+    /// Whether the application certainly cannot log in with it either, from any network.
     pub is_certain: bool,
 }
 

@@ -33,7 +33,7 @@ impl Status {
 }
 
 /// The status of the deploy's own snapshot, `found` in RDS or not. A snapshot that was never seen is in progress: RDS
-/// may list a snapshot some time after it accepted the request.
+/// may list a snapshot some time after accepting the request.
 pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     match found.map(|snapshot| snapshots::progress(&snapshot.status)) {
         Some(Progress::Available) => Status::Available,

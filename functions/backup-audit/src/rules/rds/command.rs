@@ -19,7 +19,7 @@ pub(super) fn by_hand(db: &Instance) -> String {
 }
 
 /// Kind and name of the resource that holds a database's settings. The members of a Multi-AZ DB cluster can only be
-/// changed through their cluster; those of an Aurora cluster have settings of their own. Source: RDS user guide,
+/// changed through their cluster; those of an Aurora cluster have their own settings. Source: RDS user guide,
 /// "Modifying a Multi-AZ DB cluster".
 pub(super) fn changed_at(db: &Instance) -> (&'static str, &str) {
     match &db.form {
