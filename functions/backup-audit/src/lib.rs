@@ -1,7 +1,7 @@
 //! Checks every day that backups follow the guide.
 //!
 //! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by
-//! section (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files
+//! section (`sweep.rs`, `aws/`), judges the facts by the rules (`rules/`), collects the verdicts in files
 //! (`findings.rs`) and compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a
 //! run (`audit.rs`): it pages (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports
 //! (`report.rs`), posts the changes and writes the day's record.

@@ -177,8 +177,8 @@ impl App {
     }
 
     /// Disables the unused login and ends its sessions. The sessions are ended as the login itself, with a throwaway
-    /// password, because the administrator would need another right for that. An attacker who is logged in as it can
-    /// change its password, but cannot enable it again.
+    /// password, because the administrator would need another right for that. An attacker in an open session can change
+    /// its password, but cannot enable it again.
     async fn shut_out(&self, listed: &Listed, leaked: &Login, current: &Login) -> Result<u64, Why> {
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(labelled(listed)?)).await;
         let secret = Secret::parse(&value.map_err(RotationError::from)?)?;

@@ -2,7 +2,7 @@
 
 ministack keeps the records of instances and snapshots; this module adds RDS's behaviour over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
-and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
+and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. RDS's refusals apply.
 Clusters are in `clusters.py`. Not modelled: engines other than postgres, instances that a CloudFormation template
 makes, maintenance windows (without ApplyImmediately a change stays pending), and points in time
 (RestoreDBInstanceToPointInTime copies the current data).
