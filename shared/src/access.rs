@@ -1,9 +1,9 @@
 //! Evaluates resource policies as IAM does: the requests they deny and the requesters they allow. No I/O.
 //!
-//! Questions cover many requests: "is every request without TLS denied?", "may a stranger do anything?". Each is asked for
-//! one request of every kind that the policy distinguishes (`questions.rs`). A condition that a kind leaves open evaluates
-//! to [`Tri::Maybe`], which neither denies nor narrows. A document that IAM would reject is [`Malformed`]: neither open nor
-//! closed.
+//! Questions cover many requests: "is every request without TLS denied?", "may a stranger do anything?". Each is asked
+//! for one request of every kind that the policy distinguishes (`questions.rs`). A condition that a kind leaves open
+//! evaluates to [`Tri::Maybe`], which neither denies nor narrows. A document that IAM would reject is [`Malformed`]:
+//! neither open nor closed.
 //!
 //! Sources: IAM User Guide, "Grammar of the IAM JSON policy language", "IAM JSON policy elements: Condition operators",
 //! "… Multivalued context keys", "… Variables and tags", "… Principal".
@@ -19,7 +19,7 @@ pub use questions::{Clear, Place, Who};
 
 use condition::Condition;
 
-/// A truth value, `Maybe` where the result depends on facts that the question leaves open.
+/// A truth value; `Maybe` if the result depends on facts that the question leaves open.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Tri {
     No,
@@ -140,7 +140,8 @@ const OTHER: char = '\u{e000}';
 /// Prefix of a stranger's value for a key that binds requests to a trusted party.
 const FOREIGN: char = '\u{e001}';
 
-/// The condition keys of one kind of request, in lower case, with their values. A missing key is absent from the request.
+/// The condition keys of one kind of request, in lower case, with their values. A missing key is absent from the
+/// request.
 type Keys = BTreeMap<String, Vec<String>>;
 
 impl Pattern {
@@ -219,8 +220,8 @@ impl Pattern {
         }
     }
 
-    /// Whether the wildcards leave open only parts that the trusted owner controls: an organization's paths, an account's
-    /// access points.
+    /// Whether the wildcards leave open only parts that the trusted owner controls: an organization's paths, an
+    /// account's access points.
     fn binds(&self, key: &str) -> bool {
         let is_char = |token: &&Token| matches!(token, Token::Char(_));
         match key {

@@ -1,4 +1,4 @@
-//! The audits' course, and what they share: findings grouped for a message, and the first week of an account.
+//! The course of an audit, findings grouped for a message, and an audit's first week.
 
 #[cfg(feature = "paging")]
 pub mod course;

@@ -22,7 +22,7 @@ const SHORTEST_RUN: usize = 2;
 
 type Bytes = Zeroizing<Vec<u8>>;
 
-/// Whether a text holds one of the values, as it is or encoded.
+/// Whether a text holds one of the values, plain or encoded.
 pub fn holds(text: &str, values: &[&str]) -> bool {
     // Ignore line ends and blanks around a value; they are accidents of storing it.
     let values: Vec<&[u8]> =

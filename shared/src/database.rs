@@ -39,8 +39,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// The action named in a login's errors.
 const LOG_IN: &str = "log in";
 
-/// Sent with the login, so they cost no statement; a role's own settings do not override them. If an invocation is frozen
-/// or killed, the server ends its idle transaction and so releases the advisory lock.
+/// Sent with the login, so they cost no statement; a role's own settings do not override them. If an invocation is
+/// frozen or killed, the server ends its idle transaction and so releases the advisory lock.
 const OPTIONS: &str =
     "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=20s";
 
@@ -107,8 +107,8 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the server refused a statement, which rolls back its transaction. A refused login says nothing about earlier
-    /// changes.
+    /// Whether the server refused a statement, which rolls back its transaction. A refused login does not show whether
+    /// earlier changes took effect.
     pub fn is_refused_statement(&self) -> bool {
         self.sqlstate.is_some() && self.kind != ErrorKind::Network && self.during != LOG_IN
     }
@@ -192,8 +192,8 @@ impl Database {
         Ok(Self { tls: MakeRustlsConnect::new(config), application })
     }
 
-    /// Logs in, always over verified TLS, with channel binding if the server offers it. Takes at most 5 s. Socket paths are
-    /// refused, since sockets have no TLS.
+    /// Logs in, always over verified TLS, with channel binding if the server offers it. Takes at most 5 s. Socket paths
+    /// are refused, since sockets have no TLS.
     ///
     /// # Errors
     ///
@@ -202,8 +202,8 @@ impl Database {
         self.enter(login, ChannelBinding::Prefer).await
     }
 
-    /// Logs in like [`Self::login`], but requires channel binding. Without it a server could ask for the password in clear
-    /// text. The application's secret names the server, and its writers must not learn this login's password.
+    /// Logs in like [`Self::login`], but requires channel binding. Without it a server could ask for the password in
+    /// clear text. The application's secret names the server, and its writers must not learn this login's password.
     ///
     /// # Errors
     ///
@@ -290,7 +290,8 @@ impl Session {
         let _ = timeout(CLOSE_LIMIT, &mut connection.0).await;
     }
 
-    /// Refuses a session through a pooler. A pooler may drop the login's options, and with them the statements' time limits.
+    /// Refuses a session through a pooler. A pooler may drop the login's options, and with them the statements' time
+    /// limits.
     ///
     /// # Errors
     ///
@@ -307,16 +308,17 @@ impl Session {
         Err(self.error(ErrorKind::Pooler, DURING, reason.to_owned()))
     }
 
-    /// Changes the login's own password, as the login. The server receives, and may log, only the SCRAM-SHA-256 verifier.
+    /// Changes the login's own password, as the login. The server receives, and may log, only the SCRAM-SHA-256
+    /// verifier.
     ///
-    /// `fence` checks whether this rotation is still wanted. It runs under a lock that only one rotation of the login or
-    /// its pair holds at a time; if it fails, its error is returned and nothing is changed. Setting the same password
-    /// again changes only its salt.
+    /// `fence` checks whether this rotation is still wanted. It runs under a lock that only one rotation of the login
+    /// or its pair holds at a time; if it fails, its error is returned and nothing is changed. Setting the same
+    /// password again changes only its salt.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`] (`Busy` if the lock was not free within 5 s), or the fence's error. After a `Network` error the
-    /// password may have been changed.
+    /// [`DatabaseError`] (`Busy` if the lock was not free within 5 s), or the fence's error. After a `Network` error
+    /// the password may have been changed.
     pub async fn set_own_password<E: From<DatabaseError>>(
         &self,
         password: &SecretString,
@@ -381,13 +383,14 @@ impl Session {
         .await
     }
 
-    /// Proves that the login has the expected roles and that the application could work with it. Executes each statement
-    /// of `sql`, with the application's search path, in one transaction that is then rolled back. Sequences and effects
-    /// outside the database do not roll back.
+    /// Proves that the login has the expected roles and that the application could work with it. Executes each
+    /// statement of `sql`, with the application's search path, in one transaction that is then rolled back. Sequences
+    /// and effects outside the database do not roll back.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]: `Identity`, `ReadOnly`, `Permission`, `Network`, `ConnectionLimit`, `Busy`, else `ProofFailed`.
+    /// [`DatabaseError`]: `Identity`, `ReadOnly`, `Permission`, `Network`, `ConnectionLimit`, `Busy`, else
+    /// `ProofFailed`.
     pub async fn prove(&self, expected: &Expected, sql: &[String]) -> Result<(), DatabaseError> {
         const DURING: &str = "prove the login";
         let begin = "BEGIN READ WRITE; \
@@ -548,8 +551,8 @@ pub fn stem(user: &str) -> &str {
     user.strip_suffix(CLONE).filter(|stem| !stem.is_empty()).unwrap_or(user)
 }
 
-/// Key of the advisory lock of a pair, or of a single login. Changing it would let two releases of the function work at the
-/// same time.
+/// Key of the advisory lock of a pair, or of a single login. Changing it would let two releases of the function work at
+/// the same time.
 fn lock_key(stem: &str) -> i64 {
     // FNV-1a, because the standard library's hashes are not stable across releases and platforms.
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -589,8 +592,8 @@ fn describe(
     DatabaseError { kind, during, target: target.to_owned(), sqlstate, reason }
 }
 
-/// The kind of a server's refusal. A refused authorization concerns the password only during a login; for a statement it is
-/// a rule of the server, such as a password hook.
+/// The kind of a server's refusal. A refused authorization concerns the password only during a login; for a statement
+/// it is a rule of the server, such as a password hook.
 fn refusal(sqlstate: &str, message: &str, during: &str) -> ErrorKind {
     match sqlstate {
         // PgBouncer rejects options, has its own authentication, and identifies itself in no other way. Source: its

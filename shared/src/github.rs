@@ -86,7 +86,7 @@ pub enum GitHubError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// GitHub's message, with its reasons if it gives any.
+        /// GitHub's message, with its reasons if there are any.
         message: String,
         /// The operator's next step.
         hint: String,
@@ -208,8 +208,8 @@ impl Session<'_> {
         }
     }
 
-    /// Sends one request, with a timeout of 10 s. Repeats it only after a rate-limit refusal, which has no effect; an
-    /// unanswered request may have had one.
+    /// Sends one request, with a timeout of 10 s. Repeats it only after a rate-limit refusal, because a refused request
+    /// had no effect; an unanswered one may have.
     ///
     /// # Errors
     /// [`GitHubError`] for every status except success.
@@ -255,7 +255,8 @@ impl Session<'_> {
 ///
 /// # Errors
 ///
-/// [`GitHubError::Unreachable`] if the connection broke, [`GitHubError::Unreadable`] if the body is not the expected JSON.
+/// [`GitHubError::Unreachable`] if the connection broke, [`GitHubError::Unreadable`] if the body is not the expected
+/// JSON.
 pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubError> {
     let bytes = web::body(answer).await.map_err(|error| match error {
         BodyError::Broken(reason) => GitHubError::Unreachable(reason),

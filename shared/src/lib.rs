@@ -1,7 +1,7 @@
 //! Code shared by at least two procedures.
 //!
-//! A module moves here when a second procedure needs it, and out again when only one is left. Modules that need an AWS or
-//! web client are behind a feature of the same name, so that a function links only what it uses.
+//! A module moves here when a second procedure needs it, and out again when only one is left. Modules that need an AWS
+//! or web client are behind a feature of the same name, so that a function links only what it uses.
 
 pub mod access;
 #[cfg(feature = "application")]

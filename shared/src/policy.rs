@@ -12,8 +12,8 @@ use serde_json::Value;
 
 const DEFAULTS: &str = include_str!("../policy.json");
 
-/// The rules of `backup-audit`, one per line; an exception for any other rule is a mistake. A test of that function keeps
-/// the list current.
+/// The rules of `backup-audit`, one per line; an exception for any other rule is a mistake. A test of that function
+/// keeps the list current.
 const BACKUP_RULES: &str = include_str!("../backup-rules.txt");
 
 /// The possible environments of a stack. Source: the template's parameter `Environment`.
@@ -59,8 +59,8 @@ pub struct Policy {
 pub struct Inventory {
     /// The areas, with their resources and responsible teams.
     pub areas: Areas,
-    /// Resource types that AWS or the application creates at run time, so that neither the inventory nor Terraform lists
-    /// them: service and type as in an ARN, e.g. `rds:snapshot`.
+    /// Resource types that AWS or the application creates at run time, so that neither the inventory nor Terraform
+    /// lists them: service and type as in an ARN, e.g. `rds:snapshot`.
     pub untracked: Vec<String>,
 }
 
@@ -246,8 +246,8 @@ pub struct Secret {
 pub struct Database {
     /// How the password is generated.
     pub password: Random,
-    /// SQL that proves that a new credential can read and write as the application does: one statement per entry, run in a
-    /// single transaction that is rolled back.
+    /// SQL that proves that a new credential can read and write as the application does: one statement per entry, run
+    /// in a single transaction that is rolled back.
     pub test_sql: Vec<String>,
 }
 
@@ -458,7 +458,7 @@ pub struct Incidents {
     pub postmortem_business_days: u16,
 }
 
-/// The error in a policy, and its place.
+/// An error in a policy, with the path of the field.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("policy field {path}: {reason}")]
 pub struct PolicyError {
@@ -687,8 +687,8 @@ impl Policy {
         &self.inventory.areas.holding(area).responsible
     }
 
-    /// The teams responsible for a secret: those in its own entry; otherwise the database area's for a database credential,
-    /// and the secrets area's for any other.
+    /// The teams responsible for a secret: those in its own entry; otherwise the database area's for a database
+    /// credential, and the secrets area's for any other.
     ///
     /// `key` is the application's variable for a secret that the template names, otherwise the secret's name.
     pub fn secret_responsible(&self, key: &str) -> &Responsible {
@@ -943,7 +943,8 @@ impl Polls {
         within(format!("{path}.times"), self.times, 1, 200)
     }
 
-    /// Whether the policy allows no poll after this one, counted from 1. The number may exceed the limit if that was lowered.
+    /// Whether the policy allows no poll after this one, counted from 1. The number may exceed the limit if that was
+    /// lowered.
     pub fn is_last(&self, poll: u16) -> bool {
         poll >= self.times
     }
@@ -1038,8 +1039,8 @@ impl BackupAudit {
     }
 }
 
-/// Start and end of an RDS window `hh:mm-hh:mm`, in minutes of the day; none if it is malformed or shorter than the half
-/// hour that RDS requires.
+/// Start and end of an RDS window `hh:mm-hh:mm`, in minutes of the day; none if it is malformed or shorter than the
+/// half hour that RDS requires.
 pub fn window(text: &str) -> Option<(u16, u16)> {
     let minute = |time: &str| {
         let (hour, minute) = time.split_once(':')?;
@@ -1088,8 +1089,8 @@ fn check_test_sql(path: &str, statements: &[String]) -> Result<(), PolicyError> 
     Ok(())
 }
 
-/// Rejects statements that could end the proof's transaction and so keep its writes. PostgreSQL itself rejects several
-/// statements in one text, in the protocol that the proof uses.
+/// Rejects statements that could end the proof's transaction and thereby keep its writes. PostgreSQL itself rejects
+/// several statements in one text, in the protocol that the proof uses.
 fn one_statement(text: &str) -> Result<(), String> {
     let keyword: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     match keyword.to_ascii_uppercase().as_str() {
@@ -1112,8 +1113,8 @@ impl Random {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] with the field's name relative to this entry, if fields contradict each other, or the value would be
-    /// shorter than `min_length` or have fewer than 128 bits of randomness.
+    /// [`PolicyError`] with the field's name relative to this entry, if fields contradict each other, or the value
+    /// would be shorter than `min_length` or have fewer than 128 bits of randomness.
     pub fn generator(&self) -> Result<Generator, PolicyError> {
         let generator = match (self.bytes, self.encoding, self.length, &self.alphabet) {
             (Some(bytes), Some(encoding), None, None) => {

@@ -77,7 +77,7 @@ pub enum Outcome {
     Created,
     /// An earlier attempt already staged a value, which stays.
     Kept,
-    /// The step has nothing to do for this kind of secret.
+    /// The step does not apply to this kind of secret.
     Nothing,
     /// The system that checks the value now accepts the pending one.
     Set,
@@ -103,8 +103,8 @@ pub trait Rotation {
     /// The common settings and clients.
     fn base(&self) -> &Base;
 
-    /// Refuses a secret that this function must not rotate. Runs before every step, because anyone who may invoke the
-    /// function can call each step alone.
+    /// Refuses a secret that this function must not rotate. Runs before every step, because a caller of the function
+    /// can invoke each step alone.
     fn admit(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<(), Self::Error>>;
 
     /// createSecret: makes a new value from the current one. Not called if a value is already staged.
@@ -120,7 +120,7 @@ pub trait Rotation {
     /// testSecret: proves the pending value; it may be a copy of the current one, without any earlier step.
     fn test(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Outcome, Self::Error>>;
 
-    /// finishSecret: proves the pending value again, because anyone who may invoke the function can call this step first.
+    /// finishSecret: proves the pending value again, because a caller of the function can invoke this step first.
     fn prove(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Proof, Self::Error>>;
 
     /// The additions to the report if an earlier attempt moved AWSCURRENT and died before reporting.
@@ -189,8 +189,8 @@ impl Attempt<'_> {
         labelled(&self.described.versions, label)
     }
 
-    /// The pending value, if createSecret made it. In testSecret it may also be a copy of the current value, which Secrets
-    /// Manager stages to test the set-up (`RotateImmediately=false`).
+    /// The pending value, if createSecret made it. In testSecret it may also be a copy of the current value, which
+    /// Secrets Manager stages to test the set-up (`RotateImmediately=false`).
     ///
     /// # Errors
     ///
@@ -236,7 +236,8 @@ impl Attempt<'_> {
     ///
     /// # Errors
     ///
-    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not count as none.
+    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not count as
+    /// none.
     pub async fn version(&self, id: &str, label: Option<&str>) -> Result<Option<Version>, RotationError> {
         aws::value(&self.base.secrets, &self.request.secret_id, id, label).await
     }
@@ -371,8 +372,8 @@ async fn perform<R: Rotation>(
     Ok((outcome, None))
 }
 
-/// The report of an earlier attempt that moved the label and died. Without that attempt's note there is none: the version
-/// became current in another way.
+/// The report of an earlier attempt that moved the label and died. Without that attempt's note there is none: the
+/// version became current in another way.
 async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Finished> {
     let begun = attempt.base.reporter.look(&attempt.request.token).await;
     if !begun.was_left_open() {
@@ -409,7 +410,7 @@ async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outc
     if put.map_err(RotationError::from)? {
         return Ok(Outcome::Created);
     }
-    // A concurrent invocation was faster. A sealed value is as good as this one, and a version's value never changes.
+    // A concurrent invocation was faster. Any sealed value is valid, and a version's value never changes.
     attempt.pending().await?;
     Ok(Outcome::Kept)
 }

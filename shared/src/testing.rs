@@ -29,8 +29,8 @@ pub fn settings(function: &str, language: Language) -> Settings {
     }
 }
 
-/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a misspelt
-/// status would silently take a choice's default branch.
+/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a
+/// misspelt status would silently take a choice's default branch.
 pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     let words = |mark: &str, end: char| -> Vec<Value> {
         let each = definition.split(mark).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0.into()));
@@ -46,7 +46,7 @@ pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     }
 }
 
-/// A client that gives the answers in order and records the requests; a body with an error type becomes a 400.
+/// A client that returns the answers in order and records the requests; a body with an error type becomes a 400.
 pub fn replies(bodies: &[&str]) -> StaticReplayClient {
     let event = |body: &&str| {
         let mut answer = http::Response::new(SdkBody::from(*body));
@@ -63,7 +63,7 @@ pub fn aws(wire: &StaticReplayClient) -> SdkConfig {
     configuration(wire.clone())
 }
 
-/// Client configuration whose requests a function answers.
+/// Client configuration with a function that answers the requests.
 pub fn answered(
     answer: impl Fn(&http::Request<SdkBody>) -> http::Response<SdkBody> + Send + Sync + 'static,
 ) -> SdkConfig {

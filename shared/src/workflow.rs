@@ -1,9 +1,9 @@
 //! The course of a workflow: a function that a state machine calls step by step.
 //!
-//! The state machine defines order, waits and retries; the function decides each step from what it finds. This module has what
-//! all workflows share: the event of a step ([`Run`]), the answer that the state machine branches on ([`Answer`]), and the report
-//! of an execution that broke or failed ([`Failed`]). Steps, statuses, input and texts are the function's own. Why:
-//! `docs/decisions/workflows.md`.
+//! The state machine defines order, waits and retries; the function decides each step from what it finds. This module
+//! has the parts common to all workflows: the event of a step ([`Run`]), the answer that the state machine branches on
+//! ([`Answer`]), and the report of an execution that broke or failed ([`Failed`]). Steps, statuses, input and texts are
+//! the function's own. Why: `docs/decisions/workflows.md`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::runtime::lambda::Invocation;
 /// Reserved for the message and the record after the page.
 const RECORDING: Duration = Duration::from_secs(15);
 
-/// One call by the state machine. `S` has the names of the steps, `I` is the execution's input.
+/// One call of the function by the state machine. `S` has the names of the steps, `I` is the execution's input.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Run<S, I> {
     /// The step.
@@ -33,8 +33,8 @@ pub struct Run<S, I> {
     pub poll: u16,
     /// The error that broke the execution; the last step then reports it.
     pub broken: Option<Broken>,
-    /// The execution's input. None if the state passes none, or if an execution broke whose input is invalid: that may be what
-    /// broke it.
+    /// The execution's input. None if the state passes none, or if the execution broke and its input is invalid: the
+    /// input may be the cause.
     pub input: Option<I>,
 }
 
@@ -43,7 +43,8 @@ pub struct Run<S, I> {
 struct Envelope<S> {
     step: S,
     execution: String,
-    /// Executions of `rotation-followup` from before 2026-11-29 say `source`: an execution keeps its definition, for up to four days.
+    /// Executions of `rotation-followup` from before 2026-11-29 say `source`: an execution keeps its definition, for up
+    /// to four days.
     #[serde(default, alias = "source")]
     input: Option<Value>,
     #[serde(default = "first")]
@@ -61,8 +62,8 @@ impl<S: DeserializeOwned, I> Run<S, I> {
     ///
     /// # Errors
     ///
-    /// [`InvalidEvent`] with the first invalid field; for an unknown step, with the names of the known ones. The input of an
-    /// execution that broke may be invalid.
+    /// [`InvalidEvent`] with the first invalid field; for an unknown step, with the names of the known ones. The input
+    /// of an execution that broke may be invalid.
     pub fn read(
         event: Value,
         input: impl FnOnce(Value) -> Result<I, InvalidEvent>,
@@ -77,7 +78,7 @@ impl<S: DeserializeOwned, I> Run<S, I> {
 }
 
 impl<S, I> Run<S, I> {
-    /// The execution's input, for a step that cannot do without.
+    /// The execution's input, for a step that requires it.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl<S, I> Run<S, I> {
     }
 }
 
-/// A step's answer: the state machine branches on it. `S` is the step's outcome, in a word; `F` has fields for readers.
+/// A step's answer: the state machine branches on it. `S` is the step's outcome; `F` has fields for readers.
 #[derive(Debug, Serialize)]
 pub struct Answer<S, F = ()> {
     /// The step's outcome.
@@ -100,18 +101,18 @@ pub struct Answer<S, F = ()> {
 }
 
 impl<S, F: Default> Answer<S, F> {
-    /// An answer whose next state follows at once.
+    /// An answer after which the next state follows at once.
     pub fn now(status: S) -> Self {
         Self::after(0, status)
     }
 
-    /// An answer whose next state waits.
+    /// An answer after which the state machine waits.
     pub fn after(wait_seconds: u16, status: S) -> Self {
         Self { status, wait_seconds, fields: F::default() }
     }
 }
 
-/// The error output of a state: what ended the state machine's execution.
+/// The error output of the state that ended the state machine's execution.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(from = "ErrorOutput")]
 pub struct Broken {
@@ -122,7 +123,7 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// The same for an error that no state machine has seen.
+    /// The same for an error that does not come from a state machine.
     pub fn by(error: &impl Failure) -> Self {
         Self { kind: error.kind().to_owned(), detail: chain(error) }
     }
@@ -149,7 +150,7 @@ impl From<ErrorOutput> for Broken {
 pub struct Failed<'a> {
     /// The page.
     pub page: &'a Page,
-    /// The page goes out once under this name, e.g. the day, and its dedup key.
+    /// The page is published once for this name, e.g. the day, and its dedup key.
     pub once: &'a str,
     /// The channel's message.
     pub message: &'a Message,
@@ -158,8 +159,8 @@ pub struct Failed<'a> {
 }
 
 impl Failed<'_> {
-    /// Pages first, so that a lost message or record hides no page, then reports and records. Returns whether the page is out; if
-    /// not, the step fails, and its retry repeats nothing but the page.
+    /// Pages, then reports and records, so that a lost message or record hides no page. Returns whether the page was
+    /// published; if not, the step fails, and its retry repeats only the page.
     pub async fn report(self, pager: &Pager, reporter: &Reporter, invocation: &Invocation) -> bool {
         let Self { page, once, message, draft } = self;
         let paged = pager.page(reporter, once, page, RECORDING, invocation).await;
@@ -200,7 +201,7 @@ mod tests {
         let run = read(with(json!({}))).unwrap();
         assert_eq!((run.poll, &run.broken), (1, &None));
         assert_eq!(run.input().unwrap_err().field, "input");
-        // By an execution that began before an upgrade.
+        // From an execution that began before an upgrade.
         assert_eq!(read(with(json!({"source": 7}))).unwrap().input(), Ok(7));
     }
 

@@ -1,4 +1,5 @@
-//! Applies the plans of `rules/repair.rs`: notes the change, applies it, reads the resource again, records before and after.
+//! Applies the plans of `rules/repair.rs`: notes the change, applies it, reads the resource again, records before and
+//! after.
 
 use serde::{Deserialize, Serialize};
 use shared::run::evidence::{Draft, Step};
@@ -30,7 +31,7 @@ pub struct Repaired {
     after: String,
 }
 
-/// An open repair. It is noted before the change, so that a run that dies cannot leave a change without evidence.
+/// An open repair, noted before the change so that a run that dies cannot leave a change without evidence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct OpenRepair {
     run_id: String,
@@ -48,9 +49,9 @@ impl OpenRepair {
     }
 }
 
-/// What is known of a repair before its resource is read again.
+/// State of a repair before its resource is read again.
 enum Attempt<'a> {
-    /// AWS accepted it a moment ago, and may show it later.
+    /// AWS accepted it just now, and may show it later.
     Accepted,
     /// AWS refused it, or did not answer.
     Failed(&'a CallError),
@@ -105,8 +106,8 @@ async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
 ///
 /// # Errors
 ///
-/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also [`AuditError::NotAllowed`];
-/// [`AuditError::Call`] and [`AuditError::Note`].
+/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also
+/// [`AuditError::NotAllowed`]; [`AuditError::Call`] and [`AuditError::Note`].
 pub(crate) async fn repair(
     app: &App,
     context: &Context<'_>,
@@ -164,7 +165,7 @@ pub(crate) async fn repair(
         }
     };
     let mut pending = app.base.reporter.documents.update(OPEN, note).await?;
-    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
+    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets its own record.
     if pending != own && app.base.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
             open.retain(|other| other.run_id != pending.run_id);
@@ -183,8 +184,8 @@ pub(crate) async fn repair(
     Ok(repaired)
 }
 
-/// Reads the resource again, reports and records before and after, then removes the note. A change that AWS accepted and does
-/// not show yet is left to the next audit; until then the note is the evidence.
+/// Reads the resource again, reports and records before and after, then removes the note. A change that AWS accepted
+/// and does not show yet is left to the next audit; until then the note is the evidence.
 async fn conclude(
     app: &App,
     context: &Context<'_>,
@@ -196,7 +197,7 @@ async fn conclude(
         Ok(judged) => judged.verdict,
         // Deleted meanwhile: nothing is left to repair.
         Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} no longer exists")),
-        // The error of the change says more than the error of reading the resource again.
+        // Report the error of the change rather than the error of reading the resource again.
         Err(error) => {
             return Err(match attempt {
                 Attempt::Failed(call) => call.clone().into(),
@@ -237,8 +238,8 @@ async fn conclude(
     Ok(after)
 }
 
-/// Applies the repairs that the stack allows to a run's findings; returns one line for each. A refusal would repeat every day
-/// until a person decides, so it is only logged; the finding stays in the report.
+/// Applies the repairs that the stack allows to a run's findings; returns one line for each. A refusal would repeat
+/// every day until a person decides, so it is only logged; the finding stays in the report.
 pub(crate) async fn allowed(
     app: &App,
     context: &Context<'_>,

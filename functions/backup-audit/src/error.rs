@@ -17,7 +17,7 @@ pub enum AuditError {
     /// The resource does not exist, or belongs to another environment.
     #[error("this environment has no database, snapshot, bucket, lock table or service {0}")]
     NotFound(String),
-    /// A call that the answer depends on failed.
+    /// A call on which the answer depends failed.
     #[error("the audit stopped at an AWS call")]
     Call(#[from] CallError),
     /// A report could not be written to its temporary file.
@@ -32,7 +32,7 @@ pub enum AuditError {
     /// The stack does not allow the repair.
     #[error("the stack does not allow the repair of {0}: parameter BackupRepairs does not list it")]
     NotAllowed(String),
-    /// The repair would do harm or would not help.
+    /// The repair would do harm or have no effect.
     #[error("refused to repair {rule} of {resource}: {reason}")]
     Refused {
         /// The rule.

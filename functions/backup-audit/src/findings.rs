@@ -1,5 +1,5 @@
-//! Collects verdicts as they arise: all of them in files, so that memory does not grow with the account, and the worst in
-//! memory for the message. Compares them with those of the previous run.
+//! Collects verdicts as they arise: all of them in files, so that memory does not grow with the account, and the worst
+//! in memory for the message. Compares them with those of the previous run.
 
 #[cfg(test)]
 mod tests;
@@ -25,14 +25,14 @@ use crate::rules::ocsf::{self, Place, Run};
 use crate::rules::rule::service;
 use crate::rules::{Row, Verdict};
 
-/// A finding as the previous run had it.
+/// A finding of the previous run.
 #[derive(Clone, Copy, Debug)]
 struct Previous {
     weight: u8,
     since: Date,
 }
 
-/// Hash of a finding's key: small enough to keep those of a large account.
+/// Hash of a finding's key: small enough to keep all keys of a large account in memory.
 fn hash(key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
@@ -63,7 +63,7 @@ impl Report {
 /// Result of a collection.
 pub(crate) struct Outcome {
     pub counts: Counts,
-    /// Counts by service, of the rules whose verdicts prove that the service was read.
+    /// Counts by service, only of rules whose verdicts prove that the service was read.
     pub services: BTreeMap<&'static str, Counts>,
     pub worst: Worst,
     /// New, or worse than in the previous run.
@@ -207,8 +207,8 @@ impl Findings {
         write!(self.ocsf, "{separator}{event}")
     }
 
-    /// Takes a line of the previous run's report again, after the sweep. A finding that did not recur is resolved; if its
-    /// service was not read to its end, it stays open unchanged.
+    /// Takes a line of the previous run's report again, after the sweep. A finding that did not recur is resolved; if
+    /// its service was not read to its end, it stays open unchanged.
     pub(crate) fn compare(&mut self, line: &[u8], unseen: &[&str], resolved: &mut Worst) -> io::Result<()> {
         let Ok(finding) = serde_json::from_slice::<Finding>(line) else { return Ok(()) };
         let key = hash(&finding.key());

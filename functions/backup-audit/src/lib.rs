@@ -1,12 +1,12 @@
 //! Checks every day that backups follow the guide.
 //!
-//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by section
-//! (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files (`findings.rs`) and
-//! compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a run (`audit.rs`): it pages
-//! (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports (`report.rs`), posts the changes and
-//! writes the day's record.
+//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by
+//! section (`sweep.rs`, `aws/`), judges the facts by the rules (`rules/`), collects the verdicts in files
+//! (`findings.rs`) and compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a
+//! run (`audit.rs`): it pages (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports
+//! (`report.rs`), posts the changes and writes the day's record.
 //!
-//! A resource that could not be read is unknown: neither in order nor failing. A run with unknown verdicts does not succeed.
+//! A resource that could not be read is unknown: neither pass nor fail. A run with unknown verdicts does not succeed.
 //!
 //! Source: the guide, 1, 2.1, 2.2 and 2.3, and section 7 of the application's facts.
 
@@ -48,10 +48,10 @@ use rules::ocsf::Place;
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "backup-audit";
 
-/// Reserved for pages, repairs, reports and the record: reading stops before.
+/// Time reserved for pages, repairs, reports and the record.
 const ACTING: Duration = Duration::from_secs(150);
 
-/// Reserved for reports and the record: pages and repairs stop before.
+/// Time reserved for reports and the record.
 const REPORTING: Duration = Duration::from_secs(60);
 
 /// Settings and clients of an invocation; built once per cold start.
@@ -76,15 +76,15 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and creates the clients. Settings: those of [`Base`],
-    /// `DATABASE_INSTANCE_ID`, `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
+    /// Reads the settings and creates the clients. Settings: those of [`Base`], `DATABASE_INSTANCE_ID`,
+    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
     /// `OWN_PROCEDURES`. Optional: `ATTACHMENTS_BUCKET` (default: `project-environment-attachments`), `UPLOADS_BUCKET`,
     /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
     /// comma-separated list of rules.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::new(PROCEDURE, env, aws)?;
         let patient = patient(aws);
@@ -139,7 +139,7 @@ impl App {
         }
     }
 
-    /// The parts of a record that every run has.
+    /// The fields common to all records.
     fn draft(
         &self,
         run_id: &str,

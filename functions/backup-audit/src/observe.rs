@@ -1,4 +1,4 @@
-//! Reads and judges everything, as far as the time allows, and compares it with the previous run.
+//! Reads and judges all resources, as far as the time allows, and compares the findings with the previous run's.
 
 use std::cell::RefCell;
 
@@ -18,9 +18,9 @@ use crate::{ACTING, App, apply, previous};
 /// Everything that was read and judged, compared with the previous run.
 pub struct Observed {
     pub(crate) outcome: Outcome,
-    /// The services, or sections of one, of which nothing could be read, each with the reason.
+    /// The unreadable services, or sections of one, each with the reason.
     pub(crate) unreadable: Vec<(&'static str, String)>,
-    /// The previous run, without its findings: they are too many for the memory.
+    /// The previous run, without its findings, which may not fit into memory.
     pub(crate) before: Before,
     /// Whether the comparison was completed.
     pub(crate) is_compared: bool,
@@ -77,7 +77,7 @@ pub(crate) async fn observe(
         && let Err(error) =
             previous::lines(app, key, |line| findings.compare(line, &unseen, &mut resolved)).await
     {
-        // Report the findings now. The next run compares with the same report, and finds what was resolved.
+        // Report the findings now. The next run compares with the same report and then finds the resolved ones.
         tracing::warn!(
             message = format!("{key} was not compared, so nothing is resolved: {}", chain(&error))
         );

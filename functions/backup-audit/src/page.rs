@@ -9,7 +9,7 @@ use crate::rules::coverage;
 use crate::rules::finding::Finding;
 use crate::{App, text};
 
-/// One page for each critical rule that fails, and one for each service of which nothing could be read.
+/// One page for each critical rule that fails, and one for each unreadable service.
 pub(crate) fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, String)]) -> Vec<Page> {
     let mut critical = BTreeMap::<&str, Vec<&Finding>>::new();
     let worst = outcome.worst.findings.iter();
@@ -19,7 +19,7 @@ pub(crate) fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, S
     let mut pages: Vec<Page> =
         critical.iter().map(|(rule, findings)| text::critical(&app.base.settings, rule, findings)).collect();
     pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.base.settings, service, why)));
-    // Services whose lists could be read, and of whose resources no rule could be judged.
+    // Services with readable lists, but only unknown verdicts.
     let is_reported = |service: &str| unreadable.iter().any(|(part, _)| coverage::service(part) == service);
     let dark = outcome.services.iter().filter(|(service, counts)| counts.is_dark() && !is_reported(service));
     pages.extend(dark.map(|(service, _)| {

@@ -45,9 +45,9 @@ pub(crate) async fn lines(
     Ok(())
 }
 
-/// Notes the report that the next run compares with. Only after the channel has the message: if this run dies before, the next
-/// one compares with the same report. And only for the first run of a day: findings of a later one, which posts nothing, are
-/// new for the next day's run.
+/// Notes the report that the next run compares with. Call it only after the channel has the message, so that the next
+/// run repeats the comparison if this one dies. Notes only the first run of a day: a later one posts nothing, so its
+/// findings are new for the next day's run.
 pub(crate) async fn save_latest(app: &App, latest: &Latest) {
     let keep = |kept: &mut Latest| {
         if kept.run_id != latest.run_id {

@@ -25,7 +25,7 @@ pub enum Answer {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub(crate) run_id: String,
-    /// `succeeded` when everything could be read and no rule fails.
+    /// `succeeded` if everything could be read and no rule fails.
     pub(crate) result: &'static str,
     pub(crate) counts: Counts,
     /// Findings, the worst first; at most [`KEPT`](crate::rules::finding::KEPT).
@@ -34,7 +34,7 @@ pub struct Report {
     pub(crate) new: usize,
     /// Number of the previous run's findings that are resolved.
     pub(crate) resolved: usize,
-    /// Keys of the reports in the evidence bucket; empty when they were not stored, and for one resource.
+    /// Keys of the reports in the evidence bucket; empty if they were not stored, and for one resource.
     pub(crate) reports: Vec<String>,
     /// Dedup keys of the pages.
     pub(crate) paged: Vec<String>,
@@ -42,8 +42,8 @@ pub struct Report {
     pub(crate) repaired: Vec<String>,
 }
 
-/// Stores the reports; returns their keys, each with its SHA-256. A failure to store does not fail the audit: the record and
-/// the log still have the findings.
+/// Stores the reports; returns their keys, each with its SHA-256. A failure to store does not fail the audit: the
+/// record and the log still have the findings.
 pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation) -> Vec<(String, String)> {
     let stamp = invocation.now.strftime("%Y%m%dT%H%M%S%.3fZ");
     let mut stored = Vec::new();

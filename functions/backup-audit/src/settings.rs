@@ -10,7 +10,7 @@ use crate::rules::repair::REPAIRS;
 ///
 /// # Errors
 ///
-/// [`EnvError`] for the first setting that is missing or wrong.
+/// [`EnvError`] for the first missing or invalid setting.
 pub(crate) fn names(env: &Env<'_>, settings: &Settings) -> Result<Names, EnvError> {
     let optional = |name| env.optional(name).map(Option::<String>::unwrap_or_default);
     let prefix = format!("{}-{}-", settings.project, settings.environment);

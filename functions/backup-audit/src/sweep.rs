@@ -1,4 +1,4 @@
-//! Reads everything of this environment, section by section, and has each resource judged.
+//! Reads this environment's resources, section by section, and judges each.
 
 mod account;
 mod application;

@@ -9,9 +9,9 @@ use crate::rules::row::{Problem, Row};
 pub struct Report {
     /// The day in São Paulo, and a hash of the last run and the findings; after changes of the policy, their versions.
     pub run_id: String,
-    /// `succeeded` if everything could be checked and nothing is wrong.
+    /// `succeeded` if everything could be checked and there is no finding.
     pub result: &'static str,
-    /// Resources of the inventory, and others with a finding; worst first.
+    /// Resources of the inventory, and other resources with a finding; worst first.
     pub resources: Vec<Answer>,
     /// Number of the project's other resources, which have no finding.
     pub others: usize,

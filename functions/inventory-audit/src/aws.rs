@@ -56,7 +56,7 @@ impl Clients {
         }
     }
 
-    /// Looks at one resource through its service's own call, which also finds resources without tags.
+    /// Reads one resource through its service's own call, which also finds resources without tags.
     pub(crate) async fn look(&self, kind: Kind, name: &str) -> Observation {
         let seen = match kind {
             Kind::EcsCluster => self.cluster(name).await,
@@ -119,7 +119,7 @@ impl Clients {
         let Some(group) = groups.into_iter().find(|group| group.log_group_name() == Some(name)) else {
             return Ok(None);
         };
-        // A missing value means forever, which Terraform writes as 0.
+        // A missing value means no expiry, which Terraform writes as 0.
         let settings =
             [setting(Setting::LogRetention, Some(group.retention_in_days.unwrap_or_default()))].into();
         let arn = bare(&group.arn.unwrap_or_default()).to_owned();
@@ -146,8 +146,8 @@ impl Clients {
         Ok(Some(Found::new(found.arn, Ok(tags), details)))
     }
 
-    /// Looks at a resource through Cloud Control, for services without a client here. `id` is the property that must equal the
-    /// identifier.
+    /// Reads a resource through Cloud Control, for services without a client here. `id` is the property that must equal
+    /// the identifier.
     async fn through_cloud_control(
         &self,
         kind: &str,
@@ -174,8 +174,8 @@ impl Clients {
         Ok(Some(Found::new(Some(arn), Ok(tags), Details::default())))
     }
 
-    /// The region's resources with the project's tag, of every environment. The list lags: it lacks resources tagged a moment
-    /// ago, and still has deleted ones.
+    /// The region's resources with the project's tag, of every environment. The list lags: it lacks recently tagged
+    /// resources and still has deleted ones.
     pub(crate) async fn tagged(&self, project: &str) -> Result<Vec<Tagged>, CallError> {
         let filter = TagFilter::builder().key("Project").values(project).build();
         let asked = self.tagging.get_resources().resources_per_page(100).tag_filters(filter);

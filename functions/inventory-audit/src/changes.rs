@@ -1,10 +1,10 @@
 //! Changes of the policy: each version of its document gets a record, a message and a check of its commit.
 //!
-//! Trigger: EventBridge when the document was put or removed, and a daily schedule, so that a lost event only delays the record
-//! by a day; each audit looks for changes too. The event's content is ignored.
+//! Trigger: EventBridge after the document is put or removed, and a daily schedule, so that a lost event delays the
+//! record by at most a day. Each audit also checks for changes. The event's content is ignored.
 //!
-//! S3 does not record the writer of an object: author and commit are only claims of the document. Only the deployer can write
-//! it (the bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
+//! S3 does not record the writer of an object, so author and commit are only the document's claims. The bucket's policy
+//! lets only the deployer write it; the commit is verified on GitHub, and the patch is compared with the commit's file.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
@@ -81,7 +81,8 @@ impl Changes {
     ///
     /// # Errors
     ///
-    /// The [`CallError`] of S3. A record or message that could not be stored or sent is counted and logged, like every report.
+    /// The [`CallError`] of S3. A record or message that could not be stored or sent is counted and logged, as in every
+    /// report.
     pub(crate) async fn record(
         &self,
         settings: &Settings,
@@ -105,7 +106,7 @@ impl Changes {
             }
             let found = self.look(&version, &mut versions, place, invocation).await?;
             let mut draft = draft(settings, &version, &found, invocation);
-            // Every function that reads a broken version announces it; only the first succeeds.
+            // All functions that read a broken version try to announce it; only the first succeeds.
             if let Became::Broken(error, in_force) = &found.became {
                 let broken = Broken { version: version.id.clone(), error: error.clone() };
                 let announced = in_force::announce_once(
@@ -118,7 +119,8 @@ impl Changes {
                 draft.steps.push(Step::now("announce that it is broken", announced.await));
             }
             let message = text::change(settings, &version, &found);
-            // A later record would hide that this version has none: the newest record marks the versions before it as recorded.
+            // A later record would hide that this version has none: the newest record marks the versions before it as
+            // recorded.
             if !self.reporter.report(draft, message.as_ref(), begun, invocation).await {
                 break;
             }
@@ -188,8 +190,8 @@ impl Changes {
         let status = match session.ask(Method::GET, &compare, None).await {
             Ok(answer) => read::<Compared>(answer).await?.status,
             Err(GitHubError::Refused { status: 404, .. }) => {
-                // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch is
-                // refused too.
+                // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch
+                // is refused too.
                 let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
                 session.ask(Method::GET, &branch, None).await?;
                 "unknown to the repository".to_owned()

@@ -1,4 +1,4 @@
-//! Looks at the inventory's resources, the project's tagged resources and the Terraform states, and decides.
+//! Reads the inventory's resources, the project's tagged resources and the Terraform states, and decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::rules::policy;
 use crate::rules::row::Row;
 use crate::rules::state::Managed;
 
-/// Time that reading leaves to pages, table and report.
+/// Time reserved for pages, table and report.
 pub(crate) const ACTING: Duration = Duration::from_secs(135);
 
-/// Most concurrent looks at resources.
+/// Most concurrent reads of resources.
 const AT_ONCE: usize = 8;
 
-/// Looks at everything and decides; also gives the steps for the record.
+/// Reads all resources and states and decides; also returns the steps for the record.
 ///
-/// Each look is independent: one that fails or hangs hides no other resource.
+/// Reads are independent: one that fails or hangs hides no other resource.
 pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (Vec<Row>, Vec<Step>) {
     let stack = app.stack();
     let secrets = app.scope.named(&app.base.settings.policy.rotation).into_iter();
@@ -77,7 +77,7 @@ async fn tagged(
         Ok(tagged) => tagged,
         Err(why) => return (Err(why), outcome),
     };
-    // The tagging API goes on listing deleted resources for a while.
+    // The tagging API still lists deleted resources for a while.
     let existing = stream::iter(tagged).map(async |mut found| {
         if let Some((kind, name)) = policy::unlisted(stack, &found, listed) {
             match look(app, kind, &name, invocation).await {
@@ -92,7 +92,7 @@ async fn tagged(
     (Ok(existing.into_iter().flatten().collect()), outcome)
 }
 
-/// Outcome of the look at the inventory's resources, of which `unseen` could not be checked.
+/// Outcome of reading the inventory's resources, of which `unseen` could not be checked.
 fn outcome(unseen: usize) -> String {
     if unseen == 0 { "succeeded".to_owned() } else { format!("failed: {unseen} could not be checked") }
 }

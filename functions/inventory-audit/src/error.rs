@@ -1,4 +1,5 @@
-//! Why an audit failed. A problem of a resource is a finding, not a failure; so is a resource that could not be checked.
+//! Why an audit failed. A problem of a resource is a finding, not a failure; so is a resource that could not be
+//! checked.
 
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -6,10 +7,10 @@ use shared::runtime::lambda::DeadlineExceeded;
 /// Why an audit failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AuditError {
-    /// Publishing pages failed; how many.
+    /// Publishing pages failed; the number of them.
     #[error("{0} pages were not published; each is in the log with error_type PageFailed")]
     PageFailed(usize),
-    /// The policy's versions could not be read. Lambda tries again, and the next audit looks for changes too.
+    /// The policy's versions could not be read. Lambda retries, and the next audit also checks for changes.
     #[error("the policy's versions could not be read")]
     PolicyUnseen(#[from] CallError),
     /// The policy's versions were not read in time.

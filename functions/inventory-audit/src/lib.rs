@@ -1,10 +1,11 @@
-//! Answers every week: does each critical service exist, with its tags, in Terraform and with people who answer for it,
-//! and what else does the project have?
+//! Checks every week that each critical service exists, with its tags, in Terraform and with responsible teams, and
+//! lists the project's other resources.
 //!
-//! Trigger: a schedule, or a person; what the event holds is ignored, unless it says that the policy has changed, or asks to look for
-//! that (`{"policy": true}`, daily): then only changes of the policy are recorded (`changes.rs`). `shared::audit::course` is the
-//! course of a run: `check.rs` looks at everything (calls: `aws.rs`; the Terraform state: `rules/state.rs`) and `rules/policy.rs` decides;
-//! then the run pages missing resources, writes the table (`show.rs`, `table.rs`) and reports. Source: the guide, 1.
+//! Trigger: a schedule, or a person. The event's content is ignored, except for a change of the policy or the daily
+//! request to check for one (`{"policy": true}`): then the run only records changes of the policy (`changes.rs`).
+//! `shared::audit::course` is the course of a run: `check.rs` reads (calls: `aws.rs`; the Terraform state:
+//! `rules/state.rs`) and `rules/policy.rs` decides; then the run pages missing resources, writes the table (`show.rs`,
+//! `table.rs`) and reports. Source: the guide, 1.
 
 mod answer;
 mod aws;
@@ -44,7 +45,7 @@ use rules::{change, compare};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "inventory-audit";
 
-/// Time that pages and table leave to the report, which looks at the evidence first.
+/// Time reserved for the report, which reads the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
 
 /// Settings and clients of an invocation; built once per cold start.
@@ -56,18 +57,19 @@ pub struct App {
     changes: changes::Changes,
     /// Bucket of the Terraform state.
     state_bucket: Option<String>,
-    /// Keys in it, with commas between them; one that ends in `/` is a prefix.
+    /// Its keys, separated by commas; one that ends in `/` is a prefix.
     state_keys: Vec<String>,
     /// ARN of this product's own stack.
     own: String,
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `STACK_ID`, and `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
+    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `STACK_ID`, and
+    /// `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::new(PROCEDURE, env, aws)?;
         let own: String = env.required("STACK_ID")?;
@@ -100,7 +102,7 @@ impl App {
 ///
 /// # Errors
 ///
-/// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+/// [`AuditError`]; Lambda then tries twice more before the event goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
     if change::is_one(&event) {
         let recorded = app.changes.record(&app.base.settings, invocation);
@@ -123,7 +125,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 /// The rows, worst first.
 pub struct Checked {
     rows: Vec<Row>,
-    /// Whether changes of the policy could be looked at.
+    /// Whether changes of the policy could be read.
     has_looked: bool,
 }
 
@@ -199,7 +201,7 @@ impl Audit for App {
     }
 }
 
-/// Whether nothing is wrong and changes of the policy could be looked at.
+/// Whether there is no finding and changes of the policy could be read.
 fn passes(is_clean: bool, has_looked: bool) -> bool {
     is_clean && has_looked
 }

@@ -1,4 +1,4 @@
-//! Texts for people: channel, pages, record. No content of a state gets here.
+//! Texts for people: channel, pages, record. No content of a state reaches this module.
 
 mod change;
 mod page;

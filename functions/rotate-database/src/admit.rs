@@ -1,4 +1,5 @@
-//! Checks before every step, and createSecret's check that the value is in use: whether this function may rotate the secret now.
+//! Checks whether this function may rotate the secret now: before every step, and in createSecret, that the value is in
+//! use.
 
 use shared::aws::secrets::Listed;
 use shared::database::secret::Secret;
@@ -53,7 +54,7 @@ impl App {
 
     /// Refuses a rotation that would change the password of a login that running tasks may still use.
     pub(crate) async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
-        // Other secrets may never get a follow-up.
+        // Other secrets may have no follow-up.
         let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
         let Some(version) = version else { return Ok(()) };
         let (documents, arn) = (&self.base.reporter.documents, &attempt.request.secret_id);
@@ -64,7 +65,7 @@ impl App {
         if attempt.described.tags.get("in-use").is_some_and(|vouched| vouched == version) {
             return Ok(());
         }
-        // The previous value is in use again, and its use was proved.
+        // After a rollback, the previous value is proved to be in use.
         if rows.iter().find(|row| row.arn == *arn).is_some_and(|row| row.outcome == "rolled back") {
             return Ok(());
         }

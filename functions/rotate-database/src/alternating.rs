@@ -18,8 +18,8 @@ use crate::rules::plan::{Refusal, Statement, Whose, plan};
 /// The result of a hand-over.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HandedOver {
-    /// The executed statements in order, with `…` for verifiers. A settled pair needs one, which sets the pending login's
-    /// password; any others set up or repair the pair.
+    /// The executed statements in order, with `…` for verifiers. A settled pair needs one, which sets the pending
+    /// login's password; all others set up or repair the pair.
     pub statements: Vec<String>,
 }
 
@@ -31,8 +31,9 @@ pub struct HandedOver {
 ///
 /// # Errors
 ///
-/// [`DatabaseError`], or the fence's error: `Identity` if a role is not the expected one; `Permission`, with the statement
-/// that grants it, if the administrator lacks a right. After a `Network` error the changes may have been committed.
+/// [`DatabaseError`], or the fence's error: `Identity` if a role is not the expected one; `Permission`, with the
+/// statement that grants it, if the administrator lacks a right. After a `Network` error the changes may have been
+/// committed.
 pub async fn hand_over<E: From<DatabaseError>>(
     session: &Session,
     pair: &Pair,
@@ -124,8 +125,8 @@ fn query(major: u32) -> String {
 const PARAMETERS: &str =
     "UNION ALL SELECT 'PARAMETER', quote_ident(parname), NULL, 10, paracl FROM pg_parameter_acl";
 
-/// `own` is the owner, or at the first set-up the role that becomes the owner. Every name resolves in the catalog, because
-/// the transaction sets the search path. Objects of the pair's roles are ignored: they go to the owner anyway.
+/// `own` is the owner, or at the first set-up the role that becomes the owner. Every name resolves in the catalog,
+/// because the transaction sets the search path. Objects of the pair's roles are ignored: they go to the owner anyway.
 const QUERY: &str = "
 WITH me AS (
     SELECT oid, rolname, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = session_user

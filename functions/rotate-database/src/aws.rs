@@ -11,7 +11,6 @@ pub(crate) struct Host {
     pub(crate) kind: &'static str,
     /// Its identifier.
     pub(crate) id: String,
-    /// Its ARN.
     pub(crate) arn: String,
     /// ARN of the cluster that the instance is a member of.
     pub(crate) cluster: Option<String>,
@@ -64,7 +63,8 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
         let clusters = page.db_clusters.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
         if let Some(cluster) = clusters.iter().find(|cluster| {
             let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
-            // Without readers, the reader endpoint leads to the writer; otherwise to a standby, which the login detects.
+            // Without readers, the reader endpoint leads to the writer; otherwise to a standby, which the login
+            // detects.
             [cluster.endpoint(), cluster.reader_endpoint()]
                 .into_iter()
                 .chain(custom)

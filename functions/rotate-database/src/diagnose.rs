@@ -1,4 +1,4 @@
-//! After a failed step: which credential the database accepts.
+//! Finds the credential that the database accepts after a failed step.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl App {
     }
 
     pub(crate) async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
-        // Without the note nothing was changed. Don't ask the database about a token that anyone may have made up.
+        // Without the note, nothing was changed. Don't log in for a token that a caller may have made up.
         let change = self.saved_change(attempt.request).await;
         if change.is_none() {
             return Ok(error.into());
@@ -46,8 +46,8 @@ impl App {
         }
     }
 
-    /// Completes a failure after setSecret. If the database refused the pending credential, someone changed the password
-    /// by hand. setSecret's note cannot show that, so AWSCURRENT is tried too.
+    /// Completes a failure after setSecret. If the database refused the pending credential, someone changed the
+    /// password by hand. setSecret's note cannot show that, so AWSCURRENT is tried too.
     pub(crate) async fn look_again(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
         let is_refused = matches!(&why, Why::Database(error) if error.kind == ErrorKind::Auth);
         let seen = match self.current(attempt).await {
@@ -64,8 +64,8 @@ impl App {
         RotateError { seen, ..at(attempt)(why) }
     }
 
-    /// The credential in force after a failed step, and setSecret's note if it was read. A single user's old password is
-    /// dead once setSecret has run.
+    /// The credential in force after a failed step, and setSecret's note if it was read. A single user's old password
+    /// is refused once setSecret has run.
     pub(crate) async fn in_force(&self, request: &Request, error: &RotateError) -> (InForce, Option<Change>) {
         match (error.why.in_force(), &error.seen) {
             (Some(known), _) => return (known, None),

@@ -13,7 +13,7 @@ use shared::runtime::failure::{CallError, Failure};
 pub struct RotateError {
     /// The reason.
     pub why: Why,
-    /// Which credential the application can use now.
+    /// The credential that the application can use now.
     pub in_force: InForce,
     /// The credential that a login during the step proved.
     pub seen: Option<Seen>,
@@ -21,7 +21,7 @@ pub struct RotateError {
     pub current: Option<String>,
 }
 
-/// Which credential the database accepted during a failed step that then left it unchanged.
+/// The credential that the database accepted during a failed step that left it unchanged.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Seen {
     /// The credential of AWSCURRENT.
@@ -75,7 +75,7 @@ pub enum Why {
         /// Version with which another user logs in.
         another_user: Option<String>,
     },
-    /// AWSCURRENT has moved since setSecret, or AWSPENDING was removed from a password that is in force.
+    /// AWSCURRENT has moved since setSecret, or AWSPENDING was removed from a password in force.
     #[error(
         "AWSCURRENT or AWSPENDING was moved during the rotation; the database accepts {}",
         live(*takes_pending, *takes_current)
@@ -217,7 +217,8 @@ impl Failure for RotateError {
     fn fingerprint(&self) -> String {
         match &self.why {
             Why::Rotation(error) => error.fingerprint(),
-            // Report another reason of the same kind: an operator who fixed the first one waits for it.
+            // Report a second reason of the same kind on the same day: an operator who fixed the first one waits for
+            // it.
             why => format!("{}/{why}", self.kind()),
         }
     }

@@ -1,14 +1,14 @@
-//! The event that asks for a leaked login to be retired. Any other event is a rotation step.
+//! The event that requests the retirement of a leaked login. Any other event is a rotation step.
 
 use serde_json::Value;
 use shared::rotation::RotationError;
 
-/// Whether an event asks to retire a leaked login.
+/// Whether an event requests the retirement of a leaked login.
 pub(crate) fn is_asked(event: &Value) -> bool {
     event.get("retire").is_some()
 }
 
-/// Checks an event that asks to retire a leaked login.
+/// Checks an event that requests the retirement of a leaked login.
 ///
 /// # Errors
 ///

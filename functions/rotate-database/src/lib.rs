@@ -1,6 +1,6 @@
 //! Rotates the PostgreSQL credential inside a database URL, one step per invocation.
 //!
-//! `shared::rotation` drives the steps. Decisions: `rules/` (strategy, permitted differences, missing roles and grants).
+//! `shared::rotation` runs the steps. Decisions: `rules/` (strategy, permitted differences, missing roles and grants).
 //! Steps: `admit.rs`, `set.rs`, `prove.rs`, and `alternating.rs` for two logins. State after a failure: `diagnose.rs`.
 //! Retiring a leaked login: `retire.rs`. Operator texts: `text/`.
 
@@ -48,7 +48,7 @@ pub struct App {
     base: Base,
     rds: aws_sdk_rds::Client,
     database: Database,
-    /// Name of the secret that the application reads `DATABASE_URL` from.
+    /// Name of the secret with the application's `DATABASE_URL`.
     database_secret: Option<String>,
     /// ARN of the admin role's secret, for secrets that do not name one themselves.
     admin_secret: Option<String>,
@@ -58,7 +58,8 @@ pub struct App {
 
 impl App {
     /// Reads the settings and builds the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
-    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`. Each may be empty.
+    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`. Each may be
+    /// empty.
     ///
     /// # Errors
     ///
@@ -133,7 +134,8 @@ pub enum Answer {
 ///
 /// # Errors
 ///
-/// The rotation's errors, or the reason why a leaked login was not ended or not proved dead; Lambda retries that.
+/// The rotation's errors, or the reason why a leaked login was not ended or not proved to be refused; Lambda then
+/// retries.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if event::is_asked(&event) {
         event::check(&event)?;

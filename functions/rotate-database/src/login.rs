@@ -26,11 +26,11 @@ impl App {
             let reason = "the admin secret and the secret itself name different hosts".to_owned();
             return Err(Why::Identity { reason });
         }
-        // Objects and grants belong to the application's database, whatever database the admin secret names.
+        // Objects and grants are in the application's database; the admin secret may name another one.
         Ok(Login { database: of.database.clone(), ..admin })
     }
 
-    /// Which of two credentials the database accepts.
+    /// Whether the database accepts each of two credentials.
     pub(crate) async fn takes(&self, logins: [&Login; 2]) -> Result<[bool; 2], Why> {
         let mut takes = [false; 2];
         for (takes, login) in takes.iter_mut().zip(logins) {

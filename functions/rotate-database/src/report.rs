@@ -30,7 +30,7 @@ pub(crate) async fn report(
             let run_id = format!("{secret}/retire/{}/{day}", line.why);
             (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
         }
-        // The leaked value cannot be tried, so never report it as proved dead.
+        // The leaked value cannot be tried, so never report it as proved to be refused.
         Ok(Course::Replaced(replaced)) => {
             let run_id = format!("{}/retire/replaced", replaced.version);
             let message = replaced_message(settings, secret, replaced);

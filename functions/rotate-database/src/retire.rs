@@ -1,7 +1,8 @@
 //! Retires a leaked login after an incident, and proves that the database refuses it.
 //!
-//! With alternating users the leaked login is the unused one: it is disabled and its sessions are ended. The next rotation
-//! restores it with a new password. A single user's old password died in setSecret, so only its open sessions are ended.
+//! With alternating users the leaked login is the unused one: it is disabled and its sessions are ended. The next
+//! rotation restores it with a new password. A single user's old password died in setSecret, so only its open sessions
+//! are ended.
 
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
             tracing::error!(message = chain(why), error_type, secret.name = secret);
         }
         let (line, is_news) = report(app, &secret, &done, invocation).await;
-        // Fail, and so alarm, at most once a day for the same cause.
+        // Fail, which raises an alarm, at most once a day for the same cause.
         failed.extend((done.is_err() && is_news).then_some(secret));
         lines.push(line);
     }
@@ -142,8 +143,8 @@ impl App {
                 made.push(row);
             }
         }
-        // Two users take turns, so the rotation after the incident's one changes the leaked login's password. If a value
-        // was stored by hand in between, the turn is unknown, but two rotations change both passwords.
+        // Two users take turns, so the rotation after the incident's one changes the leaked login's password. If a
+        // value was stored by hand in between, the turn is unknown, but two rotations change both passwords.
         let next = made.iter().find(|row| row.previous.as_ref() == Some(&incident.version));
         let Some(next) = next.or(made.get(1).and(made.first())) else {
             return Err(Why::LeakUnknown { version: leaked });
@@ -176,7 +177,7 @@ impl App {
     }
 
     /// Disables the unused login and ends its sessions. The sessions are ended as the login itself, with a throwaway
-    /// password, because the administrator would need another right for that. An attacker who is logged in as it can change
+    /// password, because the administrator would need another right for that. An attacker in an open session can change
     /// its password, but cannot enable it again.
     async fn shut_out(&self, listed: &Listed, leaked: &Login, current: &Login) -> Result<u64, Why> {
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(labelled(listed)?)).await;
@@ -218,7 +219,7 @@ impl App {
         Err(Why::RotationBegan)
     }
 
-    /// Proves that the database refuses the leaked credential. Any other error proves nothing.
+    /// Proves that the database refuses the leaked credential. Any other error is no proof.
     async fn must_be_refused(&self, leaked: &Login) -> Result<(), Why> {
         match self.database.login(leaked).await {
             Ok(session) => {
@@ -241,7 +242,7 @@ fn is_pending(listed: &Listed) -> bool {
     pending.is_some() && pending != listed.labelled("AWSCURRENT")
 }
 
-/// Ends the login's other sessions, all or those that began before a moment, and returns their number.
+/// Ends the login's other sessions, or only those that began before `before`, and returns their number.
 async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u64, Why> {
     const DURING: &str = "end the login's sessions";
     let older = before.map(|at| format!(" AND backend_start < '{at}'::pg_catalog.timestamptz"));
@@ -250,7 +251,8 @@ async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u6
          WHERE usename = session_user AND pid <> pg_catalog.pg_backend_pid(){}",
         older.unwrap_or_default()
     );
-    // The first set-up turned the login's role into the owner, together with its open sessions. The owner cannot log in.
+    // The first set-up turned the login's role into the owner, together with its open sessions. The owner cannot log
+    // in.
     const OF_THE_OWNER: &str = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
         WHERE usename = current_user AND usename <> session_user";
     let mut ended = session.execute(DURING, OF_THE_OWNER).await?;

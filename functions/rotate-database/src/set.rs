@@ -19,7 +19,7 @@ struct Known {
 }
 
 impl App {
-    /// Sets the pending password. `seen` names the credential that logged in, while it is certainly still valid.
+    /// Sets the pending password. `seen` names the credential that logged in, as long as it is certainly valid.
     pub(crate) async fn change(
         &self,
         attempt: &Attempt<'_>,
@@ -54,7 +54,7 @@ impl App {
             kept => kept.unwrap_or(true),
         };
         if !is_first && Self::has_moved(attempt, &self.saved_change(attempt.request).await) {
-            // finishSecret would refuse, and a single user's AWSCURRENT would stay dead until an operator steps in.
+            // finishSecret would refuse, and a single user's AWSCURRENT would be refused until an operator acts.
             session.close().await;
             return Err(self.moved(pending.login(), current.login()).await?);
         }

@@ -18,8 +18,8 @@ use crate::rules::password::{Found, PasswordProof};
 /// The application's bcrypt cost.
 const COST: u32 = 12;
 
-/// Reads the administrator's hash. The application's login compares addresses in lower case, whatever their case in the
-/// table. A schema without the column `is_active` has no inactive users.
+/// Reads the administrator's hash. The application's login compares addresses in lower case; the table has any case. A
+/// schema without the column `is_active` has no inactive users.
 const FIND: &str = "SELECT password_hash, to_jsonb(users) ->> 'is_active' = 'false' FROM users WHERE lower(email) = lower($1)";
 
 /// Replaces only the hash that was read.
@@ -56,7 +56,7 @@ impl Users {
         self.session.close().await;
     }
 
-    /// Finds the candidate that matches the administrator's hash; gives the hash too, if the user is active.
+    /// Finds the candidate that matches the administrator's hash; also returns the hash if the user is active.
     ///
     /// # Errors
     ///
@@ -100,8 +100,8 @@ impl Users {
         self.end_sessions().await
     }
 
-    /// Revokes the administrator's refresh tokens. The application creates their table at the first login, so a missing table
-    /// means that no one has logged in yet.
+    /// Revokes the administrator's refresh tokens. The application creates their table at the first login, so a missing
+    /// table means that no user has logged in yet.
     pub(crate) async fn end_sessions(&self) -> Result<(), RotateError> {
         let values: [(&(dyn ToSql + Sync), Type); 1] = [(&self.email, Type::TEXT)];
         let sent = self.session.client.execute_typed(END_SESSIONS, &values);
@@ -127,11 +127,12 @@ impl Users {
     }
 }
 
-/// Logs in to the application with the administrator's password; gives the proof.
+/// Logs in to the application with the administrator's password; returns the proof.
 ///
 /// # Errors
 ///
-/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`], [`RotateError::LoginUnclear`].
+/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`],
+/// [`RotateError::LoginUnclear`].
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,

@@ -1,4 +1,4 @@
-//! The AWS calls of this function beyond those of `shared`. No other file names SDK operations.
+//! The AWS calls of this function alone. No other file names SDK operations.
 
 use aws_sdk_iam::types::StatusType;
 use aws_sdk_sesv2::config::{Credentials, Region};
@@ -13,7 +13,7 @@ use crate::rules::ses::{Credential, Key};
 
 type Iam = aws_sdk_iam::Client;
 
-/// An address that accepts every mail and delivers none. Source:
+/// An address that accepts all mail and delivers none. Source:
 /// [mailbox simulator](https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html).
 const SIMULATOR: &str = "success@simulator.amazonses.com";
 
@@ -34,7 +34,7 @@ pub(crate) async fn keys(client: &Iam, user: &str) -> Result<Vec<Key>, CallError
     Ok(keys)
 }
 
-/// Makes an access key. Only this answer shows its secret.
+/// Creates an access key. Only this answer contains its secret.
 pub(crate) async fn make_key(client: &Iam, user: &str) -> Result<Credential, CallError> {
     let made = client.create_access_key().user_name(user).send().await;
     let made = made.map_err(CallError::during("iam:CreateAccessKey"))?.access_key;
@@ -70,7 +70,7 @@ pub(crate) async fn last_used(client: &Iam, key: &str) -> Result<Option<Timestam
     Ok(used.access_key_last_used.and_then(|used| time::instant(used.last_used_date)))
 }
 
-/// Sends a mail to the simulator with a key, as the application sends mail to people.
+/// Sends a mail to the simulator with a key, as the application sends its mail.
 pub(crate) async fn send_mail(
     aws: &aws_config::SdkConfig,
     region: &str,

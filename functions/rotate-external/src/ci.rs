@@ -1,4 +1,4 @@
-//! A secret of GitHub Actions.
+//! A GitHub Actions secret.
 //!
 //! Source: [Actions secrets](https://docs.github.com/en/rest/actions/secrets),
 //! [sealed boxes](https://doc.libsodium.org/public-key_cryptography/sealed_boxes).
@@ -35,7 +35,7 @@ const SETUP: Setup = Setup {
 /// `updated_at` and an answer's `Date` may come from different clocks at GitHub.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
-/// A secret of GitHub Actions.
+/// A GitHub Actions secret.
 pub(crate) struct Ci {
     repository: Repository,
     /// Name of the secret in Secrets Manager that holds the GitHub token.
@@ -52,8 +52,8 @@ struct Place {
 }
 
 impl Ci {
-    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be
-    /// empty.
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which
+    /// may be empty.
     pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let api: Endpoint = env.required("GITHUB_API_URL")?;
         let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)
@@ -69,16 +69,16 @@ impl Ci {
         work: impl AsyncFnOnce(&Session<'_>) -> Result<T, RotateError>,
     ) -> Result<T, RotateError> {
         let token = secrets::value(&base.secrets, &self.token, None).await?;
-        // A step has no time to wait for GitHub's rate limit: the deadline leaves that to the next attempt.
+        // A step has no time to wait for GitHub's rate limit, so it leaves that to the next attempt.
         let invocation = Invocation::new(now, Duration::from_secs(20));
         work(&self.repository.session(&token, &invocation)?).await
     }
 
-    /// Stores a value; gives its `updated_at` at GitHub.
+    /// Stores a value; returns its `updated_at` at GitHub.
     ///
     /// # Errors
     ///
-    /// [`RotateError::NotUpdated`] if GitHub accepts the value and does not store it.
+    /// [`RotateError::NotUpdated`] if GitHub accepts the value but does not store it.
     pub(crate) async fn store(
         &self,
         base: &Base,
@@ -114,7 +114,7 @@ impl Place {
         session.url(&format!("{folder}/{rest}"))
     }
 
-    /// Stores a value and checks GitHub's date of it, because a stored value cannot be read back.
+    /// Stores a value and checks its date at GitHub, because a stored value cannot be read back.
     async fn store(&self, session: &Session<'_>, value: &SecretString) -> Result<Timestamp, RotateError> {
         let mut requested = self.try_to_store(session, value).await;
         // GitHub changed its public key between the two calls.
@@ -136,13 +136,13 @@ impl Place {
         Ok(())
     }
 
-    /// When the secret was last stored, by GitHub's clock.
+    /// Last time the secret was stored, by GitHub's clock.
     async fn updated_at(&self, session: &Session<'_>) -> Result<Timestamp, RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, &self.name), None).await?;
         Ok(read::<Stored>(answer).await?.updated_at)
     }
 
-    /// Seals and sends the value; gives the time of the request before that, by GitHub's clock.
+    /// Seals and sends the value; returns the time of the preceding request, by GitHub's clock.
     async fn try_to_store(
         &self,
         session: &Session<'_>,

@@ -23,13 +23,13 @@ pub enum RotateError {
         /// The expected form.
         expected: &'static str,
     },
-    /// The template names no such secret.
+    /// The template does not name the secret.
     #[error("secret {name} is not one of this function's secrets in the template")]
     NotOurs {
         /// Name of the secret.
         name: String,
     },
-    /// The issuance document could not be read or written. No credential is made without it.
+    /// The issuance document could not be read or written; without it, no credential is made.
     #[error("the secret's issuance document could not be read or written")]
     Issuance(#[from] DocumentError),
     /// Another attempt of the same step, or a promotion, may still be running.
@@ -103,7 +103,7 @@ pub enum RotateError {
     /// Twilio did not answer, or its answer has an undocumented form.
     #[error("Twilio did not answer as documented: {reason}")]
     Twilio {
-        /// The answer, or why none came; holds no secret.
+        /// The answer, or why there is none; without secrets.
         reason: String,
     },
     /// Storing the secret of GitHub Actions failed.
@@ -114,7 +114,7 @@ pub enum RotateError {
     NotUpdated {
         /// Name of the secret of GitHub Actions.
         name: String,
-        /// The date that GitHub gives.
+        /// GitHub's date.
         updated_at: Timestamp,
     },
     /// GitHub's public key is unusable.
@@ -123,7 +123,7 @@ pub enum RotateError {
     /// The database secret holds no login.
     #[error("the application's database secret cannot be used")]
     DatabaseForm(#[source] FormError),
-    /// The application's database refused a statement, or was not reached.
+    /// The application's database refused a statement, or could not be reached.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// setSecret has not run, or did not finish.
@@ -143,8 +143,8 @@ pub enum RotateError {
         /// The administrator's address.
         email: String,
     },
-    /// Several users match the administrator's address. The application compares addresses in lower case, so any of them may
-    /// log in.
+    /// Several users match the administrator's address. The application compares addresses in lower case, so any of
+    /// them may log in.
     #[error("{count} users have the administrator's address, in different letter case")]
     SeveralUsers {
         /// Number of users.
@@ -168,10 +168,10 @@ pub enum RotateError {
         /// The application's answer.
         answer: String,
     },
-    /// The application's answer to the login proves nothing.
+    /// The application's answer to the login is no proof.
     #[error("the application's answer to the administrator's login proves nothing: {answer}")]
     LoginUnclear {
-        /// The application's answer, or why none came.
+        /// The application's answer, or why there is none.
         answer: String,
     },
     /// An AWS call of retiring failed.
@@ -186,7 +186,7 @@ pub enum RotateError {
     /// The ledger does not have the form that the follow-up writes.
     #[error("the rotation ledger cannot be read: {reason}")]
     Ledger {
-        /// The place of the fault.
+        /// The place of the error.
         reason: String,
     },
 }

@@ -58,7 +58,7 @@ impl<'a> Kind<'a> {
     /// Brings the pending value into use outside Secrets Manager, in setSecret.
     pub(crate) async fn set(self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         match self {
-            // The issuer accepts a credential as soon as it has made it.
+            // The issuer accepts a credential as soon as it has issued it.
             Self::Mail(_) | Self::Token(_) => {
                 attempt.pending().await?;
                 Ok(Outcome::Nothing)
@@ -76,7 +76,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Retires the old credential as far as its state allows.
+    /// Retires the old credential, as far as its state allows.
     pub(crate) async fn retire(self, state: &State<'_>) -> Result<Retired, RotateError> {
         match self {
             Self::Mail(mail) => mail.retire(state).await,

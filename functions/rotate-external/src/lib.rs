@@ -1,10 +1,10 @@
-//! Rotates secrets that another system issues or checks: the access key that sends mail (IAM), Twilio's auth token, and the
-//! administrator's password (the application's database, and GitHub Actions).
+//! Rotates secrets that another system issues or checks: the access key that sends mail (IAM), Twilio's auth token, and
+//! the administrator's password (the application's database, and GitHub Actions).
 //!
-//! Triggers: Secrets Manager, one rotation step per invocation, run by `shared::rotation`; and a schedule or a person, to
-//! retire old credentials (`retire.rs`, `report.rs`). Steps: `mail.rs`, `token.rs`, `password.rs`. Decisions: `rules/`.
-//! Texts for operators: `text/`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs` (database, login).
-//! Source: the guide, 3.1.
+//! Triggers: Secrets Manager, one rotation step per invocation, run by `shared::rotation`; and a schedule or a person,
+//! to retire old credentials (`retire.rs`, `report.rs`). Steps: `mail.rs`, `token.rs`, `password.rs`. Decisions:
+//! `rules/`. Texts for operators: `text/`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs`
+//! (database, login). Source: the guide, 3.1.
 
 mod admin;
 mod aws;
@@ -59,13 +59,13 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base::new`], and `SES_SECRET_NAME`, `TWILIO_SECRET_NAME` and
-    /// `SEED_ADMIN_SECRET_NAME`. Each of the three may be empty; else the settings of its kind follow (`Mail::from_env`,
-    /// `Token::from_env`, `Password::from_env`).
+    /// Reads the settings and makes the clients: those of [`Base::new`], and `SES_SECRET_NAME`, `TWILIO_SECRET_NAME`
+    /// and `SEED_ADMIN_SECRET_NAME`. Each of the three may be empty; otherwise also the settings of its kind
+    /// (`Mail::from_env`, `Token::from_env`, `Password::from_env`).
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::new(PROCEDURE, env, aws)?;
         let mail = env.optional("SES_SECRET_NAME")?;
@@ -104,7 +104,7 @@ impl App {
         }
     }
 
-    /// The operator's notes about a rotation that succeeded.
+    /// The findings of a rotation that succeeded.
     fn findings(&self, secret: &str, applied: Option<Applied>) -> Vec<String> {
         let language = self.base.settings.language;
         match (self.kind(secret), applied) {
@@ -247,7 +247,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             }
             Err(error) => {
                 tracing::error!(message = chain(error), error_type = error.kind(), secret.name = name);
-                // Fail, and so page, only once a day for the same cause.
+                // Fail, which pages, only once a day for the same cause.
                 failed.extend(is_news.then(|| name.to_owned()));
             }
         }

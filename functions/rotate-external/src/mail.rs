@@ -15,8 +15,8 @@ use crate::rules::ses::{self, Credential};
 use crate::state::State;
 use crate::{aws, notes};
 
-/// Number of attempts with a new or deactivated key, and the pause between them: AWS takes some seconds to accept or refuse
-/// such a key everywhere.
+/// Number of attempts with a new or deactivated key, and the pause between them: AWS takes some seconds to accept or
+/// refuse such a key everywhere.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1500);
 
@@ -47,7 +47,7 @@ impl Mail {
         })
     }
 
-    /// Makes a key and puts it into the document; deletes a retired or lost key first if the user has two.
+    /// Creates a key and puts it into the document; if the user has two keys, first deletes a retired or lost one.
     pub(crate) async fn compose(
         &self,
         base: &Base,
@@ -121,7 +121,7 @@ impl Mail {
             ses::examine(&pending, &current, fields, &self.region)?;
         }
         let key = ses::read(&pending, fields)?;
-        // Another user's key would send mail too, but would never be retired.
+        // Another user's key would send mail, too, but would never be retired.
         if !self.keys().await?.iter().any(|known| known.id == key.id) {
             return Err(match is_copy {
                 true => RotateError::NotTheUsersKey { key: key.id },
@@ -147,7 +147,7 @@ impl Mail {
             Some(_) => ses::read(&state.value("AWSPREVIOUS").await?, &external.ses).ok(),
             None => None,
         };
-        // A key outside AWSPREVIOUS is a running rotation's new key or a foreign one. A running rotation that has made no key
+        // A key outside AWSPREVIOUS is a running rotation's new key or a foreign one. A running rotation without a key
         // does not delay the retirement.
         let Some(previous) = previous.filter(|previous| previous.id == key.id) else {
             return Ok(Retired::Waits(state.why_unowned(&key.id)));
@@ -165,7 +165,7 @@ impl Mail {
                 Ok(Retired::Deactivated { key: id })
             }
             Act::Deactivate => {
-                // Retire nothing unless the current key works.
+                // Retire a key only if the current one works.
                 self.send(&credential, "current", 1).await?;
                 notes::announce(state.base, &state.listed.arn, Retired::Deactivated { key: id.clone() })
                     .await?;

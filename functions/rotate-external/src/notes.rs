@@ -1,4 +1,5 @@
-//! This function's notes in the evidence bucket: the issuance document of each secret, and what setSecret did in a rotation.
+//! This function's notes in the evidence bucket: the issuance document of each secret, and setSecret's changes in a
+//! rotation.
 
 use jiff::Timestamp;
 use shared::rotation::{Base, Request, RotationError};
@@ -25,7 +26,7 @@ pub(crate) async fn update<R>(
     Ok(base.reporter.documents.update(&key_of_issuance(arn), change).await?)
 }
 
-/// Notes a change before it is made, so that the next attempt reports it if this one dies.
+/// Notes a change before making it, so that the next attempt reports it if this one dies.
 pub(crate) async fn announce(base: &Base, arn: &str, change: Retired) -> Result<(), RotateError> {
     update(base, arn, |issuance| issuance.doing = Some(change.clone())).await
 }
@@ -43,7 +44,7 @@ pub(crate) async fn bounded<T>(work: impl Future<Output = Result<T, RotateError>
     tokio::time::timeout(MAKING_LIMIT, work).await.map_err(late)?
 }
 
-/// Notes a change of an old credential after its report.
+/// Notes a reported change of an old credential.
 pub(crate) async fn settle(
     base: &Base,
     arn: &str,

@@ -19,8 +19,8 @@ use crate::rules::retired::{Reason, Retired};
 use crate::state::State;
 use crate::{PROCEDURE, notes};
 
-/// Number of versions whose passwords are compared with the administrator's hash. Each comparison takes a quarter of a second
-/// of CPU time.
+/// Number of versions whose passwords are compared with the administrator's hash. Each comparison takes a quarter of a
+/// second of CPU time.
 const CANDIDATES: usize = 4;
 
 /// The administrator's password.
@@ -37,7 +37,8 @@ pub(crate) struct Password {
 }
 
 impl Password {
-    /// Reads `SEED_ADMIN_EMAIL`, and `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`, which may be empty.
+    /// Reads `SEED_ADMIN_EMAIL`, and `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`, which may be
+    /// empty.
     pub(crate) fn from_env(secret: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let database: Option<String> = env.optional("DATABASE_SECRET_NAME")?;
         let database = database
@@ -51,7 +52,7 @@ impl Password {
         Ok(Self { secret, email: env.required("SEED_ADMIN_EMAIL")?, database, application, ci })
     }
 
-    /// Stores the password at GitHub, then in the application's database. A password that a person set stops both.
+    /// Stores the password at GitHub, then in the application's database. A password that a person set prevents both.
     pub(crate) async fn set(&self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         let pending = attempt.pending().await?.value;
         let users = self.users(base).await?;
@@ -117,7 +118,7 @@ impl Password {
         }
     }
 
-    /// Proves, once per version that was followed up, that the application refuses the previous password. No task reads this
+    /// Proves, once per followed version, that the application refuses the previous password. No task reads this
     /// secret, so only a login can prove it.
     pub(crate) async fn retire(&self, state: &State<'_>) -> Result<Retired, RotateError> {
         let version = state.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
@@ -141,7 +142,7 @@ impl Password {
         }
     }
 
-    /// Proves the password where setSecret put it in force; gives the proof.
+    /// Proves the password in the place where setSecret put it in force; returns the proof.
     pub(crate) async fn prove(
         &self,
         base: &Base,
@@ -172,7 +173,7 @@ impl Password {
         let pending = attempt.pending().await?.value;
         let current = attempt.current().await?;
         if current.is_some_and(|current| current.expose_secret() == pending.expose_secret()) {
-            // A test of the setup: reach everything that a rotation needs, whatever the password is.
+            // A test of the setup: reach all systems that a rotation needs, regardless of the password.
             if let Some(users) = self.users(base).await? {
                 users.find(&[]).await?;
                 users.close().await;
@@ -193,7 +194,7 @@ impl Password {
     }
 }
 
-/// The pending password, then those that the administrator may have now, the likeliest first.
+/// The pending password, then the administrator's possible current passwords, the likeliest first.
 async fn candidates(
     base: &Base,
     attempt: &Attempt<'_>,

@@ -18,8 +18,8 @@ use crate::text::retire::{self as text, Current};
 /// Age of the current version from which a waiting retirement is reported.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(48);
 
-/// Reports and records a change once, a failure once a day, and a wait once a day from [`OVERDUE`] on. Gives the answer's
-/// line, and whether this is the first report of it.
+/// Reports and records a change once, a failure once a day, and a wait once a day from [`OVERDUE`] on. Returns the
+/// answer's line, and whether this is its first report.
 pub(crate) async fn report(
     base: &Base,
     names: &Names<'_>,

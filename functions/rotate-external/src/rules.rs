@@ -1,4 +1,5 @@
-//! The rules: the form of each secret, when a credential may be made, and when an old one may be retired. No I/O, no clock.
+//! The rules: the form of each secret, when a credential may be made, and when an old one may be retired. No I/O, no
+//! clock.
 
 pub(crate) mod in_force;
 pub(crate) mod issuance;

@@ -1,4 +1,4 @@
-//! One secret's state, as retiring reads it.
+//! State of one secret, read before its old credential is retired.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -10,20 +10,20 @@ use crate::error::RotateError;
 use crate::rules::issuance::Issuance;
 use crate::rules::retired::Reason;
 
-/// One secret's state, as retiring reads it.
+/// State of one secret.
 pub(crate) struct State<'a> {
     pub base: &'a Base,
     pub listed: &'a Listed,
     pub rows: &'a [Row],
     pub issuance: &'a Issuance,
     pub in_use: Result<InUse, NotInUse>,
-    /// Whether a person vouches that the current version is in use.
+    /// Whether a person declared that the current version is in use.
     pub is_declared: bool,
     pub now: Timestamp,
 }
 
 impl State<'_> {
-    /// Why a key stays that is neither the current nor the previous one.
+    /// The reason to keep a key that is neither the current nor the previous one.
     pub(crate) fn why_unowned(&self, key: &str) -> Reason {
         let (current, pending) = (self.listed.labelled("AWSCURRENT"), self.listed.labelled("AWSPENDING"));
         match pending.is_some() && pending != current {

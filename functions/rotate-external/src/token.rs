@@ -32,7 +32,7 @@ impl Token {
         Ok(Self { secret, twilio })
     }
 
-    /// Makes a secondary token. The application keeps using the primary one.
+    /// Creates a secondary token. The application keeps using the primary one.
     pub(crate) async fn compose(
         &self,
         base: &Base,
@@ -58,7 +58,7 @@ impl Token {
                     return Ok(token);
                 }
             }
-            // The token is foreign: the next attempt must not delete it as a lost one.
+            // The token is foreign, so the next attempt must not delete it as a lost one.
             notes::update(base, arn, |issuance| issuance.making = None).await?;
             Err(RotateError::ForeignToken)
         })
@@ -102,7 +102,7 @@ impl Token {
             return Ok(Retired::Waits(Reason::RotationRuns));
         }
         notes::bounded(async {
-            // From here on no rotation can make a token, but one may have begun before.
+            // From here on, no rotation can make a token, but one may have begun before.
             let listed = describe::secret(&state.base.secrets, arn).await?;
             if ledger::in_use(&listed, state.rows, state.is_declared, state.now).is_err()
                 || listed.labelled("AWSCURRENT") != state.listed.labelled("AWSCURRENT")

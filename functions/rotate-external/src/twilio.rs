@@ -39,7 +39,7 @@ pub(crate) enum Secondary {
     Exists,
 }
 
-/// The account, as far as it is read. Danger: it holds the primary token.
+/// The fields of the account that are read. Danger: they include the primary token.
 #[derive(Deserialize)]
 struct Account {
     status: String,
@@ -58,16 +58,18 @@ impl Twilio {
     ///
     /// # Errors
     ///
-    /// Why the HTTP client could not be made.
+    /// The reason why the HTTP client could not be built.
     pub(crate) fn new(api: Endpoint, accounts: Endpoint, sid: String) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, api, accounts, sid })
     }
 
-    /// Checks that Twilio accepts a token; gives whether it is the primary one, which only the account resource shows.
+    /// Checks that Twilio accepts a token; returns whether it is the primary one, which only the account resource
+    /// shows.
     ///
     /// # Errors
     ///
-    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`], [`RotateError::Twilio`].
+    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`],
+    /// [`RotateError::Twilio`].
     pub(crate) async fn is_primary(
         &self,
         token: &SecretString,
@@ -90,7 +92,7 @@ impl Twilio {
         Ok(*primary == token.expose_secret())
     }
 
-    /// Makes a secondary token, which only this answer shows.
+    /// Creates a secondary token, which only this answer contains.
     pub(crate) async fn make(&self, token: &SecretString) -> Result<Secondary, RotateError> {
         let body = match self.ask(Method::POST, &self.tokens("Secondary"), token).await? {
             Ok(body) => body,
@@ -113,7 +115,8 @@ impl Twilio {
         }
     }
 
-    /// Promotes the secondary token, which must be `token`, to primary. From then on Twilio refuses the old primary token.
+    /// Promotes the secondary token, which must be `token`, to primary. From then on Twilio refuses the old primary
+    /// token.
     pub(crate) async fn promote(&self, token: &SecretString) -> Result<(), RotateError> {
         match self.ask(Method::POST, &self.tokens("Promote"), token).await? {
             // No secondary token is left: another attempt promoted it.

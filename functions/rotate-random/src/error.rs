@@ -9,7 +9,7 @@ pub enum RotateError {
     /// An error that every rotation shares.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// Neither the policy nor a tag says how the secret's value is made.
+    /// Neither the policy nor a tag has a rule for the secret's value.
     #[error("neither the policy nor a tag says how the value of secret {name} is made")]
     NoRule {
         /// Name of the secret, or the application's variable.

@@ -1,7 +1,7 @@
 //! Rotates a secret whose value this function generates, one step per invocation.
 //!
-//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the values).
-//! Texts for operators: `text.rs`.
+//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the
+//! values). Texts for operators: `text.rs`.
 
 mod error;
 mod rules;
@@ -34,7 +34,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
@@ -48,7 +48,8 @@ impl App {
         policy::rule(&self.base.settings.policy.rotation, self.variable(&described.name), &described.tags)
     }
 
-    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own name.
+    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own
+    /// name.
     fn variable<'a>(&self, secret_name: &'a str) -> &'a str {
         if secret_name == self.jwt_secret {
             "JWT_SECRET"
@@ -83,7 +84,7 @@ impl Rotation for App {
         Ok(value::compose(current, &self.rule(attempt)?)?)
     }
 
-    /// Does nothing: no system outside Secrets Manager holds the value.
+    /// Does nothing, because no system outside Secrets Manager holds the value.
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         attempt.pending().await?;
         Ok(Outcome::Nothing)

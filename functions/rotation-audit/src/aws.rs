@@ -1,4 +1,4 @@
-//! The AWS calls. The only file that names SDK operations that no other function uses.
+//! The AWS calls of this function alone. No other file names SDK operations.
 
 use shared::runtime::failure::CallError;
 

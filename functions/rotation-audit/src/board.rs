@@ -1,4 +1,4 @@
-//! Opens and closes the tasks on the board, and reports the outcome.
+//! Opens and closes the tasks on the board, and returns the outcome for the report.
 
 use shared::audit::course::Acted;
 use shared::aws::secrets;

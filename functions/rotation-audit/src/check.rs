@@ -1,4 +1,4 @@
-//! Looks at the secrets of this environment and decides their findings.
+//! Reads this environment's secrets and decides their findings.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::rules::finding::Finding;
 use crate::rules::policy;
 use crate::{App, aws};
 
-/// This environment's secrets: those that template or policy name, those with its tags or a name of its convention, and those
-/// whose tags contradict such a name.
+/// This environment's secrets: those named by the template or the policy, those with its tags or its naming convention,
+/// and those whose tags contradict such a name.
 pub(crate) async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     let policy = &app.base.settings.policy;
     let mut named = app.scope.named(&policy.rotation);
@@ -54,8 +54,8 @@ pub(crate) async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     Ok(secrets)
 }
 
-/// Adds the date of the value to secrets whose current version no rotation made. The date comes from the ledger: the follow-up,
-/// which may read values, compared the value with earlier ones.
+/// Adds the date of the value to secrets whose current version no rotation made. The date comes from the ledger: the
+/// follow-up may read values, and compared the value with earlier ones.
 async fn date_values(app: &App, secrets: &mut [Secret]) {
     let is_asked = |secret: &Secret| {
         secret.standard.rotator.is_some() && secret.facts.as_ref().is_some_and(Facts::is_by_hand)
@@ -98,8 +98,8 @@ pub(crate) fn decide(app: &App, secrets: Vec<Secret>, now: Timestamp) -> Vec<(Se
     decided
 }
 
-/// Steps for the record: the number of secrets, and each login by IAM. Membership in rds_iam is not checked: only the database
-/// knows it, and the audit has no login.
+/// Steps for the record: the number of secrets, and each login by IAM. Membership in rds_iam is not checked, because
+/// only the database shows it and the audit has no login.
 pub(crate) fn steps(secrets: &[(Secret, Vec<Finding>)]) -> Vec<Step> {
     let mut steps = vec![Step::now(format!("look at {} secrets", secrets.len()), "succeeded")];
     steps.extend(secrets.iter().filter_map(|(secret, _)| {

@@ -14,7 +14,7 @@ pub enum AuditError {
     /// The secrets were not read in time.
     #[error("the secrets were not read in time")]
     Deadline(#[from] DeadlineExceeded),
-    /// Publishing pages failed; how many.
+    /// Publishing pages failed; the number of them.
     #[error("{0} pages were not published; each is in the log with error_type PageFailed")]
     PageFailed(usize),
 }
@@ -77,7 +77,7 @@ pub(crate) enum BoardError {
     /// The task could not be claimed, so another run might open it too.
     #[error("the task could not be claimed: {0}")]
     Claim(String),
-    /// The run had no time left for it.
+    /// The run ran out of time.
     #[error("the task was not reached in time")]
     Late(#[from] DeadlineExceeded),
 }

@@ -16,7 +16,7 @@ pub(crate) const SETUP: Setup = Setup {
     permissions: "the permission Issues: read and write",
 };
 
-/// Label of the tasks; the list of issues asks for it.
+/// Label of the tasks, by which their issues are listed.
 pub(crate) const LABEL: &str = "governance-rotation";
 
 /// Most pages of a hundred issues; more would mean a loop of pages.
@@ -33,7 +33,7 @@ pub(crate) struct Issue {
     pub body: Option<String>,
     #[serde(default)]
     labels: Vec<Label>,
-    /// Present if it is a pull request, not an issue.
+    /// Present only for a pull request.
     pull_request: Option<Value>,
 }
 
@@ -50,7 +50,7 @@ impl Board<'_> {
         self.0.url(&format!("/issues{path}"))
     }
 
-    /// Every issue with the label, open and closed, oldest first. Does not use the search API, which lags.
+    /// All issues with the label, open and closed, oldest first. Does not use the search API, which lags.
     pub(crate) async fn issues(&self) -> Result<Vec<Issue>, GitHubError> {
         let mut url = self.url(&format!("?labels={LABEL}&state=all&sort=created&direction=asc&per_page=100"));
         let mut issues = Vec::new();

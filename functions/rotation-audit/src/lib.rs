@@ -1,8 +1,8 @@
-//! Answers every day: is each secret of this environment within its policy age, and is its rotation healthy?
+//! Checks every day that each secret of this environment is within its maximum age and that its rotation is healthy.
 //!
-//! Trigger: a schedule, or a person; the event's content is ignored. `shared::audit::course` is the course of a run: `check.rs`
-//! looks at the secrets (calls: `aws.rs`) and decides (`rules/`), then the run pages, keeps the tasks on
-//! the board (`board.rs`; `tasks.rs`, `github.rs`) and reports. Source: the guide, 3.1 and 3.2.
+//! Trigger: a schedule, or a person; the event's content is ignored. `shared::audit::course` is the course of a run:
+//! `check.rs` reads the secrets (calls: `aws.rs`) and decides (`rules/`), then the run pages, updates the tasks on the
+//! board (`board.rs`; `tasks.rs`, `github.rs`) and reports. Source: the guide, 3.1 and 3.2.
 
 mod aws;
 mod board;
@@ -41,10 +41,10 @@ use rules::task;
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-audit";
 
-/// Time that the check leaves to pages, tasks and report.
+/// Time reserved for pages, tasks and report.
 const ACTING: Duration = Duration::from_secs(150);
 
-/// Time that pages and tasks leave to the report, which looks at the evidence first.
+/// Time reserved for the report, which reads the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
 
 /// Settings and clients of an invocation; built once per cold start.
@@ -58,12 +58,12 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], and `GITHUB_REPOSITORY`, which may be empty.
-    /// With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], and `GITHUB_REPOSITORY`, which may be
+    /// empty. With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::new(PROCEDURE, env, aws)?;
         let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
@@ -92,8 +92,8 @@ impl App {
 pub struct Report {
     /// The day in São Paulo.
     pub run_id: String,
-    /// `succeeded` when everything was seen, nothing is overdue, late or stuck, no other account can use a secret, and all that
-    /// this product rotates has rotation on.
+    /// `succeeded` if all facts were read, no secret is overdue, late or stuck, no other account can use a secret, and
+    /// rotation is on for every secret that this product rotates.
     pub result: &'static str,
     /// Every secret of this environment.
     pub secrets: Vec<Row>,
@@ -110,14 +110,14 @@ pub struct Report {
 pub struct Row {
     /// Name.
     pub name: String,
-    /// Whole days since the current value was made, if that was seen.
+    /// Whole days since the current value was made, if known.
     pub age_days: Option<i64>,
-    /// Greatest age, if the policy knows the secret.
+    /// Maximum age, if the policy has the secret.
     pub max_age_days: Option<u16>,
-    /// The RDS instance on which the login is by IAM, which has no password to rotate.
+    /// The RDS instance with an IAM login, which has no password to rotate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iam_login: Option<String>,
-    /// Kinds of what is wrong, worst first.
+    /// Kinds of its findings, worst first.
     pub findings: Vec<&'static str>,
 }
 
@@ -125,7 +125,7 @@ pub struct Row {
 ///
 /// # Errors
 ///
-/// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+/// [`AuditError`]; Lambda then tries twice more before the event goes to the dead-letter queue.
 pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Report, AuditError> {
     let run = course::run(app, "daily audit", invocation).await?;
     let rows = run.outcome.0.iter().map(|(secret, found)| Row {
@@ -149,7 +149,7 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
     })
 }
 
-/// The secrets, the worst first, each with what is wrong with it.
+/// The secrets with their findings, the worst first.
 pub struct Checked(Vec<(Secret, Vec<Finding>)>);
 
 /// Each finding with its secret.

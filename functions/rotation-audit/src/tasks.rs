@@ -13,7 +13,7 @@ use crate::rules::finding::Finding;
 use crate::rules::task::{Task, done, tasks};
 use crate::text;
 
-/// How long a claim protects a task whose issue is not yet open; far longer than the function's timeout.
+/// Time for which a claim protects a task without an open issue; far longer than the function's timeout.
 const CLAIM_TIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// The claim on a task, stored before its issue is opened, so that only one of two runs opens it.
@@ -63,7 +63,7 @@ pub(crate) async fn settle(
     Ok(outcomes)
 }
 
-/// Comments before it closes: if a run dies in between, the comment is repeated rather than lost.
+/// Comments before closing: if a run dies in between, the comment is repeated rather than lost.
 async fn close(
     board: &Board<'_>,
     settings: &Settings,

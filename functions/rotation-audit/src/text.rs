@@ -1,4 +1,4 @@
-//! Texts for people: channel, board, pages, record. No secret's value gets here.
+//! Texts for people: channel, board, pages, record. No secret value reaches this module.
 
 mod item;
 mod page;

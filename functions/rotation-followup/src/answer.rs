@@ -1,4 +1,4 @@
-//! The answers of the steps.
+//! The steps' answers.
 
 use serde::Serialize;
 use shared::workflow;
@@ -11,9 +11,9 @@ pub type Answer = workflow::Answer<Status>;
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// There is nothing to do.
+    /// No action is needed.
     Nothing,
-    /// Changes wait to be taken.
+    /// Changes wait for an execution.
     Waiting,
     /// The waiting changes are this execution's batch.
     Taken,
@@ -27,21 +27,21 @@ pub enum Status {
     Running,
     /// Every task is new.
     Steady,
-    /// A proof failed and is made again.
+    /// A proof failed and is tried again.
     Again,
     /// No proof failed.
     Proved,
     /// The batch's current direction has failed.
     Failed,
-    /// Labels went back.
+    /// Labels moved back.
     Moved,
-    /// No label goes back.
+    /// No label moves back.
     Stays,
     /// The ledger has the new values.
     Recorded,
     /// The batch is closed without a failure.
     Succeeded,
-    /// The journal has who changed a secret.
+    /// The journal has the act.
     Noted,
     /// The page about a failed rotation is out.
     Paged,

@@ -40,7 +40,7 @@ pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &s
     Ok(())
 }
 
-/// Whether ECS refused UpdateService because of the service itself, so other services can still be deployed.
+/// Whether ECS refused UpdateService because of the service itself, so that other services can still be deployed.
 pub(crate) fn is_of_service(code: &str) -> bool {
     [
         "InvalidParameterException",
@@ -93,7 +93,7 @@ fn service(service: EcsService) -> Service {
     let in_flight = in_flight.chain(of_sets.iter().cloned()).collect();
     let next = match service.task_definition.filter(|definition| !definition.is_empty()) {
         Some(definition) => BTreeSet::from([definition]),
-        // With the controllers EXTERNAL and CODE_DEPLOY, only the task sets may name it.
+        // With the controllers EXTERNAL and CODE_DEPLOY, it may be only in the task sets.
         None => of_sets,
     };
     Service {
@@ -110,7 +110,8 @@ fn service(service: EcsService) -> Service {
     }
 }
 
-/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
+/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling
+/// deployment.
 fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     let minutes = |minutes: i32| u32::try_from(minutes).unwrap_or_default();
     let bake = minutes(configuration.bake_time_in_minutes.unwrap_or_default());
@@ -181,7 +182,7 @@ fn deployment(deployment: EcsDeployment) -> Deployment {
     }
 }
 
-/// Keeps nanoseconds: a deployment of the same second may have begun before the change.
+/// Keeps nanoseconds, because a deployment may have begun before the change in the same second.
 fn precise(at: DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).ok()
 }
@@ -206,8 +207,8 @@ fn of_definition(definition: TaskDefinition) -> Vec<Reference> {
     containers.flat_map(of_container).chain(of_volumes).collect()
 }
 
-/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each when a task
-/// starts.
+/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each
+/// when a task starts.
 fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     let place = container.name.unwrap_or_default();
     let options = container.log_configuration.and_then(|logs| logs.secret_options);
@@ -312,7 +313,7 @@ mod tests {
         let services = describe_services(&client, "c", &names).await.unwrap();
         let shown: Vec<_> = services.iter().map(|it| (it.name.as_str(), it.controller.as_str())).collect();
         assert_eq!(shown, [("moveongs-dev-api", "ECS"), ("batch", "EXTERNAL")]);
-        // A service of this controller has no task definition of its own.
+        // With this controller, the service itself has no task definition.
         assert!(services[1].next.is_empty());
         let refused = deploy(&client, "c", "batch").await.unwrap_err();
         assert!(is_of_service(&refused.code), "{}", refused.code);

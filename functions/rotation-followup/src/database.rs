@@ -1,4 +1,4 @@
-//! Logins to the application's database with the application's own credential.
+//! Logins to the application's database with the application's credential.
 
 use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
@@ -8,8 +8,8 @@ use shared::runtime::failure::chain;
 use crate::rules::kind::Kind;
 use crate::rules::proof::Refused;
 
-/// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh token in
-/// this table, which it creates at run time.
+/// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh
+/// token in this table, which it creates at run time.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL";
 
 /// Logs in with one version's value of `DATABASE_URL`.
@@ -42,13 +42,14 @@ fn kind(kind: ErrorKind) -> Kind {
     }
 }
 
-/// Whether no reader can take a value for a URL. The application may accept a value that only this stack's reader refuses.
+/// Whether no reader can interpret the value as a URL. The application may accept a value that only this stack's reader
+/// refuses.
 fn names_no_server(value: &str) -> bool {
     !value.contains("://") && !value.trim_start().starts_with('{')
 }
 
-/// Whether the server refuses the login itself: a wrong password or user, or a database that does not exist or does not admit the
-/// user. A refusal by `pg_hba.conf` is not certain: another rule may apply to the application's address.
+/// Whether the server refuses the login itself: a wrong password or user, or a database that does not exist or does not
+/// admit the user. A refusal by `pg_hba.conf` is not certain: another rule may apply to the application's address.
 fn refuses(sqlstate: &str, reason: &str) -> bool {
     match sqlstate {
         "28000" => !reason.contains("pg_hba.conf"),
@@ -56,7 +57,7 @@ fn refuses(sqlstate: &str, reason: &str) -> bool {
     }
 }
 
-/// Revokes all refresh tokens and returns how many were still good. Without the table no one has ever logged in.
+/// Revokes all refresh tokens and returns the number of valid ones. Without the table, no user has ever logged in.
 pub(crate) async fn end_sessions(database: &Database, value: &SecretString) -> Result<u64, String> {
     let session =
         login(database, value).await.map_err(|refused| format!("{}: {}", refused.kind, refused.why))?;

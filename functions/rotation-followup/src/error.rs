@@ -16,7 +16,7 @@ pub enum FollowupError {
         "the secret {0} does not belong to this environment: neither the template nor the policy names it, and its tags Project and Environment do not match"
     )]
     NotOurs(String),
-    /// An incident was declared for a value that is not new.
+    /// An incident was declared for an old value.
     #[error("the current version of {0} was not made after the incident")]
     NotRotated(String),
     /// The batch is closed, or another execution took it over.

@@ -35,7 +35,7 @@ pub(crate) enum Step {
     Watch,
     /// Prove that the application uses the new values.
     Prove,
-    /// Move the labels back, where that helps.
+    /// Move the labels back where that helps.
     RollBack,
     /// Record that the new values are in use, for the functions that retire the old ones.
     Record,
@@ -50,7 +50,7 @@ pub(crate) enum Source {
     Moved(String),
     /// The daily sweep: compare all secrets.
     Sweep,
-    /// A person asks to follow up this secret now.
+    /// A person requests a follow-up of this secret.
     Asked(String, Declared),
 }
 
@@ -149,7 +149,7 @@ fn source(value: Value) -> Result<Source, InvalidEvent> {
             "expected the name of a person, one line of at most 100 characters",
         ));
     }
-    // The name ends up in commands that people paste into a shell.
+    // The name appears in commands that people paste into a shell.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
     if !is_line(&asked.secret, 2048) || !asked.secret.chars().all(is_name) {
         return Err(InvalidEvent::at("input.secret", "expected the name or ARN of a secret"));

@@ -1,10 +1,10 @@
-//! Follows up a rotation: after AWSCURRENT of a secret has moved, deploys the services that read it, watches the rollout, proves
-//! against the application that the new value is in use and the old one refused, rolls back where that helps, and keeps the ledger
-//! and the changelog.
+//! Follows up a rotation: after AWSCURRENT of a secret has moved, deploys the services that read it, watches the
+//! rollout, proves against the application that the new value is in use and the old one refused, rolls back where that
+//! helps, and writes the ledger and the changelog.
 //!
-//! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and events of
-//! CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
-//! pages and reports. Source: the guide, 3.2 steps 3 to 5.
+//! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and
+//! events of CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states,
+//! `rules/` decides, `report.rs` pages and reports. Source: the guide, 3.2 steps 3 to 5.
 
 mod answer;
 mod application;
@@ -47,7 +47,7 @@ use steps::{deploy, finish, note, prove, roll_back, trail};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
 
-/// Reserved for saving a step's results.
+/// Time reserved for saving a step's results.
 const NOTING: Duration = Duration::from_secs(15);
 
 /// Setup of the changelog's repository.
@@ -75,11 +75,11 @@ pub struct App {
     scope: Scope,
     /// Sessions of this stack's functions that change secrets on behalf of Secrets Manager or of this stack.
     own: Vec<Session>,
-    /// Where the changelog is proposed; none if the stack does not want one.
+    /// Place of the changelog; none if the stack has none.
     changelog: Option<Changelog>,
 }
 
-/// Where the changelog is proposed.
+/// Place of the changelog.
 struct Changelog {
     repository: Repository,
     /// Name of the secret with the token.
@@ -90,12 +90,12 @@ struct Changelog {
 
 impl App {
     /// Reads the settings and creates the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
-    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
-    /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be
+    /// empty. With a path, `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
@@ -182,7 +182,8 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 ///
 /// # Errors
 ///
-/// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of CloudTrail.
+/// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of
+/// CloudTrail.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
         Request::Trail(event) => trail::handle(app, event, invocation).await,

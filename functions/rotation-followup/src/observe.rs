@@ -75,8 +75,8 @@ pub(crate) async fn find_readers(
     Ok((found.collect(), services))
 }
 
-/// The number of tasks with old and new values, for each service that reads a secret of the batch. For the report of a failure, so
-/// it is empty if ECS does not answer.
+/// The number of tasks with old and new values, for each service that reads a secret of the batch. Used only to report
+/// a failure, so it is empty if ECS does not answer.
 pub(crate) async fn count_tasks(app: &App, batch: &Batch) -> Vec<Runs> {
     let names: BTreeSet<_> = batch.readers.values().flatten().cloned().collect();
     let names: Vec<_> = names.into_iter().collect();
@@ -96,8 +96,8 @@ pub(crate) async fn count_tasks(app: &App, batch: &Batch) -> Vec<Runs> {
     }
 }
 
-/// The current version of each secret of the batch, by the secret's ARN: others may have moved a label, and a planned move may have
-/// failed. Without secrets that cannot be described.
+/// The current version of each secret of the batch, by the secret's ARN: others may have moved a label, and a planned
+/// move may have failed. Omits secrets that cannot be described.
 pub(crate) async fn current_versions(app: &App, batch: &Batch) -> BTreeMap<String, String> {
     let mut current = BTreeMap::new();
     for change in &batch.changes {
@@ -111,7 +111,8 @@ pub(crate) async fn current_versions(app: &App, batch: &Batch) -> BTreeMap<Strin
     current
 }
 
-/// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is missing.
+/// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is
+/// missing.
 pub(crate) fn signing_key(app: &App, value: SecretString) -> SecretString {
     let entry = app.settings.policy.rotation.secrets.get(JWT);
     let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());

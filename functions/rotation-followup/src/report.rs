@@ -1,4 +1,4 @@
-//! Pages, messages and evidence, and the ledger and changelog as people read them.
+//! Pages, messages, evidence, and the ledger's and changelog's files.
 
 use shared::aws::secrets;
 use shared::github::proposal::{self, propose};
@@ -19,7 +19,7 @@ use crate::rules::row::Row;
 use crate::text::{broken, ledger};
 use crate::{App, Changelog, NOTING};
 
-/// Beginning of the name of the branch that proposes the changelog; the function's own.
+/// Prefix of the name of the branch that proposes the changelog; only this function uses it.
 const BRANCH: &str = "governance/security-changelog";
 
 /// Folder of the notes about published pages of the journal, one for each dedup key.
@@ -89,7 +89,7 @@ pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
     is_done
 }
 
-/// Publishes a page; `false` if that failed. The page is in the log then.
+/// Publishes a page; returns `false` if that failed. The page is then in the log.
 pub(crate) async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> bool {
     app.pager.page(&app.reporter, day, page, NOTING, invocation).await.is_ok()
 }
@@ -141,7 +141,7 @@ pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
     }
 }
 
-/// The fields that every record of this function has.
+/// The fields common to all records of this function.
 fn base_draft(app: &App, run_id: &str) -> Draft {
     let trigger = "secretsmanager:Secret Label Updated".to_owned();
     Draft { trigger, ..Draft::of(&app.settings, run_id, "failed", time::now()) }

@@ -1,5 +1,5 @@
-//! The rules of a follow-up: changes to follow, services to deploy, the meaning of the application's answers, and rollbacks.
-//! No I/O, no clock.
+//! The rules of a follow-up: changes to follow, services to deploy, the meaning of the application's answers, and
+//! rollbacks. No I/O, no clock.
 
 pub(crate) mod act;
 pub(crate) mod batch;

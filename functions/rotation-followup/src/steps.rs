@@ -1,5 +1,5 @@
-//! The steps of the state machine, and the handling of CloudTrail's events. Each step reads the journal, acts, and notes its result
-//! there. The state machine retries a step, so a step recognises the work of an attempt that died.
+//! The steps of the state machine, and the handling of CloudTrail's events. Each step reads the journal, acts, and
+//! notes its result there. The state machine retries steps, so a step recognises the work of an attempt that died.
 
 pub(crate) mod deploy;
 pub(crate) mod finish;
@@ -22,7 +22,7 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
     for change in &batch.changes {
         let listed = describe_secret(app, &change.secret).await?;
         let current = listed.labelled("AWSCURRENT");
-        // A label that a rollback has yet to move is still on the new version: no other caller moved it.
+        // A label that the rollback has not moved yet is still on the new version, so no other caller moved it.
         if current != batch.in_force(&change.secret) && current != Some(&change.version) {
             let detail = format!("{} ({}: {})", change.name, failed.kind, failed.detail);
             failed = Failed::of(&change.key, Kind::Superseded, detail);

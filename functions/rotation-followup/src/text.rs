@@ -17,7 +17,7 @@ use shared::runtime::settings::Settings;
 use crate::rules::change::Change;
 use crate::rules::rollout::Runs;
 
-/// The section about failed rotations and follow-ups.
+/// The documentation's section about failed rotations and follow-ups.
 const RUNBOOK: &str = "docs/rotacao.md#o-que-cada-mensagem-quer-dizer";
 
 /// Context of a batch's message and page.
@@ -55,7 +55,7 @@ fn command(operation: &str, secret: &str) -> String {
     format!("`aws secretsmanager {operation} --secret-id '{secret}'`")
 }
 
-/// The command that asks for a follow-up by hand.
+/// The command that starts a follow-up by hand.
 fn follow_command(settings: &Settings, change: &Change) -> String {
     let more = if change.is_incident() { "\"reason\":\"incident\"," } else { "" };
     shared::run::ledger::follow_command(settings, &change.secret, &change.name, more)

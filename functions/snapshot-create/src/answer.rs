@@ -1,4 +1,4 @@
-//! The answers of the steps.
+//! The steps' answers.
 
 use serde::Serialize;
 use shared::workflow::{self, Broken};
@@ -109,7 +109,7 @@ pub(crate) fn progress(app: &App, seen: &Seen) -> Answer {
     }
 }
 
-/// The answer about a deploy without a snapshot.
+/// The answer for a deploy without a snapshot.
 pub(crate) fn failed(case: &Case, broken: Broken) -> Answer {
     let fields = Fields::of(&case.job, None).because(broken);
     Answer { fields, ..Answer::now(Outcome::Snapshot(Status::Failed)) }

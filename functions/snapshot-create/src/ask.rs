@@ -1,4 +1,4 @@
-//! Act: request the deploy's snapshot from RDS, once.
+//! Act: request the deploy's snapshot from RDS once.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{App, SnapshotError, aws};
 /// Names that one attempt tries; the next attempt continues from there.
 const NAMES: u8 = 8;
 
-/// Ensures that the deploy's snapshot has been requested from RDS, once.
+/// Ensures that the deploy's snapshot has been requested from RDS exactly once.
 pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
     let (project, environment) = (&app.settings.project, &app.settings.environment);
@@ -33,7 +33,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     let database = &database(app, instance).await?;
     let refused = |call| refusal(call, &database.id);
     let listed = aws::list(&app.rds, database).await.map_err(refused)?;
-    // Made by an attempt that lost RDS's answer or could not save its note.
+    // An attempt made it that lost RDS's answer or could not save its note.
     let own = |snapshot: &&Snapshot| {
         snapshot.is_of(database, &request.deploy)
             && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
@@ -57,7 +57,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
             Ok(made) => return save(app, request, made, false, now).await,
             Err(call) => call,
         };
-        // The database is unavailable while it makes our own snapshot, too.
+        // The database is also unavailable while RDS makes this deploy's snapshot.
         let is_busy = ["InvalidDBInstanceState", "InvalidDBClusterState"].contains(&code(&call));
         let exists = ["DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExists"].contains(&code(&call));
         if !is_busy && !exists && !call.is_unanswered() {
@@ -73,15 +73,15 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
                 job = update(app, request, |job| job.move_on(&name, &next)).await?;
             }
             None if is_busy => return Err(busy(app, database).await),
-            // RDS does not list it yet, or it was deleted a moment ago.
+            // RDS does not list it yet, or it was just deleted.
             None => return Err(refused(call)),
         }
     }
     Err(SnapshotError::NamesTaken(NAMES, job.name.unwrap_or_default()))
 }
 
-/// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance is a
-/// member of, which the role must cover.
+/// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance
+/// is a member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
     let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
     let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;

@@ -41,8 +41,9 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
     }
 }
 
-/// The database of a name: for a cluster or a member of one, the cluster; none if RDS has neither an instance nor a cluster of
-/// that name. Without `may_be_instance`, instances are not searched: the role may only describe this environment's.
+/// The database of a name: for a cluster or a member of one, the cluster; none if RDS has neither an instance nor a
+/// cluster of that name. Without `may_be_instance`, instances are not searched: the role may only describe this
+/// environment's.
 pub(crate) async fn database(
     client: &Rds,
     name: &str,
@@ -102,7 +103,7 @@ pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapsh
     Ok(snapshots)
 }
 
-/// The snapshot of this name, whichever deploy it belongs to.
+/// The snapshot of this name, of any deploy.
 pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
     let found = match kind {
         Kind::Instance => {

@@ -1,5 +1,5 @@
-//! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not complete is
-//! a result, not an error.
+//! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not
+//! complete is a result, not an error.
 
 use shared::aws::snapshots::{Database, Kind};
 use shared::run::documents::DocumentError;
@@ -47,7 +47,7 @@ pub enum SnapshotError {
     /// No instance and no cluster has this name.
     #[error("neither an instance nor a cluster {0} exists in this account and region")]
     InstanceNotFound(String),
-    /// The cluster existed a moment ago.
+    /// The cluster no longer exists.
     #[error("the cluster {0} does not exist in this account and region")]
     ClusterNotFound(String),
     /// The database is busy and becomes available by itself.

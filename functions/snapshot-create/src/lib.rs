@@ -1,8 +1,9 @@
-//! Takes the manual snapshot of the database before a deploy: once per deploy, named after the day, with tags. A pipeline that
-//! gates on the snapshot waits for it.
+//! Takes the manual snapshot of the database before a deploy: once per deploy, named after the day, with tags. A
+//! pipeline can wait for the snapshot.
 //!
-//! Trigger: a pipeline or a person, who gets an answer at once, or a step of the state machine beside this crate, which they
-//! start. Observe: `observe.rs`, decide: `rules/`, act: `ask.rs`, report: `report.rs`. Source: the guide, 2.1 step 2.
+//! Trigger: a direct request by a pipeline or a person, which is answered at once, or a step of the state machine
+//! beside this crate, which they start. Observe: `observe.rs`, decide: `rules/`, act: `ask.rs`, report: `report.rs`.
+//! Source: the guide, 2.1 step 2.
 
 mod answer;
 mod ask;
@@ -40,7 +41,7 @@ use rules::request::Request;
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = snapshots::CREATOR;
 
-/// Reserved for the page, the message and the record.
+/// Time reserved for the page, the message and the record.
 const REPORTING: Duration = Duration::from_secs(25);
 
 /// Settings and clients of an invocation; built once per cold start.
@@ -56,11 +57,12 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], and `DATABASE_INSTANCE_ID`.
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], and
+    /// `DATABASE_INSTANCE_ID`.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         Ok(Self {
@@ -92,7 +94,7 @@ pub fn check(event: Value) -> Result<(), SnapshotError> {
 ///
 /// # Errors
 ///
-/// [`SnapshotError`]; the state machine retries the errors that may pass. The failure of a direct request is reported and paged
+/// [`SnapshotError`]; the state machine retries temporary errors. The failure of a direct request is reported and paged
 /// before it is returned.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, SnapshotError> {
     match Event::try_from(event)? {
@@ -134,7 +136,7 @@ async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<
             let job = saved(app, &request, invocation).await;
             let case = case(app, request, job, None);
             let broken = Broken::by(&error);
-            // A failed page is logged and has an alarm of its own; return the error that the caller can fix.
+            // A failed page is logged and has its own alarm; return the error that the caller can fix.
             let _ = report_failed(app, &case, &broken, invocation).await;
             Err(error)
         }

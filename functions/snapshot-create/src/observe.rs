@@ -77,8 +77,8 @@ pub(crate) async fn update(
     Ok(updated.await?)
 }
 
-/// Reads the deploy's note for a failure message. Without the note, the message lacks the snapshot's name and advises commands
-/// for the instance even if the snapshot belongs to its cluster.
+/// Reads the deploy's note for a failure message. Without the note, the message lacks the snapshot's name and advises
+/// commands for the instance even if the snapshot belongs to its cluster.
 pub(crate) async fn saved(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
     let kept = invocation.before_deadline(REPORTING, app.reporter.documents.get::<Job>(&note)).await;

@@ -15,7 +15,7 @@ use crate::rules::job::Job;
 use crate::rules::policy::Status;
 use crate::rules::request::Request;
 
-/// The last day on which the snapshot is kept.
+/// The last day of the snapshot's retention.
 pub(crate) fn expires(settings: &Settings, job: &Job) -> Option<String> {
     let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment)?;
     Some(snapshots::expires(job.begun?, *days))
@@ -28,7 +28,7 @@ fn asked(language: Language, request: &Request) -> String {
     format!("Deploy `{}`{commit} · {by} {}: {}", request.deploy, plain(&request.by), plain(&request.reason))
 }
 
-/// Text from outside without backquotes: with one, it could end the code span around it and smuggle in another command.
+/// Foreign text without backquotes: a backquote could end the code span and add another command.
 fn plain(text: &str) -> String {
     text.replace('`', "'")
 }

@@ -20,8 +20,8 @@ use crate::rules::snapshot::COPY_OF;
 use crate::run::Run;
 use crate::{App, REPORTING, text};
 
-/// Pages the findings and, in a sweep, copies and deletes. The second value is an error of the runs' journal, without which
-/// copying and deleting stop.
+/// Pages the findings and, in a sweep, copies and deletes. The second value is an error of the runs' journal, without
+/// which copying and deleting stop.
 pub(crate) async fn act(
     app: &App,
     trigger: &Trigger,
@@ -55,7 +55,7 @@ pub(crate) async fn act(
     (run, noted)
 }
 
-/// Pages the paging findings of `run.judged[from..]`, each once a day.
+/// Pages the findings of `run.judged[from..]` that page, each once a day.
 async fn page(app: &App, run: &mut Run, from: usize, invocation: &Invocation) {
     let judged = run.judged.iter().skip(from);
     let pages = judged.flat_map(|judged| {

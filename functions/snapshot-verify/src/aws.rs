@@ -114,8 +114,8 @@ pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<
     }
 }
 
-/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know counts as an
-/// instance, whose snapshots may outlive it.
+/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know
+/// counts as an instance, whose snapshots may outlive it.
 pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallError> {
     let instance = Database { kind: Kind::Instance, id: name.to_owned() };
     let cluster = |id: &str| Database { kind: Kind::Cluster, id: id.to_owned() };
@@ -167,8 +167,8 @@ pub(crate) async fn shared_with(client: &Rds, kind: Kind, name: &str) -> Result<
     Ok(restore.unwrap_or_default())
 }
 
-/// Requests a copy in the client's region. RDS accepts or refuses the request at once, and makes the copy later. RDS no longer
-/// needs a presigned request to the source's region, except in GovCloud.
+/// Requests a copy in the client's region. RDS accepts or refuses the request at once, and makes the copy later. Except
+/// in GovCloud, RDS no longer requires a presigned request to the source's region.
 pub(crate) async fn copy(
     client: &Rds,
     kind: Kind,

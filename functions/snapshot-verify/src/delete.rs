@@ -78,7 +78,8 @@ pub(crate) async fn delete_expired(
     Ok(())
 }
 
-/// Deletes an expired snapshot. Returns false, without deleting, if it or its keeper has changed since they were listed.
+/// Deletes an expired snapshot. Returns false, without deleting, if it or its keeper has changed since they were
+/// listed.
 async fn delete(
     client: &aws_sdk_rds::Client,
     one: &Expired,

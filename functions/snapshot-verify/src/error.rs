@@ -1,4 +1,5 @@
-//! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an error.
+//! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an
+//! error.
 
 use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
@@ -21,7 +22,7 @@ pub enum VerifyError {
     /// The runs' journal could not be read or written, so copying and deleting stopped.
     #[error("the runs' journal could not be read or written, so copying and deleting stopped")]
     Note(#[from] DocumentError),
-    /// Publishing pages failed.
+    /// Publishing pages failed; the number of them.
     #[error("{0} pages were not published; the log has each with error_type PageFailed")]
     PageFailed(usize),
 }

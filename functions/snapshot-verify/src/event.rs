@@ -1,4 +1,4 @@
-//! The event: RDS's about a snapshot, a schedule's, or a person's. Only the scope of the run is taken from it.
+//! The event: RDS's about a snapshot, a schedule's, or a person's. It only decides the run's scope.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl TryFrom<Value> for Trigger {
     }
 }
 
-/// The snapshot of RDS's event. The resource's ARN comes first, since AWS's samples disagree about `SourceIdentifier`.
+/// The snapshot of RDS's event. Prefers the resource's ARN, since AWS's samples disagree about `SourceIdentifier`.
 fn named(event: &Value) -> Result<Trigger, InvalidEvent> {
     let resource = event.pointer("/resources/0").and_then(Value::as_str);
     let of_arn = resource.and_then(|arn| {

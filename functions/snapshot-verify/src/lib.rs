@@ -1,9 +1,9 @@
-//! Verifies every snapshot of the database: is it complete, encrypted, private, tagged and of a plausible size? Copies the newest
-//! to another region if the stack asks for copies, and deletes the expired ones.
+//! Verifies that every snapshot of the database is complete, encrypted, private, tagged and of a plausible size. Copies
+//! the newest to another region if the stack has copies, and deletes the expired ones.
 //!
-//! Trigger: RDS's event about a snapshot, which may come twice, late or never; a daily and, for copies, an hourly schedule; a
-//! person. An event only selects the snapshots to read. Observe: `observe.rs`, decide: `rules/`, act: `act.rs`, report:
-//! `report.rs`. The journal that runs share: `rules/journal.rs`. Source: the guide, 2.1.
+//! Trigger: RDS's event about a snapshot, which may come twice, late or never; a daily and, for copies, an hourly
+//! schedule; a person. An event only selects the snapshots to read. Observe: `observe.rs`, decide: `rules/`, act:
+//! `act.rs`, report: `report.rs`. The journal that runs share: `rules/journal.rs`. Source: the guide, 2.1.
 
 mod act;
 mod aws;
@@ -38,17 +38,18 @@ use rules::journal::{Journal, NOTE};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "snapshot-verify";
 
-/// Reserved for pages, copy, deletions and report.
+/// Time reserved for pages, copy, deletions and report.
 const ACTING: Duration = Duration::from_secs(140);
 
-/// Reserved for the report.
+/// Time reserved for the report.
 const REPORTING: Duration = Duration::from_secs(30);
 
 /// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,
-    /// Identifier of the instance or cluster whose snapshots are copied; for a member, its cluster's are.
+    /// Identifier of the instance or cluster to copy the snapshots of; for a member, the cluster's snapshots are
+    /// copied.
     instance: String,
     /// The region of the copies; none if the stack has no copies.
     away: Option<Away>,
@@ -97,12 +98,12 @@ impl Away {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`, and
-    /// `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which may both be empty.
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`],
+    /// `DATABASE_INSTANCE_ID`, and `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which may both be empty.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         Ok(Self {
@@ -136,7 +137,7 @@ pub fn check(event: Value) -> Result<(), VerifyError> {
 ///
 /// # Errors
 ///
-/// [`VerifyError`]; Lambda then tries twice more, and passes the event to the dead-letter queue.
+/// [`VerifyError`]; Lambda then tries twice more before the event goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, VerifyError> {
     let trigger = Trigger::try_from(event)?;
     let day = time::local_date(invocation.now);

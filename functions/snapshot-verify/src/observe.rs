@@ -45,7 +45,7 @@ pub(crate) async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Res
     Ok(Facts { home, away, database, journal })
 }
 
-/// The database whose snapshots are copied. The role must cover the name of a cluster.
+/// The database to copy the snapshots of. For a cluster, the role must cover its name.
 async fn copied(app: &App) -> Result<Database, String> {
     let database = aws::database(&app.rds, &app.instance).await.map_err(|call| chain(&call))?;
     let is_covered = database.kind == Kind::Instance

@@ -24,7 +24,8 @@ use crate::{App, VerifyError, text, update};
 pub struct Report {
     /// Id of the record; none if the run needed no record.
     pub run_id: Option<String>,
-    /// `succeeded` if every snapshot in scope was read and no finding fails; `nothing` if no snapshot is in scope; else `failed`.
+    /// `succeeded` if every snapshot in scope was read and no finding fails; `nothing` if no snapshot is in scope; else
+    /// `failed`.
     pub result: &'static str,
     /// The snapshots in scope.
     pub snapshots: Vec<Row>,
@@ -81,7 +82,7 @@ pub(crate) async fn report(
 ) -> Result<Report, VerifyError> {
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     let changes = changes(trigger, app.region(), &before.findings, &run.judged);
-    // An attempt that died after writing its record has reported them.
+    // An attempt that died after writing its record has already reported them.
     let is_reported = |action: &Action| before.steps.iter().any(|step| step.name == action.step());
     let fresh: Vec<Action> = run.actions.iter().filter(|action| !is_reported(action)).cloned().collect();
     run.steps.extend(fresh.iter().map(|action| Step::now(action.step(), text::outcome(action))));
@@ -144,8 +145,8 @@ pub(crate) async fn report(
     })
 }
 
-/// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the reported
-/// actions in the record.
+/// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the
+/// reported actions in the record.
 async fn settle(app: &App, journal: &Journal, facts: &Facts, run: &Run, invocation: &Invocation) {
     let mut targets = BTreeSet::new();
     let mut deletions = run.spared.clone();
@@ -223,7 +224,7 @@ pub(crate) async fn report_failed(
     let message = text::failed(&app.settings, &run_id, &chain(error), &error.next_step(language));
     let begun = app.reporter.look(&run_id).await;
     let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
-    // Carry the previous findings: this run could not check them.
+    // Carry the previous findings over: this run could not check them.
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     findings.extend(before.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
     let draft = Draft {
@@ -234,7 +235,7 @@ pub(crate) async fn report_failed(
     app.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
-/// The fields of a record that every run has in common.
+/// The fields common to all records.
 fn draft(app: &App, trigger: &Trigger, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
     let (project, environment) = (&app.settings.project, &app.settings.environment);
     let (trigger, subject) = match trigger {

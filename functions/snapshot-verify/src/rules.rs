@@ -1,5 +1,5 @@
-//! The rules: the findings of a snapshot, the choice of the copy's source, the expired snapshots, and the comparison with the
-//! previous run. No I/O, no clock.
+//! The rules: the findings of a snapshot, the choice of the copy's source, the expired snapshots, and the comparison
+//! with the previous run. No I/O, no clock.
 
 pub(crate) mod action;
 pub(crate) mod compare;

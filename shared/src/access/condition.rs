@@ -1,4 +1,4 @@
-//! One condition: an operator, a key, and the values to compare with.
+//! A condition: an operator, a key, and the values to compare the key with.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;

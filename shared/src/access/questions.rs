@@ -50,8 +50,8 @@ const OF_SECRETS: &str = "\
     replicatesecrettoregions restoresecret rotatesecret stopreplicationtoreplica tagresource \
     untagresource updatesecret updatesecretversionstage validateresourcepolicy";
 
-/// Keys whose fixed values bind a request to a party that the owner chose to trust. A stranger has another value or none
-/// (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
+/// Keys whose fixed values bind a request to a party that the owner chose to trust. A stranger has another value or
+/// none (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
 const BINDING: [&str; 16] = [
     "aws:principalorgid",
     "aws:principalorgpaths",
@@ -92,7 +92,7 @@ const MOST_OBJECTS: usize = 50_000;
 /// Most combinations of condition keys evaluated per question.
 const MOST: usize = 100_000;
 
-/// Text in the place of a wildcard.
+/// Text that fills a wildcard.
 const ANY: &str = "zq";
 
 /// A requester that the policy allows or does not deny.
@@ -121,7 +121,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// The context in which a policy is judged.
+/// The context in which a policy is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The account that owns the resource.
@@ -164,7 +164,7 @@ struct Requester {
     who: Who,
     names: Vec<Principal>,
     keys: BTreeMap<String, States>,
-    /// Whether an allowing statement names it. Its conditions are then taken as deliberate.
+    /// Whether an allowing statement names it; the statement's conditions then count as deliberate.
     is_meant: bool,
 }
 
@@ -189,7 +189,7 @@ fn too_many() -> Malformed {
 
 impl Policy {
     /// Finds a request without TLS that the bucket policy does not deny. Returns none if the policy denies all of them:
-    /// every S3 action on the bucket and its objects, by any requester, whatever the other condition keys.
+    /// every S3 action on the bucket and its objects, by any requester, regardless of the other condition keys.
     ///
     /// Assumes that `s3:TlsVersion` is absent from a request without TLS, which AWS does not document.
     ///
@@ -262,9 +262,9 @@ impl Policy {
         (vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)], is_whole)
     }
 
-    /// Object names that the policy's resources distinguish: every pattern's beginning with every pattern's end, and any
-    /// combination of pattern middles in between. One object may match the patterns of several `NotResource` elements at
-    /// once. The flag is false if there are too many combinations.
+    /// Object names that the policy's resources distinguish: every pattern's beginning with every pattern's end, and
+    /// any combination of pattern middles in between. One object may match the patterns of several `NotResource`
+    /// elements at once. The flag is false if there are too many combinations.
     fn objects(&self, beginning: &str) -> (Vec<String>, bool) {
         let (mut begins, mut ends) =
             (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
@@ -339,7 +339,7 @@ impl Policy {
         kinds
     }
 
-    /// One representative of all texts for which an element gives the same result in every statement.
+    /// One representative of all texts for which an element has the same result in every statement.
     fn apart(&self, all: Vec<String>, of: impl Fn(&Statement) -> &Scope<Pattern>) -> Vec<(String, Vec<Tri>)> {
         let mut seen = BTreeSet::new();
         let holds = |text: &String| -> Vec<Tri> {
@@ -566,8 +566,9 @@ impl Policy {
         accounts
     }
 
-    /// Representative accounts for each pattern of account IDs: maps account ID to pattern. A pattern has several, since
-    /// another pattern may exclude some of them. Excludes accounts named by ID and those for which `is_own` is true.
+    /// Representative accounts for each pattern of account IDs: maps account ID to pattern. A pattern has several,
+    /// since another pattern may exclude some of them. Excludes accounts named by ID and those for which `is_own` is
+    /// true.
     fn accounts_alike(
         &self,
         are_asked: impl Fn(&&Statement) -> bool,
@@ -606,8 +607,8 @@ impl Policy {
     }
 }
 
-/// An ARN in an account that matches a pattern. An ARN without an account, such as a bucket's, counts as a stranger's only
-/// if the pattern leaves its owner open.
+/// An ARN in an account that matches a pattern. An ARN without an account, such as a bucket's, counts as a stranger's
+/// only if the pattern leaves its owner open.
 fn instance(pattern: &Pattern, account: &str, is_stranger: bool, question: Question) -> Option<String> {
     let parts: Vec<_> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
     let part = |at: usize| parts.get(at).map(|part| Pattern(part.to_vec()));

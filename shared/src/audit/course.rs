@@ -1,8 +1,8 @@
 //! The course of an audit: check, read the last run, page, act, compare, report, finish.
 //!
-//! An audit supplies its rules, its own actions and its texts through [`Audit`]; [`run`] does the rest, in an order in which no
-//! failure hides a finding. Pages go out before anything else; the message and the record come last, and each run has both
-//! once, over all its retries.
+//! An audit supplies its rules, its own actions and its texts through [`Audit`]; [`run`] does the rest, in an order in
+//! which no failure hides a finding. Pages go out first, the message and the record last. A run has one message and one
+//! record over all its retries.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,11 +35,11 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and makes their clients.
+    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and builds their clients.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let reporter = Reporter::of_audit(procedure, &settings, env, aws)?;
@@ -53,7 +53,7 @@ impl Base {
 pub struct Last {
     /// Run id.
     pub run_id: String,
-    /// Lines of the findings; [`findings::key_of`] gives the key of one.
+    /// Lines of the findings; [`findings::key_of`] returns a line's key.
     pub findings: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub type Before = Result<Option<Last>, Unread>;
 pub struct Paging {
     /// The pages to publish.
     pub pages: Vec<Page>,
-    /// How much the first week holds back.
+    /// Numbers of pages and tasks held back.
     pub held: Held,
     /// The first week's step for the record.
     pub step: Option<Step>,
@@ -82,14 +82,14 @@ pub struct Acted<D> {
     pub has_news: bool,
 }
 
-/// How a run differs from the last one, for its message.
+/// Differences from the last run, for the message.
 #[derive(Clone, Copy)]
 pub struct News<'a> {
     /// Run id.
     pub run_id: &'a str,
     /// New and resolved findings.
     pub changes: &'a Changes,
-    /// Whether the message lists every finding, as it does on Mondays.
+    /// Whether the message lists every finding, as on Mondays.
     pub is_weekly: bool,
     /// Why the last run could not be read; the message then lists every finding.
     pub unread: Option<&'a Unread>,
@@ -123,17 +123,17 @@ pub trait Audit {
     /// Time that pages and actions leave to the report.
     const REPORTING: Duration;
 
-    /// Name of the failed step in the record of a run that could not be done.
+    /// Name of the failed step in the record of a run whose check failed.
     const CHECK: &'static str = "check";
 
     /// Settings, evidence, channel and paging topic.
     fn base(&self) -> &Base;
 
-    /// Reads and decides, and leaves time to page, act and report. Also returns the steps for the record.
+    /// Reads and decides, in time to page, act and report. Also returns the steps for the record.
     ///
     /// # Errors
     ///
-    /// The check could not be done; the run is reported as failed.
+    /// The check failed; the run is reported as failed.
     fn check(
         &self,
         invocation: &Invocation,
@@ -145,16 +145,16 @@ pub trait Audit {
     /// The findings for the record: key, `: `, sentence.
     fn lines(&self, outcome: &Self::Outcome, now: Timestamp) -> Vec<String>;
 
-    /// The last run. By default, as its record has it.
+    /// The last run; by default, read from its record.
     fn before(&self, outcome: &Self::Outcome) -> impl Future<Output = Before> {
         let _ = outcome;
         self.base().reporter.before()
     }
 
-    /// How the findings differ from the last run's lines. A finding that could not be looked at now is not resolved.
+    /// How the findings differ from the last run's lines. A finding that could not be checked again is not resolved.
     fn changes(&self, outcome: &Self::Outcome, last: &[String], keys: &BTreeSet<String>) -> Changes;
 
-    /// Whether nothing is wrong.
+    /// Whether the run succeeds.
     fn passes(&self, outcome: &Self::Outcome) -> bool;
 
     /// Names the run. Runs with the same name have one message and one record.
@@ -172,7 +172,8 @@ pub trait Audit {
         now: Timestamp,
     ) -> Paging;
 
-    /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never returned.
+    /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never
+    /// returned.
     fn act(
         &self,
         outcome: &Self::Outcome,
@@ -180,14 +181,14 @@ pub trait Audit {
         invocation: &Invocation,
     ) -> impl Future<Output = Acted<Self::Done>>;
 
-    /// Where all findings are, for readers of a first week's message.
+    /// Place of all findings, for the first week's message.
     fn place(&self, done: &Self::Done) -> String;
 
     /// The channel's message.
     fn summary(&self, outcome: &Self::Outcome, news: &News<'_>, done: &Self::Done, now: Timestamp)
     -> Message;
 
-    /// The channel's message about a run that could not be done.
+    /// The channel's message about a run whose check failed.
     fn failed(&self, run_id: &str, error: &Self::Error) -> Message {
         let settings = &self.base().settings;
         let what = settings.language.pick("A auditoria falhou", "The audit failed");
@@ -295,7 +296,7 @@ pub async fn run<A: Audit>(
     Ok(Run { run_id, result, outcome, done: acted.done, paged: paged.keys })
 }
 
-/// Reports, once a day for each cause, that nothing is known today.
+/// Reports a failed check, once a day for each cause.
 async fn report_failed<A: Audit>(
     audit: &A,
     trigger: &str,

@@ -9,7 +9,7 @@ use crate::runtime::language::Language;
 /// Placeholder for the name in a command that several resources share.
 pub const NAME: &str = "NOME";
 
-/// Most characters of a paragraph before its next step; with the step it fits into a Slack section.
+/// Most characters of a paragraph without its next step; with the step, it fits into a Slack section.
 const LISTED: usize = 1_800;
 
 /// The key in a record's line.
@@ -26,13 +26,13 @@ pub struct Changes {
     pub resolved: BTreeSet<String>,
 }
 
-/// The subject in a key; empty if the key has none.
+/// The key's subject; empty if it has none.
 pub fn about_of(key: &str) -> &str {
     key.split_once(' ').map_or("", |(_, about)| about)
 }
 
-/// How the keys differ from those in the last record's lines. `is_unseen` tells keys of the last record whose subject could not
-/// be looked at now: their absence resolves nothing.
+/// Compares the keys with those of the last record's lines. `is_unseen` is true for a key of the last record that could
+/// not be checked again: its absence does not count as resolved.
 pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&str) -> bool) -> Changes {
     let before: BTreeSet<String> = before.iter().map(|line| key_of(line).to_owned()).collect();
     let is_seen = |key: &&String| !is_unseen(key);

@@ -1,6 +1,6 @@
-//! An audit's first week. A first deployment into an existing account finds years of problems: one summary lists what to do
-//! first, critical findings page at once in one page, and the rest waits until the week is over. Records and reports hold
-//! everything from the first run on.
+//! An audit's first week. A first deployment into an existing account finds years of problems: one summary lists the
+//! first steps, critical findings page at once in one page, and all others wait until the week is over. Records and
+//! reports have all findings from the first run on.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
 
-/// Length of the week from the audit's first record: an hour short, because a weekly audit runs some seconds earlier or later
-/// than the last one.
+/// Length of the week from the audit's first record: an hour short, because a weekly audit runs some seconds earlier or
+/// later than the last one.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 
 /// Most groups of findings in a summary; Slack cuts a longer message.
 const SHOWN: usize = 6;
 
-/// The section about the first week.
+/// The documentation's section about the first week.
 const RUNBOOK: &str = "docs/implantacao.md#a-primeira-semana";
 
 /// More new findings than this are reported as a summary.
@@ -53,12 +53,13 @@ pub struct Quiet<'a> {
     pub held: Held,
     /// Whether the message is a summary.
     pub is_summary: bool,
-    /// Where all findings are.
+    /// Place of all findings.
     pub place: &'a str,
 }
 
 impl FirstWeek {
-    /// The first week of an audit whose first record is from `began`; none if it is over. Without a record it begins now.
+    /// The first week of an audit whose first record is from `began`; none if it is over. Without a record it begins
+    /// now.
     pub fn of(began: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         let began = began.unwrap_or(now);
         let until = began.saturating_add(WEEK).unwrap_or(Timestamp::MAX);
@@ -66,19 +67,19 @@ impl FirstWeek {
         (now < until).then_some(Self { until, is_first_day })
     }
 
-    /// Whether a run sends a summary instead of each finding: the first run, and a run with many new findings. `is_first` says
-    /// that no earlier run sent a message.
+    /// Whether a run sends a summary instead of each finding: the first run, and a run with many new findings.
+    /// `is_first` means that no earlier run sent a message.
     pub fn is_summary(&self, is_first: bool, new: usize) -> bool {
         new > FEW || (is_first && self.is_first_day)
     }
 
-    /// The record's step about what is held back.
+    /// The record's step with the numbers of pages and tasks held back.
     pub fn step(&self, held: Held) -> Step {
         let Held { pages, tasks } = held;
         Step::now("first week", format!("{pages} pages and {tasks} tasks held back until {}", self.until))
     }
 
-    /// The line about what is held back, and where all findings are.
+    /// The message's line with the numbers of pages and tasks held back, and the place of all findings.
     pub fn line(&self, held: Held, place: &str, language: Language) -> String {
         let until = time::local(self.until);
         let Held { pages, tasks } = held;
@@ -89,8 +90,8 @@ impl FirstWeek {
         )
     }
 
-    /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in the order
-    /// of work.
+    /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in
+    /// the order of work.
     pub fn summary(&self, held: Held, place: &str, groups: &[Group<'_>], language: Language) -> Vec<String> {
         let mut lines = vec![self.line(held, place, language)];
         let mut counts: Vec<(&str, usize)> = Vec::new();
@@ -121,7 +122,7 @@ impl FirstWeek {
     }
 }
 
-/// A short hash of a set of causes, for a dedup key: another cause makes another page.
+/// A short hash of a set of causes, for a dedup key. Another cause changes the key, so it makes a new page.
 pub fn causes<'a>(causes: impl IntoIterator<Item = &'a str>) -> String {
     let causes: BTreeSet<&str> = causes.into_iter().collect();
     let mut hash = Sha256::new();
@@ -174,11 +175,11 @@ mod tests {
         let week = |until: &str, is_first_day| Some(FirstWeek { until: at(until), is_first_day });
         assert_eq!(of(None), week("2026-03-10T11:00:00Z", true));
         assert_eq!(of(Some("2026-03-03T03:00:00Z")), week("2026-03-10T02:00:00Z", true));
-        // Of the day before in São Paulo.
+        // Still the day before in São Paulo.
         assert_eq!(of(Some("2026-03-03T02:59:59Z")), week("2026-03-10T01:59:59Z", false));
         assert_eq!(of(Some("2026-02-24T13:00:01Z")), week("2026-03-03T12:00:01Z", false));
         assert_eq!(of(Some("2026-02-24T13:00:00Z")), None);
-        // A weekly audit that comes four seconds earlier than the first one.
+        // A weekly audit that starts four seconds earlier than the first one.
         assert_eq!(FirstWeek::of(Some(at("2026-03-02T12:00:07Z")), at("2026-03-09T12:00:03Z")), None);
         assert_eq!(FirstWeek::of(Some(Timestamp::MIN), now), None);
     }

@@ -1,5 +1,5 @@
-//! Which secrets belong to this environment: those named by the template or the policy, those with its tags, and those with
-//! its naming convention and no contradicting tags.
+//! Which secrets belong to this environment: those named by the template or the policy, those with its tags, and those
+//! with its naming convention and no contradicting tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -240,7 +240,7 @@ mod tests {
             ("/moveongs/dev/jwt", &[("Project", "other"), dev], "elsewhere: Project=other, not moveongs"),
             ("/moveongs/prod/jwt", &[project, dev], "here: Environment=dev, not prod"),
             ("moveongs-staging-jwt", &[project, dev], "here: Environment=dev, not staging"),
-            // An unknown environment in the name contradicts nothing.
+            // An unknown environment in the name is no contradiction.
             ("/moveongs/shared/jwt", &[project, dev], "tagged"),
         ] {
             assert_eq!(marked(name, tags), expected, "{name} {tags:?}");

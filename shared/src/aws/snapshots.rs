@@ -23,7 +23,8 @@ pub const EXPIRES_ON: &str = "ExpiresOn";
 /// The procedure that creates snapshots.
 pub const CREATOR: &str = "snapshot-create";
 
-/// What a snapshot is taken of. Cluster members have none of their own: the cluster's snapshot contains their data.
+/// The kind of database that a snapshot is taken of. A cluster's members have no snapshots: the cluster's contains
+/// their data.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -35,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it in a message.
+    /// Its word in a message.
     pub fn word(self, language: Language) -> &'static str {
         match self {
             Self::Instance => language.pick("instância", "instance"),
@@ -100,7 +101,7 @@ pub enum Progress {
     Creating,
     /// Ready to restore from.
     Available,
-    /// RDS gave up.
+    /// RDS could not complete it.
     Failed,
     /// Deleted or being deleted.
     Deleted,
@@ -122,14 +123,14 @@ pub fn prefix(settings: &Settings) -> String {
     format!("{}-{}-", settings.project, settings.environment)
 }
 
-/// Whether an instance belongs to this environment: the template's instance, or one with the environment's prefix, e.g. a
-/// restored one. The roles' permissions use the same rule.
+/// Whether an instance belongs to this environment: the template's instance, or one with the environment's prefix, e.g.
+/// a restored one. The roles' permissions use the same rule.
 pub fn is_ours(instance: &str, of_template: &str, settings: &Settings) -> bool {
     instance == of_template || instance.starts_with(&prefix(settings))
 }
 
-/// Whether a cluster belongs to this environment: by the same rule, or by exactly the environment's name. Clusters usually
-/// have that name, and their members append to it.
+/// Whether a cluster belongs to this environment: by the same rule, or by exactly the environment's name. Clusters
+/// usually have that name, and their members append to it.
 pub fn is_own_cluster(cluster: &str, of_template: &str, settings: &Settings) -> bool {
     is_ours(cluster, of_template, settings) || prefix(settings).strip_suffix('-') == Some(cluster)
 }

@@ -33,13 +33,13 @@ pub enum CaError {
 
 /// The trusted roots in a CA file.
 ///
-/// `pem` is PEM text; lines between certificates are comments, and other kinds of sections are skipped. Validity periods and
-/// signatures are not checked: TLS never checks them for a root.
+/// `pem` is PEM text; lines between certificates are comments, and other kinds of sections are skipped. Validity
+/// periods and signatures are not checked: TLS never checks them for a root.
 ///
 /// # Errors
 ///
-/// The first unreadable certificate, or [`CaError::NoCertificate`]. Broken certificates are never skipped: an incomplete CA
-/// file would fail only when the server's certificate moves to another CA.
+/// The first unreadable certificate, or [`CaError::NoCertificate`]. Broken certificates are never skipped: an
+/// incomplete CA file would fail only when the server's certificate moves to another CA.
 pub fn roots(pem: &[u8]) -> Result<RootCertStore, CaError> {
     let mut roots = RootCertStore::empty();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {

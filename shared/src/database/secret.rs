@@ -2,7 +2,7 @@
 //!
 //! A secret is a URL, AWS's JSON document (`username`, `password`, `host` …), or a JSON document that holds URLs, with
 //! or without such fields. An application may read any of these places, so all places of the login change together. A
-//! secret is refused if one of them could keep a dead password or is ambiguous.
+//! secret is refused if one of them is ambiguous or could keep an old password.
 //!
 //! Source: [JSON structure of Secrets Manager secrets](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html);
 //! [connection URIs](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and libpq's
@@ -267,8 +267,8 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// [`FormError`] if the result would not be a secret of this form with exactly that login: an empty name or password,
-    /// a NUL character, or another login of the document.
+    /// [`FormError`] if the result would not be a secret of this form with exactly that login: an empty name or
+    /// password, a NUL character, or another login of the document.
     pub fn with(&self, user: &str, password: &SecretString) -> Result<SecretString, FormError> {
         let new = |slot: &Slot| {
             let text = match slot.part {
@@ -298,8 +298,8 @@ impl Secret {
             |field: &Field<'_>| self.slots.iter().any(|slot| field.value.range().contains(&slot.range.start));
         document.groups().iter().any(|((object, prefix), group)| {
             let other = group.users.iter().find(|field| field.text() == Some(user) && !is_slot(field));
-            // Without further evidence, the fields belong to another service and stay unchanged, unless the user has the suffix
-            // that only this function uses.
+            // Without further evidence, the fields belong to another service and stay unchanged, unless the user has
+            // the suffix that only this function uses.
             let is_of_the_database = |field: &Field<'_>| {
                 let is_named = names_a_database(&field.path()) || user.ends_with(super::CLONE);
                 document.is_at(object, prefix, &self.login).unwrap_or(is_named)
@@ -327,8 +327,8 @@ impl Secret {
 
 /// The admin's login for the database of `of`.
 ///
-/// If the admin's secret is a JSON document without a host, missing parts come from `of`: the secret that RDS manages holds
-/// only `username` and `password`.
+/// If the admin's secret is a JSON document without a host, missing parts come from `of`: the secret that RDS manages
+/// holds only `username` and `password`.
 ///
 /// # Errors
 ///
@@ -544,8 +544,8 @@ impl<'a> Document<'a> {
         if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
     }
 
-    /// Whether the fields with a prefix name the login's server (`MQ_HOST` for `MQ_USER`); none if they name no server. They
-    /// may name the same server several times, for example by name and by address.
+    /// Whether the fields with a prefix name the login's server (`MQ_HOST` for `MQ_USER`); none if they name no server.
+    /// They may name the same server several times, for example by name and by address.
     fn is_at(&self, object: &Path, prefix: &str, login: &Login) -> Option<bool> {
         let of_group = |field: &&Field<'_>| {
             let key = field.value.path.key().map(str::to_ascii_lowercase);
@@ -800,7 +800,8 @@ fn search_path(query: &str) -> Option<String> {
     found
 }
 
-/// The search path in the server's command-line options, as `pg_split_opts` and `ParseLongOption` of PostgreSQL read them.
+/// The search path in the server's command-line options, as `pg_split_opts` and `ParseLongOption` of PostgreSQL read
+/// them.
 fn search_path_of(options: &str) -> Option<String> {
     let mut words = vec![String::new()];
     let mut chars = options.chars();
@@ -941,8 +942,9 @@ fn wrong_host(host: &str) -> Option<&'static str> {
 /// Whether PostgreSQL's own programs and programs that follow RFC 4013, like this function's driver, prepare a password
 /// alike.
 ///
-/// Both use a password unchanged if SASLprep refuses it. But PostgreSQL (`saslprep.c`) checks for prohibited and unassigned
-/// characters before normalising, RFC 4013 after it: U+0340 is prohibited, but normalises to U+0300, which is allowed.
+/// Both use a password unchanged if SASLprep refuses it. But PostgreSQL (`saslprep.c`) checks for prohibited and
+/// unassigned characters before normalising, RFC 4013 after it: U+0340 is prohibited, but normalises to U+0300, which
+/// is allowed.
 pub fn prepared_alike(password: &str) -> bool {
     let mapped = || {
         let space = |c| if tables::non_ascii_space_character(c) { ' ' } else { c };

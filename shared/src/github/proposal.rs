@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Change<'a> {
     /// Base branch of the pull request; none for the repository's default branch.
     pub base: Option<&'a str>,
-    /// Head branch, e.g. `governance/security-changelog`. It must belong to this proposal alone: it is created if missing,
-    /// and force-reset to the base if it has no open pull request.
+    /// Head branch, e.g. `governance/security-changelog`. It must belong to this proposal alone: it is created if
+    /// missing, and force-reset to the base if it has no open pull request.
     pub branch: &'a str,
     /// The file, e.g. `docs/security/changelog.md`.
     pub path: &'a str,
@@ -36,8 +36,8 @@ pub struct Change<'a> {
     pub message: &'a str,
     /// Title of a new pull request; an open one keeps its own. May contain foreign text.
     pub title: &'a str,
-    /// Body of a new pull request, Markdown of at most 65,536 characters; an open one keeps its own. Escape foreign text in
-    /// it with [`markdown`].
+    /// Body of a new pull request, Markdown of at most 65,536 characters; an open one keeps its own. Escape foreign
+    /// text in it with [`markdown`].
     pub body: &'a str,
 }
 
@@ -50,12 +50,12 @@ pub struct Proposal {
     pub changed: bool,
 }
 
-/// Ensures that one open pull request from the change's branch to its base has the file's content. Does nothing if the base
-/// already has it and no pull request is open.
+/// Ensures that one open pull request from the change's branch to its base has the file's content. Does nothing if the
+/// base already has it and no pull request is open.
 ///
-/// Safe to repeat and to interrupt anywhere, since it acts on the current state. Of two concurrent calls, the later one's
-/// content remains; the other's pull request may be closed and reopened. Commits by people to other files of the branch
-/// survive while the pull request is open.
+/// Safe to repeat and to interrupt anywhere, since it acts on the current state. Of two concurrent calls, the later
+/// one's content remains; the other's pull request may be closed and reopened. Commits by people to other files of the
+/// branch survive while the pull request is open.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ struct Pull {
 struct Head {
     #[serde(rename = "ref")]
     branch: String,
-    /// None if the source fork was deleted.
+    /// None if the fork was deleted.
     repo: Option<Named>,
 }
 
@@ -153,8 +153,8 @@ impl Work<'_> {
         let held = match self.head(change.branch).await? {
             Some(own) if own == base => of_base,
             Some(_) => match self.file(change.branch).await? {
-                // Left by an attempt that died before it opened the pull request, unless the base has had that commit for
-                // long.
+                // Left by an attempt that died before it opened the pull request, unless the base has had that commit
+                // for long.
                 held if self.is_new(held.as_ref()) && !is_stale => held,
                 _ => {
                     let path = format!("/git/refs/heads/{}", encoded(change.branch));
@@ -211,7 +211,8 @@ impl Work<'_> {
         self.session.file(self.change.path, at).await
     }
 
-    /// Commits the content to the branch, replacing `held`. GitHub refuses with 409 or 422 if the file has changed since.
+    /// Commits the content to the branch, replacing `held`. GitHub refuses with 409 or 422 if the file has changed
+    /// since.
     async fn commit(&self, held: Option<File>, changed: &mut bool) -> Result<(), GitHubError> {
         let change = self.change;
         let fields = [

@@ -4,7 +4,7 @@ use crate::run::documents::DocumentError;
 use crate::runtime::failure::{CallError, Failure};
 use crate::runtime::lambda::DeadlineExceeded;
 
-/// Why a rotation step failed, whatever is rotated.
+/// Why a rotation step of any function failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotationError {
     /// The event is not a rotation event of Secrets Manager.
@@ -12,7 +12,7 @@ pub enum RotationError {
     InvalidEvent {
         /// Name of the field.
         field: &'static str,
-        /// What was expected.
+        /// The expected form.
         expected: &'static str,
     },
     /// Rotation is switched off for the secret, or was never configured.
@@ -45,18 +45,18 @@ pub enum RotationError {
         /// The `ClientRequestToken`.
         token: String,
     },
-    /// A tag of the secret contradicts itself or the policy.
+    /// A tag of the secret is invalid or contradicts the policy.
     #[error("tag {tag} of the secret: {reason}")]
     InvalidTag {
         /// Key of the tag.
         tag: String,
-        /// What was expected.
+        /// The requirement.
         reason: String,
     },
     /// The function cannot rotate the stored value's form.
     #[error("the stored value has another form than expected: {reason}")]
     WrongForm {
-        /// What was expected and what was found, without the value.
+        /// The expected and the actual form, without the value.
         reason: String,
     },
     /// The pending version has no value.
@@ -73,7 +73,7 @@ pub enum RotationError {
     /// The pending value does not match the policy.
     #[error("the pending value does not match the policy: {reason}")]
     PendingRejected {
-        /// What was expected and what was found, without the value.
+        /// The expected and the actual form, without the value.
         reason: String,
     },
     /// AWSCURRENT was changed after the pending value was derived from it.
@@ -81,7 +81,7 @@ pub enum RotationError {
         "another part of the secret was changed after the pending value was made; finishing would revert that change"
     )]
     CurrentChanged,
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     #[error("the operating system's random generator failed")]
     NoRandomness,
     /// The invocation was about to time out.

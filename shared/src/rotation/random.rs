@@ -58,7 +58,8 @@ pub fn generate(generator: &Generator) -> Result<SecretString, RotationError> {
         }
         Generator::Characters { length, alphabet } => {
             let alphabet = alphabet.as_bytes();
-            // Bytes at or above the largest multiple of the alphabet's size would make its first characters more likely.
+            // Bytes at or above the largest multiple of the alphabet's size would make its first characters more
+            // likely.
             let even = 256 - 256 % alphabet.len().max(1);
             let mut text = String::with_capacity(usize::from(*length));
             let mut random = Zeroizing::new([0; 256]);

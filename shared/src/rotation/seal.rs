@@ -1,7 +1,7 @@
 //! Recognises the pending values that createSecret made, without storing them.
 //!
-//! Any principal who may write the secret may also fill the pending version. Without the seal, its author could choose the
-//! next login. The notes are in the evidence bucket, where only the function's role may write.
+//! Any principal who may write the secret may also fill the pending version. Without the seal, its author could choose
+//! the next login. The notes are in the evidence bucket, where only the function's role may write.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ struct Made {
     seals: Vec<String>,
 }
 
-/// SHA-256 of token and value, in hexadecimal. A token never contains NUL, so the parts cannot be confused; a value has at
-/// least 128 random bits, so the seal does not help to guess it.
+/// SHA-256 of token and value, in hexadecimal. A token never contains NUL, so the parts cannot be confused; a value has
+/// at least 128 random bits, so the seal does not help to guess it.
 fn seal(token: &str, value: &SecretString) -> String {
     let mut hash = Sha256::new();
     hash.update(token);

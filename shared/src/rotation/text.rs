@@ -10,11 +10,11 @@ use crate::runtime::settings::Settings;
 /// The operator's text for a failure, besides its kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Advice {
-    /// What went wrong, in a sentence.
+    /// The cause, in a sentence.
     pub cause: String,
     /// The value in force now.
     pub in_force: InForce,
-    /// What to do next.
+    /// The operator's next step.
     pub next: String,
 }
 
@@ -32,8 +32,8 @@ pub enum InForce {
 }
 
 impl Request {
-    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already in
-    /// force, it is lost.
+    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already
+    /// in force, it is lost.
     pub fn clear_command(&self) -> String {
         self.clear_command_of(&self.token)
     }
@@ -85,7 +85,7 @@ pub(super) fn rotated(
 ) -> Message {
     let (project, environment, token) = (&settings.project, &settings.environment, &request.token);
     let previous = previous.unwrap_or("—");
-    // The names that the application's Terraform gives its cluster and service.
+    // The names of cluster and service in the application's Terraform.
     let deploy = format!(
         "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
     );
@@ -177,7 +177,7 @@ impl RotationError {
         Advice { cause: self.cause(language), in_force, next: self.next_step(language, request) }
     }
 
-    /// What went wrong, in a sentence.
+    /// The cause, in a sentence.
     pub fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
@@ -229,7 +229,7 @@ impl RotationError {
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
                     "if the rotation is wanted, turn it on again without changing the value now:",
                 ),
-                // Secrets Manager starts no rotation while AWSPENDING is on a version of its own.
+                // Secrets Manager starts no rotation while AWSPENDING is on another version than AWSCURRENT.
                 holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
             ),

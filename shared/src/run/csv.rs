@@ -11,7 +11,8 @@ pub fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [Str
     writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// Characters that begin a formula, which a spreadsheet would run; the full-width ones in Japanese and Chinese versions.
+/// Characters that begin a formula, which a spreadsheet would run; the full-width ones in Japanese and Chinese
+/// versions.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// Characters that may end a cell: in a spreadsheet set to Portuguese, whose separator is the semicolon, or in one that

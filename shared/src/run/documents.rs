@@ -1,7 +1,7 @@
 //! Documents in the evidence bucket: notes, journals, claims and pages that runs share.
 //!
-//! A procedure's document is the object `runs/<procedure>/<SHA-256 of its name>.json`. It is put on condition that its key is
-//! free, or still holds what was read, so no run overwrites another's change.
+//! A procedure's document is the object `runs/<procedure>/<SHA-256 of its name>.json`. A put requires that the key is
+//! free or unchanged since it was read, so no run overwrites another's change.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub enum DocumentError {
     Unreadable {
         /// The object's key.
         key: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// Other runs changed the object with this key on every attempt.
@@ -93,7 +93,7 @@ impl Documents {
         Ok(self.put(&self.key(run_id), content, None).await?.is_some())
     }
 
-    /// Content that an earlier step of the run stored, if any.
+    /// The content that an earlier step of the run stored, if any.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl Documents {
         Ok(Some(self.read(&key).await?.content))
     }
 
-    /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the place
-    /// is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
+    /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the
+    /// place is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ impl Documents {
         Ok(())
     }
 
-    /// Changes a document shared by several runs, by compare-and-swap, and returns the answer of `change`. `change` gets
-    /// the stored document, or the default if there is none, and is called again if another run was faster.
+    /// Changes a document shared by several runs, by compare-and-swap, and returns the answer of `change`. `change`
+    /// gets the stored document, or the default if there is none, and is called again if another run was faster.
     ///
     /// # Errors
     ///
@@ -214,8 +214,8 @@ impl Documents {
         Ok(Read { content, sha256: sha256(&bytes), etag })
     }
 
-    /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag; `None` if
-    /// another object is there.
+    /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag;
+    /// `None` if another object is there.
     pub(super) async fn put(
         &self,
         key: &str,
@@ -257,12 +257,12 @@ impl Documents {
 }
 
 pub(super) fn bytes(content: &impl Serialize) -> Vec<u8> {
-    // Our own types contain only text, numbers and lists, which always serialize.
+    // The types here contain only text, numbers and lists, which always serialize.
     serde_json::to_vec_pretty(content).unwrap_or_default()
 }
 
-/// Random pause before the next attempt, so that colliding runs separate: up to a limit that doubles. `nanoseconds` are the
-/// clock's, which differ between runs.
+/// Random pause before the next attempt, so that colliding runs separate: up to a limit that doubles. `nanoseconds` are
+/// the clock's, which differ between runs.
 fn pause(attempt: u32, nanoseconds: i32) -> Duration {
     let limit = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
     let part = f64::from(nanoseconds.unsigned_abs() % 1_000_000) / 1_000_000.0;
@@ -319,7 +319,7 @@ pub(super) mod tests {
     async fn a_place_is_had_by_one() {
         let stale = |taken: &String| taken == "old";
         let new = "new".to_owned();
-        // Free, or taken by another caller a moment before.
+        // Free, or just taken by another caller.
         let (free, wire) = documents(&[(200, NONE), (200, "")]);
         assert!(free.claim("task", &new, stale).await.unwrap().is_some());
         let put = wire.actual_requests().last().unwrap();

@@ -1,19 +1,19 @@
 //! Evidence: one record per run, written once, each with the SHA-256 of the previous record.
 //!
 //! A procedure's records are the objects `evidence/<procedure>/<number>.json` of the evidence bucket. The number is
-//! 9,999,999,999 minus the record's sequence: S3 lists in ascending order, so one request finds the newest. Records are put
-//! on condition that the key is free, so two writers cannot take the same place in the chain: the later one looks for the
-//! end of the chain again.
+//! 9,999,999,999 minus the record's sequence: S3 lists in ascending order, so one request finds the newest. Records are
+//! put on condition that the key is free, so two writers cannot take the same place in the chain: the later one looks
+//! for the end of the chain again.
 //!
-//! A run has one record, however often it is retried: before writing the record, the run notes the record's place in
+//! A run has one record over all its retries: before writing the record, the run notes the record's place in
 //! `runs/<procedure>/<SHA-256 of the run id>.json`, and a retry checks whether the record is there. The note also
-//! distinguishes a run that the procedure began from one that a caller only claims. The number of requests does not depend
-//! on the number of records.
+//! distinguishes a run that the procedure began from one that a caller only claims. The number of requests is
+//! independent of the number of records.
 //!
-//! A chain's existence is remembered outside it. The end of the chain is read from the list of versions, which shows
-//! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json` distinguishes a
-//! deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so on. Nothing is
-//! appended to a damaged or deleted chain.
+//! A note outside the chain proves that it exists. The end of the chain is read from the list of versions, which shows
+//! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json`
+//! distinguishes a deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so
+//! on. Nothing is appended to a damaged or deleted chain.
 
 mod damage;
 
@@ -38,7 +38,7 @@ const LAST: u64 = 9_999_999_999;
 /// A record's `channel` after the message reached the channel.
 pub(crate) const SENT: &str = "sent";
 
-/// A record's `channel` if there was nothing to report.
+/// A record's `channel` if no message was due.
 pub(crate) const SILENT: &str = "nothing to tell";
 
 /// Most attempts to append a record while other runs take its place in the chain.
@@ -341,8 +341,8 @@ impl Evidence<'_> {
     pub async fn began(&self) -> Result<Option<Timestamp>, EvidenceError> {
         // Look for the note, not the record: the role may not list records.
         if self.0.first(&self.begun_key()).await?.is_none() {
-            // The note may be missing after the first two records, if a run died there. With more records, treat the chain
-            // as old.
+            // The note may be missing after the first two records, if a run died there. With more records, treat the
+            // chain as old.
             let newest = self.end().await?;
             let sequence = newest.map(|key| self.sequence(&key)).transpose()?;
             return Ok(sequence.filter(|sequence| *sequence > 2).map(|_| Timestamp::MIN));
@@ -362,8 +362,8 @@ impl Evidence<'_> {
         })
     }
 
-    /// Notes the place at the end of the chain for `run_id` and returns the chain with the note; `None` if another run, or
-    /// another attempt of this one, was faster.
+    /// Notes the place at the end of the chain for `run_id` and returns the chain with the note; `None` if another run,
+    /// or another attempt of this one, was faster.
     ///
     /// # Errors
     ///
@@ -374,8 +374,8 @@ impl Evidence<'_> {
         if noted.as_ref().is_some_and(|note| note.key == key) {
             return Ok(Some(Chain::Open { newest, noted }));
         }
-        // Replace only the note that was read: a slower attempt of the same run must not point away from the record that a
-        // faster one has written since.
+        // Replace only the note that was read: a slower attempt of the same run must not point away from the record
+        // that a faster one has written since.
         let replaces = noted.as_ref().map(|note| note.etag.as_str());
         let etag = self.0.put(&self.0.key(run_id), &Place { key: key.clone() }, replaces).await?;
         Ok(etag.map(|etag| Chain::Open { newest, noted: Some(Note { key, etag }) }))

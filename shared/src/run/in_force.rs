@@ -1,9 +1,9 @@
 //! The policy in force: the newest version of the document in the evidence bucket that this code understands.
 //!
-//! Without a document, the defaults apply. A version that does not parse, or that S3 refuses, stops nothing: the newest
-//! earlier version that parses stays in force, however many broken ones follow it. The defaults apply if no version was
-//! ever good, or if the document was deleted since; both are announced. They never replace an answer that S3 did not give,
-//! a version that S3 refused, or versions that could not be read in time: thresholds would be wrong.
+//! Without a document, the defaults apply. A version that does not parse, or that S3 refuses, is skipped: the newest
+//! earlier version that parses stays in force, regardless of the number of broken ones after it. The defaults apply if
+//! no version was ever valid, or if the document was deleted since; both are announced. They never apply because S3 did
+//! not answer, refused a version, or took too long: thresholds would be wrong.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::runtime::language::Language;
 use crate::runtime::metrics;
 use crate::runtime::settings::Settings;
 
-/// How long a policy that was read applies without another look.
+/// How long a policy applies before it is read again.
 pub(crate) const HOLDS: SignedDuration = SignedDuration::from_secs(60);
 
 /// Time limit for reading the policy: in a process that has one already, and in one that does not.
@@ -32,7 +32,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 const FIRST_PAGE: i32 = 16;
 const PAGE: i32 = 1000;
 
-/// Metric for the alarm on a broken policy. Counted at every look, so the alarm stays on until the policy is corrected.
+/// Metric for the alarm on a broken policy. Counted at every read, so the alarm stays on until the policy is corrected.
 pub const METRIC: &str = "PolicyBroken";
 
 /// Folder of the notes that a broken version was announced. All functions write here; it contains no chain.
@@ -59,7 +59,7 @@ pub struct InForce {
 pub struct Broken {
     /// The version.
     pub version: String,
-    /// Path of the field, and what is wrong with it.
+    /// Path of the field, and the error.
     pub error: String,
 }
 
@@ -87,7 +87,7 @@ pub struct Version {
     at: i128,
 }
 
-/// The document's versions, newest first, as far as listed. [`Source::version`] lists more on demand.
+/// The document's versions, newest first, as far as they are listed. [`Source::version`] lists more on demand.
 #[derive(Default)]
 pub struct Versions {
     listed: Vec<Version>,
@@ -169,7 +169,7 @@ impl Source {
             let id = version.id.clone();
             let error = match self.read_one(version).await {
                 Ok(Ok((_, policy))) => {
-                    // S3 may stop refusing without a new version, so the next look must read again.
+                    // S3 may stop refusing without a new version, so the next check must read the versions again.
                     let newest = newest.filter(|_| refused.is_none());
                     return Ok(InForce { policy, version: Some(id), broken, newest });
                 }
@@ -189,8 +189,8 @@ impl Source {
         Ok(InForce { policy, version: None, broken, newest })
     }
 
-    /// The document's version at a position, newest first; none after the last one. A list shows that the document does not
-    /// exist without the permission that a 404 requires.
+    /// The document's version at a position, newest first; none after the last one. A list shows that the document does
+    /// not exist without the permission that a 404 requires.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ impl Source {
         Ok(())
     }
 
-    /// A version's content; the inner error says why this code does not understand it.
+    /// A version's content; the inner error is the reason why this code does not understand it.
     ///
     /// # Errors
     ///
@@ -315,7 +315,7 @@ struct Notice {
     is_reported: bool,
 }
 
-/// Counts a look that found the newest version broken, for the stack's alarm.
+/// Counts a read that found the newest version broken, for the stack's alarm.
 pub(crate) fn count(in_force: &InForce, env: &Env<'_>) {
     if in_force.broken.is_none() {
         return;
@@ -341,8 +341,8 @@ pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkCo
     }
 }
 
-/// Announces a broken version in the channel: once per document version and code version, by the first function to claim
-/// it. Returns the outcome for the evidence.
+/// Announces a broken version in the channel: once per document version and code version, by the first function to
+/// claim it. Returns the outcome for the evidence.
 ///
 /// Never fails the invocation. If the function dies here, another one announces the version some minutes later.
 pub async fn announce_once(

@@ -43,7 +43,7 @@ pub struct Row {
 pub struct InUse {
     /// In use since this instant at the latest.
     pub since: Timestamp,
-    /// Whether the previous version has leaked: its use by others then calls for action.
+    /// Whether the previous version has leaked, so that its use by others requires action.
     pub is_incident: bool,
 }
 
@@ -75,8 +75,8 @@ impl NotInUse {
 
 /// Whether every service that reads the secret was started with its current version.
 ///
-/// `rows` are the ledger's, newest first. `is_declared` means that a person vouches for it, who may know of readers that no
-/// task definition names. A failed follow-up or a pinned task definition overrides that.
+/// `rows` are the ledger's, newest first. `is_declared` means that a person declared it: a person may know readers that
+/// no task definition names. A failed follow-up or a pinned task definition overrides that.
 ///
 /// # Errors
 ///
@@ -118,7 +118,7 @@ pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
     rows.iter().find(|row| row.arn == arn && row.reason == "incident")
 }
 
-/// The outcome for one secret's old credential, as returned by a function that retires credentials.
+/// The outcome for one secret's old credential, in the answer of a function that retires credentials.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Line {
     /// Name or ARN of the secret.
@@ -131,7 +131,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether the old credential is known to be refused, from this attempt or an earlier one.
+    /// Whether this or an earlier attempt proved that the old credential is refused.
     pub fn is_dead(&self) -> bool {
         match self.did.as_str() {
             // `nothing`: the issuer has only the current credential.
@@ -142,8 +142,8 @@ impl Line {
     }
 }
 
-/// The ledger's rows, newest first; none if no follow-up has written any. The inner error says why the ledger does not
-/// parse.
+/// The ledger's rows, newest first; none if no follow-up has written any. The inner error is the reason why the ledger
+/// does not parse.
 ///
 /// # Errors
 ///
@@ -213,7 +213,7 @@ mod tests {
             (vec![row("new", "failed", api)], false, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "failed", api)], true, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "rolled back", api)], true, Err(NotInUse::FollowupFailed)),
-            // AWSCURRENT went back to the previous version: both may be in use.
+            // AWSCURRENT moved back to the previous version, so both may be in use.
             (
                 vec![row("newer", "rolled back", api), row("new", "proved", api)],
                 true,

@@ -6,8 +6,8 @@
 /// Longest title that GitHub accepts, in characters; it refuses the whole issue or pull request beyond that.
 const TITLE_LIMIT: usize = 256;
 
-/// An invisible separator. GitHub looks for mentions, references and addresses after resolving Markdown escapes, so only a
-/// character in between breaks them.
+/// An invisible separator. GitHub looks for mentions, references and addresses after resolving Markdown escapes, so
+/// only a character in between breaks them.
 const JOINER: char = '\u{2060}';
 
 /// Text that starts no block and contains no link, image, mention, reference, code or HTML.
@@ -32,7 +32,7 @@ pub fn code(foreign: &str) -> String {
     if line.is_empty() { "` `".to_owned() } else { format!("`{line}`") }
 }
 
-/// A title or commit message: one line that GitHub accepts, which mentions no one and closes no issue.
+/// A title or commit message: one line that GitHub accepts, without mentions and without references that close issues.
 pub fn title(foreign: &str) -> String {
     let plain = plain(foreign);
     if plain.chars().count() <= TITLE_LIMIT {

@@ -27,7 +27,7 @@ const MOST_SECTIONS: usize = 3;
 /// Timeout for an answer, and the longest `Retry-After` honored before the single retry.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A message: what happened, to which resource, and the next step.
+/// A message: the event, the resource and the next step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     /// One line, shown first.
@@ -148,8 +148,8 @@ impl Channel {
 
     /// Posts the message, retrying once if Slack is busy or does not answer.
     ///
-    /// Slack has no idempotency key: a message that Slack accepted without confirming is posted twice. That is better than
-    /// not at all.
+    /// Slack has no idempotency key, so a message that Slack accepted without an answer is posted twice. A duplicate is
+    /// better than a lost message.
     ///
     /// # Errors
     ///

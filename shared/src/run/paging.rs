@@ -29,14 +29,14 @@ pub struct Page {
     pub subject: String,
     /// The whole text.
     pub text: String,
-    /// Pages with the same key are the same problem: the same on every day until it is resolved.
+    /// Pages with the same key are the same problem, every day until it is resolved.
     pub dedup_key: String,
     /// Names of the resources, with commas between them, or the procedure's name.
     pub secret: String,
     /// Stable name of the finding or the failure.
     #[serde(default)]
     pub kind: String,
-    /// How bad it is.
+    /// Severity.
     #[serde(default)]
     pub severity: Severity,
     /// Environment of the stack.
@@ -59,7 +59,7 @@ pub struct Page {
 pub enum Severity {
     /// Data, access or a service may be lost now.
     Critical,
-    /// It becomes critical if it is left alone.
+    /// It becomes critical if it is not resolved.
     #[default]
     Warning,
 }
@@ -78,7 +78,7 @@ impl Severity {
 pub struct Alert<'a> {
     /// Stable name of the finding or the failure.
     pub kind: &'a str,
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
     /// Names of the resources, with commas between them.
     pub resource: &'a str,
@@ -93,7 +93,7 @@ pub struct Alert<'a> {
 }
 
 impl Page {
-    /// A page whose text ends with owner, runbook and dedup key, as every page does.
+    /// A page; its text ends with owner, runbook and dedup key.
     pub fn new(settings: &Settings, alert: Alert<'_>) -> Self {
         let Alert { kind, severity, resource, text, mut owners, runbook, dedup_key } = alert;
         let mut known = Vec::new();
@@ -152,16 +152,18 @@ impl Pager {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] when it is missing.
+    /// [`EnvError`] if it is missing.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         Ok(Self { client: aws_sdk_sns::Client::new(aws), topic: env.required("PAGING_TOPIC_ARN")? })
     }
 
-    /// Publishes a page unless it was on `day`, within the invocation's time but `reserve`; `false` when it was.
+    /// Publishes a page once a day; stops `reserve` before the invocation's deadline. Returns `false` if it was already
+    /// published on `day`.
     ///
     /// # Errors
     ///
-    /// Why not. The page stands whole in the log then, and the metric `PageFailures` counts it, which raises its alarm.
+    /// The reason why the page was not published. The whole page is then in the log, and the metric `PageFailures`
+    /// counts it, which raises its alarm.
     pub async fn page(
         &self,
         reporter: &Reporter,
@@ -205,19 +207,20 @@ impl Pager {
         paged
     }
 
-    /// Publishes a page unless it was on `day`, by the note of it in `evidence`; `false` when it was.
+    /// Publishes a page unless its note says that it was published on `day`; then returns `false`.
     ///
-    /// The note is written afterwards: a run that dies between the two pages again, under the same dedup key.
+    /// The note is written after publishing: a run that dies in between publishes the page again, with the same dedup
+    /// key.
     ///
     /// # Errors
     ///
-    /// The [`CallError`] of SNS; the page may still have been taken when there was no answer.
+    /// The [`CallError`] of SNS; without an answer, SNS may still have accepted the page.
     async fn page_once(&self, documents: &Documents, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
         match documents.get::<Value>(&note).await {
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
-            // Twice rather than never.
+            // Publish it: twice is better than never.
             Err(error) => {
                 tracing::warn!(message = format!("not known whether it was paged: {}", chain(&error)));
             }
@@ -242,7 +245,7 @@ impl Pager {
             ("secret", &page.secret),
             ("severity", page.severity.word()),
         ];
-        // SNS refuses an empty attribute, and with it the page.
+        // SNS refuses a message with an empty attribute.
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
         let attributes = attributes.filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();

@@ -17,13 +17,13 @@ use crate::runtime::language::Language;
 use crate::runtime::metrics;
 use crate::runtime::settings::Settings;
 
-/// Longest look at the evidence before the message is sent.
+/// Time limit for reading the evidence before the message is sent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The same for an audit, which has minutes: without its last record it pages again and reports every finding as new.
+/// The same for an audit, which has minutes: without its last record, it pages again and reports every finding as new.
 const PATIENCE_OF_AUDITS: Duration = Duration::from_secs(30);
 
-/// Where a procedure reports to.
+/// A procedure's channel and evidence.
 pub struct Reporter {
     /// The procedure's documents in the evidence bucket.
     pub documents: Documents,
@@ -33,14 +33,14 @@ pub struct Reporter {
     pub service: String,
     /// Language of messages about the evidence.
     pub language: Language,
-    /// Longest look at the evidence before the message is sent.
+    /// Time limit for reading the evidence before the message is sent.
     patience: Duration,
 }
 
-/// How far a run's report had come at the last look.
+/// The state of a run's report when it was last read.
 pub struct Begun(Result<Chain, Unseen>);
 
-/// Why the look at the evidence failed.
+/// Why the evidence could not be read.
 #[derive(Debug, thiserror::Error)]
 enum Unseen {
     #[error(transparent)]
@@ -83,11 +83,11 @@ impl Begun {
 }
 
 impl Reporter {
-    /// Reads `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL` and `SLACK_API_URL`, and makes the clients.
+    /// Reads `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL` and `SLACK_API_URL`, and builds the clients.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(
         procedure: &'static str,
         settings: &Settings,
@@ -113,11 +113,11 @@ impl Reporter {
         })
     }
 
-    /// A reporter that waits for throttled evidence as an audit waits for what it reads.
+    /// A reporter that waits for throttled reads of evidence as long as an audit does.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn of_audit(
         procedure: &'static str,
         settings: &Settings,
@@ -138,7 +138,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// [`Unread`] if it could not be read. New findings are unknown then, and the message must say so.
+    /// [`Unread`] if it could not be read. New findings are then unknown, and the message must say so.
     pub async fn before<T: DeserializeOwned>(&self) -> Result<Option<T>, Unread> {
         self.bounded(self.evidence().newest::<T>()).await.map_err(|reason| {
             let reason = chain(&reason);
@@ -147,8 +147,8 @@ impl Reporter {
         })
     }
 
-    /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as long
-    /// ago, so that nothing is held back.
+    /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as
+    /// long ago, so that nothing is held back.
     pub async fn began(&self) -> Option<Timestamp> {
         self.bounded(self.evidence().began()).await.unwrap_or_else(|reason| {
             let reason = chain(&reason);
@@ -157,7 +157,8 @@ impl Reporter {
         })
     }
 
-    /// Notes that `run_id` is about to do something that must be reported, so that another attempt reports it if this one dies.
+    /// Notes that `run_id` is about to do something that must be reported, so that another attempt reports it if this
+    /// one dies.
     ///
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
     /// an alarm.
@@ -172,8 +173,7 @@ impl Reporter {
         Begun(begun.await)
     }
 
-    /// Looks up how far the report of `run_id` has come. A failed look is logged and counted, because a report may then be
-    /// missing.
+    /// Reads the state of `run_id`'s report. A failed read is logged and counted, because a report may then be missing.
     pub async fn look(&self, run_id: &str) -> Begun {
         let seen = self.bounded(self.evidence().find(run_id)).await;
         if let Err(unseen) = &seen {
@@ -183,13 +183,13 @@ impl Reporter {
         Begun(seen)
     }
 
-    /// Sends the message, if there is one, and writes the record, once for each `run_id`.
+    /// Sends the message, if any, and writes the record, once for each `run_id`.
     ///
-    /// The message goes out before the record is written, so a run that dies between the two sends its message twice rather
-    /// than never. An undelivered message or record is logged whole at level `ERROR`, and the metrics `NotificationFailures`
-    /// and `EvidenceFailures` count it, which raises their alarms. A failed message is sent again when the run is reported
-    /// again. If the chain was tampered with and accepts no record, the message says so, with the cure. Returns whether the
-    /// run has its record.
+    /// The message goes out before the record is written, so a run that dies between the two sends its message twice
+    /// rather than never. An undelivered message or record is logged whole at level `ERROR`, and the metrics
+    /// `NotificationFailures` and `EvidenceFailures` count it, which raises their alarms. A failed message is sent
+    /// again when the run is reported again. If the chain was tampered with and accepts no record, the message says so
+    /// and how to repair it. Returns whether the run has its record.
     pub async fn report(
         &self,
         mut draft: Draft,
@@ -206,7 +206,7 @@ impl Reporter {
             Some(message) => {
                 let mut message = message.clone();
                 if let Err(Unseen::Evidence(EvidenceError::Damaged(damage))) = &begun.0 {
-                    // In front: a long message is cut at its end.
+                    // Insert it first: a long message is cut at its end.
                     message.lines.insert(0, format!("*{}*: {}", damage.kind(), damage.text(self.language)));
                 }
                 self.tell(&message, margin, invocation).await
@@ -214,7 +214,7 @@ impl Reporter {
             None => SILENT.to_owned(),
         };
         let written = invocation.before_deadline(margin, async {
-            // The look that failed at the beginning may succeed now.
+            // The read that failed at the beginning may succeed now.
             let end = match begun.0 {
                 Ok(end) => end,
                 Err(_) => self.evidence().find(&draft.run_id).await?,
@@ -269,7 +269,7 @@ impl Reporter {
         tracing::error!(message = format!("not delivered: {reason}"), error_type, undelivered);
     }
 
-    /// Bounds a look at the evidence, which must leave time for the message.
+    /// Limits the time of a read of the evidence, which must leave time for the message.
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, Unseen> {
         let patience = self.patience;
         tokio::time::timeout(patience, work).await.map_err(|_| Unseen::Late(patience))?.map_err(Unseen::from)

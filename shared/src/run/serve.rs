@@ -22,7 +22,7 @@ struct Apps<'a, A, B> {
     aws: &'a SdkConfig,
     source: Source,
     build: B,
-    /// The app with the default policy, built at startup; the first look usually needs no other.
+    /// The app with the default policy, built at startup; the first read usually needs no other.
     defaults: Cell<Option<A>>,
     built: RefCell<Option<Built<A>>>,
 }
@@ -39,7 +39,7 @@ impl<A, B> Apps<'_, A, B>
 where
     B: AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
 {
-    /// The app for the policy in force at `now`, as of a look within the last minute.
+    /// The app for the policy in force at `now`, as read within the last minute.
     async fn under_the_policy(&self, now: Timestamp) -> Result<Rc<A>, Diagnostic> {
         let before = self.built.borrow_mut().take();
         let built = match before {
@@ -95,11 +95,11 @@ where
 ///
 /// `build` gets the environment, including the policy, and the AWS configuration. It is called again when the policy
 /// changes; if it rejects the new policy, the previous app stays. `handle` gets the app, the event as JSON, and its
-/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id` are
-/// empty until the handler records them. A failure is logged once, here.
+/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id`
+/// are empty until the handler records them. A failure is logged once, here.
 ///
-/// Exits with code 1 and one log line if a setting is missing or wrong, so a bad deployment fails in its init phase and not
-/// in the middle of a procedure.
+/// Exits with code 1 and one log line if a setting is missing or invalid, so that a bad deployment fails in its init
+/// phase and not in the middle of a procedure.
 pub async fn serve<A, R, X>(
     procedure: &'static str,
     build: impl AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,

@@ -20,8 +20,8 @@ impl InvalidEvent {
     }
 }
 
-/// A version id that is safe to paste into a command. Anyone who can write a secret can choose its version ids, so an id
-/// could contain shell code; such an id becomes a placeholder.
+/// A version id that is safe to paste into a command. A principal that can write a secret chooses its version ids, so
+/// an id could contain shell code; such an id becomes a placeholder.
 pub fn pasted(version: &str) -> &str {
     let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if is_plain { version } else { "VERSION_ID" }

@@ -83,8 +83,8 @@ impl CallError {
         move |error| Self { operation, code: "InvalidRequest".to_owned(), message: chain(&error) }
     }
 
-    /// Like [`CallError::during`], for an operation whose input is a secret: omits the service's message, which may quote
-    /// the input.
+    /// Like [`CallError::during`], for an operation whose input is a secret: omits the service's message, which may
+    /// quote the input.
     pub fn during_secret<E: ProvideErrorMetadata + Error>(operation: &'static str) -> impl Fn(E) -> Self {
         move |error| Self {
             operation,

@@ -49,7 +49,7 @@ impl Invocation {
     ///
     /// # Errors
     ///
-    /// [`DeadlineExceeded`]; `work` is dropped wherever it is, so it must be safe to die there.
+    /// [`DeadlineExceeded`]; `work` is dropped at any of its await points, so it must be safe to stop there.
     pub async fn before_deadline<T>(
         &self,
         reserve: Duration,
@@ -61,8 +61,8 @@ impl Invocation {
     }
 }
 
-/// Limits for a call that creates something large and has no idempotency token: RDS's answer may take longer than its work,
-/// and after a lost answer the outcome must be looked up.
+/// Limits for a call that creates something large and has no idempotency token: RDS's answer may take longer than its
+/// work, and after a lost answer the outcome must be looked up.
 pub fn unhurried() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -83,8 +83,8 @@ pub(crate) fn timeouts() -> TimeoutConfig {
 
 /// Client configuration for audits: retries for two minutes, since nothing is audited after giving up.
 ///
-/// Not adaptive: that rate limiter drops to one request in two seconds and recovers slowly, which would use up the audit's
-/// time. An audit has few requests in flight, and waits up to a second before each retry.
+/// Not adaptive: that rate limiter drops to one request in two seconds and recovers slowly, which would use up the
+/// audit's time. An audit has few requests in flight, and waits up to a second before each retry.
 pub fn patient(aws: &SdkConfig) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -96,7 +96,8 @@ pub fn patient(aws: &SdkConfig) -> SdkConfig {
 }
 
 /// A client for an audit, with the configuration from [`patient`](crate::runtime::lambda::patient). Throttling does not
-/// count against its retry quota; other errors soon exhaust it, so a service that is down is not waited for in every call.
+/// count against its retry quota; other errors soon exhaust it, so a service that is down is not waited for in every
+/// call.
 #[macro_export]
 macro_rules! patient {
     ($sdk:ident, $aws:expr) => {{

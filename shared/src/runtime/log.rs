@@ -20,9 +20,9 @@ pub(crate) fn init() {
             ["aws_config", "aws_runtime", "aws_smithy_runtime", "hyper", "reqwest", "rustls"]
                 .map(|t| (t, LevelFilter::WARN)),
         )
-        // Its spans duplicate ours, and at TRACE it prints events, which may contain a RotationToken.
+        // Its spans duplicate this crate's, and at TRACE it prints events, which may contain a RotationToken.
         .with_target("lambda_runtime", LevelFilter::WARN)
-        // It prints the handler's result a second time, outside our span.
+        // It prints the handler's result a second time, outside the invocation's span.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(PowertoolsLine);
     tracing_subscriber::registry().with(levels).with(lines).init();

@@ -29,7 +29,8 @@ fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
     line
 }
 
-/// Counts a function's metric `name` once, at the current time: the start of a long run may lie before the alarm's window.
+/// Counts a function's metric `name` once, at the current time: the start of a long run may lie before the alarm's
+/// window.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count(name: &str, service: &str) {
     println!("{}", line(name, ("service", service), now()));

@@ -1,4 +1,4 @@
-//! The settings that the template gives every function.
+//! The settings that the template sets for every function.
 
 use crate::policy::Policy;
 use crate::runtime::env::{Env, EnvError};
@@ -26,8 +26,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first missing or malformed variable, so that a bad deployment fails in its init phase and not
-    /// in the middle of a procedure.
+    /// [`EnvError`] for the first missing or malformed variable, so that a bad deployment fails in its init phase and
+    /// not in the middle of a procedure.
     pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
         Ok(Self {
             function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,

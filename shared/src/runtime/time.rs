@@ -1,4 +1,4 @@
-//! Times are UTC internally, and America/Sao_Paulo wherever a person reads them.
+//! Times are UTC internally, and America/Sao_Paulo in texts for people.
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;

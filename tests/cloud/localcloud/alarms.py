@@ -53,7 +53,7 @@ evaluated: dict[str, float] = {}
 
 
 def install(cloud: Cloud) -> None:
-    """Gives the services' metrics their documented times, and evaluates alarms in place of ministack."""
+    """Stores metrics with their documented times, and evaluates alarms in place of ministack."""
     dispatch, write_logs = lambda_svc._execute_function_dispatch, lambda_svc._emit_lambda_logs
     emit, store, announce_end = (
         lambda_svc._emit_lambda_metrics,

@@ -1,13 +1,13 @@
-"""RDS's facts about backups, certificates and sharing that ministack lacks, at instants chosen by a test.
+"""RDS's facts about backups, certificates and sharing that ministack lacks, at times chosen by a test.
 
 DescribeDBInstances and DescribeDBSnapshots come in pages (MaxRecords from 20 to 100, Marker), in the order of their
 identifiers, with the documented Filters. CreateDBInstance and ModifyDBInstance take the windows,
 the log exports and the CA; windows that overlap are refused. A change that RDS makes later is in
 PendingModifiedValues: without ApplyImmediately the retention from or to 0, the CA, the class, the storage, MultiAZ. The
-next change with ApplyImmediately makes it, a maintenance window never does. Retention 0 removes the automated
-snapshots. LatestRestorableTime is the last full five minutes. A manual snapshot is shared with 20 accounts at most, an
+next change with ApplyImmediately applies it, a maintenance window never does. Retention 0 removes the automated
+snapshots. LatestRestorableTime is the last full five minutes. A manual snapshot is shared with at most 20 accounts, an
 encrypted one not with `all`, one under the default key with no account; the codes of these two refusals are assumed.
-Not here: snapshots that other accounts share.
+Not modelled: snapshots that other accounts share.
 
 Admin routes; instants are ISO 8601 with a zone:
 

@@ -1,4 +1,4 @@
-"""RDS's blue/green deployments, read-only: none is created or switched over here.
+"""RDS's blue/green deployments, read-only: they cannot be created or switched over.
 
 DescribeBlueGreenDeployments has the pages (MaxRecords from 20 to 100, Marker), the members and the statuses of
 botocore's model of RDS. Filters are refused.
@@ -64,7 +64,7 @@ def unknown(one: Any) -> bool:
 
 
 def xml(shape: Any, told: Any) -> str:
-    """A value in the protocol `query`."""
+    """A value's XML in the protocol `query`."""
     if shape.type_name == "structure":
         return "".join(f"<{name}>{xml(shape.members[name], one)}</{name}>" for name, one in told.items())
     if shape.type_name == "list":

@@ -1,4 +1,4 @@
-"""S3 as an audit reads it, where ministack differs from AWS's documentation.
+"""S3's behaviour that an audit depends on, where ministack differs from AWS's documentation.
 
 ListBuckets takes MaxBuckets from 1 to 10000 and a ContinuationToken from an earlier answer. An invalid bucket policy is
 MalformedPolicy. A lifecycle rule keeps its Prefix in place of a Filter, and a configuration its
@@ -14,7 +14,7 @@ CloudFormation does not delete a bucket that holds versions, and does not add a 
 Admin routes:
 
 - `POST /_local/s3/account-block {"block": {SETTING: BOOL, ...} | null}` -> the same: the account's public access
-  block, or none; the SDKs and the CLI put the account before the host's name, which an address cannot take.
+  block, or none; the SDKs and the CLI prefix the host's name with the account, which fails for an IP address.
 - `POST /_local/s3/object {"bucket": NAME, "key": KEY, "last_modified": INSTANT}` -> the same: gives the newest
   version of an object another LastModified; the instant is ISO 8601 with a zone.
 """

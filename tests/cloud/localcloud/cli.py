@@ -43,7 +43,7 @@ def refuse(text: str) -> NoReturn:
 
 
 def put_out_of_sight(environment: dict[str, str] | os._Environ[str]) -> None:
-    """Removes variables that lead the CLI elsewhere, and adds those that it needs here."""
+    """Removes variables that send the CLI elsewhere, and adds those that it needs here."""
     for name in list(environment):
         if (name.startswith("AWS_") and name not in KEPT) or name.lower() in PROXIES:
             del environment[name]
@@ -63,7 +63,7 @@ def create() -> CLIDriver:
 
     driver = create_clidriver()
     driver.alias_loader = AliasLoader("")
-    # It takes the path of the CLI's data from the environment, where the package has put it.
+    # Load it now: it reads the path of the CLI's data from the environment, where the package has put it.
     driver.session.get_component("data_loader")
     return driver
 
@@ -86,7 +86,7 @@ def run(driver: CLIDriver, endpoint: str, words: list[str]) -> int:
     def nowhere_else(request: Any, **_: Any) -> None:
         url = urlsplit(request.url)
         if url.netloc.endswith(f".{here.netloc}"):
-            # Some operations put an account before the host, which no resolver knows.
+            # Some operations prefix the host with an account; such a name does not resolve.
             request.url = urlunsplit(url._replace(netloc=here.netloc))
         elif url[:2] != here[:2]:
             raise OtherHost(f"a request to {url.scheme}://{url.netloc} is refused")

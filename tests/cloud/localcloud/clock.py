@@ -1,6 +1,6 @@
-"""The clock of a cloud whose processes were all started with the library of `clock.c`: cloud, databases and functions.
+"""The clock of a cloud whose processes (cloud, databases, functions) all started with the library of `clock.c`.
 
-The file that CLOCK_FILE names holds the seconds by which it is ahead of this machine's.
+The file that CLOCK_FILE names has the seconds by which this clock is ahead of the machine's.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import struct
 
-# Variables for these processes and their children. Others read them from cloud.json, as `clock`.
+# Variables of these processes and their children. Other processes read them from cloud.json, as `clock`.
 VARIABLES = ("CLOCK_FILE", "LD_PRELOAD")
 FORM = "=q"
 
 
 def is_own() -> bool:
-    """Whether this cloud has its own clock; otherwise it uses the machine's."""
+    """True if this cloud has its own clock, false if it uses the machine's."""
     return "CLOCK_FILE" in os.environ
 
 
@@ -23,7 +23,7 @@ def variables() -> dict[str, str]:
 
 
 def advance(seconds: float) -> None:
-    """Moves the clock of all of its processes, by whole seconds."""
+    """Advances the clock of all its processes, by whole seconds."""
     with open(os.environ["CLOCK_FILE"], "r+b", buffering=0) as file:
         (ahead,) = struct.unpack(FORM, file.read())
         file.seek(0)

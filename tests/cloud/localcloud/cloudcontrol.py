@@ -1,13 +1,13 @@
-"""Cloud Control's ListResources and GetResource over the services' own resources, which ministack keeps separate.
+"""Cloud Control's ListResources and GetResource for the services' own resources, which ministack keeps separate.
 
 Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::Backup::BackupSelection,
-AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; for any other type, the resources made by Cloud Control itself, or else
+AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; for other types, the resources made by Cloud Control itself, or else
 TypeNotFoundException. A page has 25 resources, as observed; MaxResults is accepted and ignored, as AWS documents. A
 list shows all properties; AWS promises only the identifier.
-Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and then on
-everything that the type's schema names for its list or read handler (`handlers` of the resource provider schemas that
-cfn-lint ships), as AWS runs the handler with the caller's permissions: the first that is lacking makes the answer an
-AccessDeniedException from the handler, as was observed. Backup plans are made with AWS Backup's own CreateBackupPlan.
+Both calls are evaluated on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as in AWS's refusals, and then on all
+permissions that the type's schema lists for its list or read handler (`handlers` of the resource provider schemas that
+cfn-lint ships), because AWS runs the handler with the caller's permissions. The first missing permission makes the
+answer an AccessDeniedException from the handler, as observed. AWS Backup's own CreateBackupPlan makes backup plans.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Clusters:
         return answer
 
     def settle_member(self, cluster: Record, name: str) -> None:
-        """Adds the members' facts that ministack leaves out, because it has one server for all."""
+        """Adds facts of the members that ministack lacks, because it has one server for all."""
         member = aws._instances[name]
         suffix = cluster["Endpoint"].partition(".cluster-")[2]
         member["Endpoint"] = {"Address": f"{name}.{suffix}", "Port": cluster["Port"], "HostedZoneId": "Z2R2ITUGPM61AM"}
@@ -426,7 +426,7 @@ class Clusters:
         snapshot["_restore"] = snapshot["DBClusterSnapshotArn"], restore
         return attributes("ModifyDBClusterSnapshotAttribute", snapshot)
 
-    # --- what the parts above share ---
+    # --- shared by the parts above ---
 
     def find(self, name: str) -> Record:
         cluster = aws._resolve_cluster_in_request_region(name)

@@ -29,14 +29,14 @@ from ministack.services import rds, tagging
 from localcloud import versions
 from localcloud.cloud import Cloud
 
-# The services or clusters of the request to ECS at hand; ministack asks for one resource.
+# The services or clusters of the current request to ECS; ministack evaluates only one resource.
 _NAMED: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_named", default=())
 # Further actions and resources on which the current RDS call is evaluated.
 _ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
 _SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "ListServiceDeployments", "UpdateService")
 _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
 
-# Resources on which a list of all is evaluated.
+# The kind of resource on which a list of all is evaluated.
 LISTED = {"DescribeBlueGreenDeployments": "deployment", "DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
 # Calls for one snapshot.

@@ -200,7 +200,7 @@ class Pending:
     hit: tuple[int, Rule] | None
     # Outcome for the log: set by a rule's effect or the server's error.
     outcome: str = "ok"
-    # Withheld from the client: the answer of a struck call, but of a login only what follows the proof of the password.
+    # Withheld from the client: the answer of a struck call; for a login, only the part after the proof of the password.
     withheld: bool = False
 
 

@@ -1,4 +1,4 @@
-"""ECS services during a rollout: deployments that take time, and tasks that keep the values they started with.
+"""ECS services during a rollout: deployments take time, and tasks keep the values they started with.
 
 ministack completes a deployment at once, or starts containers if it finds Docker. Here no container runs: a task is a
 record with the environment of its containers. A new deployment starts its tasks one after another, 10 seconds each

@@ -15,7 +15,7 @@ Routes below /_local:
   `postgres` is logged only when a rule strikes it.
 - `POST faults` arms a rule and answers `{"id": N}`:
     - `service`, `action` and `caller` (default `*`) are shell patterns.
-    - `resource` (`*`) is a shell pattern of the ARN that IAM judges a call to AWS on, e.g. `arn:aws:s3:::bucket` or
+    - `resource` (`*`) is a shell pattern of the ARN on which IAM evaluates an AWS call, e.g. `arn:aws:s3:::bucket` or
       `arn:aws:rds:*:db:name`; for a list of all it is `*` or `...:db:*`. Calls to other services have none. So the
       third `s3` `GetBucketVersioning` of one bucket can fail, regardless of calls for other buckets.
     - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
@@ -116,9 +116,9 @@ class Rule:
         return self.nth <= number and (self.count == 0 or number < self.nth + self.count)
 
 
-# Returns a request's call, or None if it is not one: (scope, headers, body).
+# (scope, headers, body) -> the request's call; None if the request is not a call.
 Describe = Callable[[dict[str, Any], dict[str, str], bytes], Awaitable[Call | None]]
-# Returns a rule's `error` or `throttle` in the service's own form: (call, rule, headers).
+# (call, rule, headers) -> a rule's `error` or `throttle` in the service's own form.
 Refuse = Callable[[Call, Rule, dict[str, str]], Answer]
 
 
@@ -362,7 +362,7 @@ class Switches:
             for pid in victims:
                 await kill(pid)
         finally:
-            # Also if the cloud stops meanwhile: hypercorn would answer 500.
+            # Close even if the cloud stops meanwhile: otherwise hypercorn answers 500.
             await _close(send)
 
     async def hang(self, seconds: float, left: Coroutine[Any, Any, None]) -> None:
@@ -440,7 +440,7 @@ def _holders(scope: dict[str, Any], pids: Iterable[int]) -> list[int]:
     try:
         inodes = _inodes(*ports)
     except OSError:
-        # A sandbox without this part of netlink.
+        # Some sandboxes lack this part of netlink.
         inodes = _listed_inodes(*ports)
     wanted = {f"socket:[{inode}]" for inode in inodes}
     return [pid for pid in pids if wanted and not wanted.isdisjoint(_files(pid))]
@@ -573,7 +573,7 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
                 service, method, unquote(of), headers, body, parameters, region, account
             )
         except ValueError:
-            # The service does not accept this body.
+            # The service will refuse this body.
             return "*"
 
     return Call(service, action, caller, resource)

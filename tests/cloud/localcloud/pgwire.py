@@ -66,7 +66,7 @@ class Stream:
         await self._writer.drain()
 
     async def read(self) -> bytes:
-        """Some bytes; none at the end of the connection."""
+        """The next bytes; empty at the end of the connection."""
         if self._tls is None:
             return await self._reader.read(65536)
         while True:
@@ -161,7 +161,7 @@ def fatal(code: str, text: str) -> bytes:
 
 
 def error_fields(response: bytes) -> dict[str, str]:
-    """The severity (V) and the SQLSTATE (C) of an ErrorResponse; its texts can quote what a client sent."""
+    """The severity (V) and the SQLSTATE (C) of an ErrorResponse; its texts can quote a client's input."""
     fields = (field.decode("latin-1") for field in response[5:].split(b"\0"))
     return {field[0]: field[1:] for field in fields if field[:1] in ("V", "C")}
 

@@ -378,7 +378,7 @@ class Server:
         )
 
     def certify(self, authority: Authority | None = None, name: str | None = None) -> None:
-        """Presents a certificate of `authority` (default: ours) for `name` (the endpoint's) to new connections."""
+        """Presents new connections a certificate of `authority` (default: the home's) for `name` (the endpoint's)."""
         self._authority = authority or self.home.certificate_authority
         self._host = name or self._names[0]
         if self.process:

@@ -2,10 +2,10 @@
 
 ministack keeps the records of instances and snapshots; this module adds RDS's behaviour over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
-and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
-Not here: clusters (`clusters.py`), engines other than postgres, instances that a CloudFormation template makes,
-maintenance windows (without ApplyImmediately a change stays pending), and points in time
-(RestoreDBInstanceToPointInTime copies the data of this moment).
+and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. RDS's refusals apply.
+Clusters are in `clusters.py`. Not modelled: engines other than postgres, instances that a CloudFormation template
+makes, maintenance windows (without ApplyImmediately a change stays pending), and points in time
+(RestoreDBInstanceToPointInTime copies the current data).
 
 A read replica (CreateDBInstanceReadReplica, of an instance with automated backups) is a hot standby: it takes read-only
 sessions, and refuses to write with 25006. It has the source's data at the time of the request, and does not follow it;
@@ -282,7 +282,7 @@ class Plane:
                 return answer
             instance = aws._instances[value(p, "DBInstanceIdentifier")]
             database = self.add_restored(instance, p, snapshot)
-        # At once, because the snapshot may be deleted next.
+        # Copy at once, because the snapshot may be deleted next.
         database.server.take(snapshot["_copy"])
 
         def made() -> None:
@@ -635,7 +635,7 @@ class Plane:
             instance["DBInstanceStatus"] = "backing-up"
         tags = aws._parse_tags(p) + self.copied_tags(instance)
         snapshot = self.record_snapshot(value(p, "DBSnapshotIdentifier"), instance, "manual", tags)
-        # At once, so that the copy holds exactly the data at the time of the answer.
+        # Copy at once, so that the copy has exactly the data at the time of the answer.
         try:
             self.copy(instance, snapshot["_copy"])
         except Exception:
@@ -780,7 +780,7 @@ class Plane:
         if "_copy" in snapshot:
             shutil.rmtree(snapshot["_copy"], ignore_errors=True)
 
-    # --- what the parts above share ---
+    # --- shared by the parts above ---
 
     def find(self, identifier: str) -> Record:
         instance = aws._resolve_instance(identifier)

@@ -52,7 +52,7 @@ PRINCIPAL = "secretsmanager.amazonaws.com"
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 # Seconds from a failed attempt to the next, before --time-scale; the last one repeats without end. AWS documents that
-# it retries "multiple times" within the windows, but neither a count nor a back-off: these are ours.
+# it retries "multiple times" within the windows, but neither a count nor a back-off: these values are assumed.
 RETRY_SECONDS = (60, 120, 300, 600, 1800, 3600)
 
 CANNOT_INVOKE = (

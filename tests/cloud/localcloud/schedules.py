@@ -1,4 +1,4 @@
-"""When a secret's next rotation window opens and closes, from its RotationRules."""
+"""A secret's next rotation window, computed from its RotationRules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creates a large account quickly, for benchmarks: records only, with nothing behind them.
+"""Creates a large account quickly, for benchmarks: records only, without databases or objects.
 
 Admin routes:
 

@@ -1,4 +1,4 @@
-"""IAM's SimulatePrincipalPolicy of a role or a user, judged by the code that ministack enforces policies with.
+"""IAM's SimulatePrincipalPolicy of a role or a user, evaluated by the code with which ministack enforces policies.
 
 As on AWS each action has one result; ResourceSpecificResults holds one decision per resource, and EvalDecision is
 unreliable for several: it is `explicitDeny` if any is, else `allowed` if any is. Permissions boundaries count.
@@ -103,7 +103,7 @@ def result_xml(action: str, decided: dict[str, str], missing: list[str]) -> str:
         for resource, decision in decided.items()
     )
     whole = next(one for one in ("explicitDeny", "allowed", "implicitDeny") if one in decided.values())
-    # With several resources AWS shows its own pattern here.
+    # For several resources, AWS shows a pattern here.
     about = next(iter(decided)) if len(decided) == 1 else f"arn:aws:{action.partition(':')[0]}:::${{Resource}}"
     return (
         f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>{escape(about)}</EvalResourceName>"

@@ -101,7 +101,7 @@ def send(kind: str, name: str, told: dict[str, Any]) -> None:
         "eventCategory": "Management",
         **told,
     }
-    # PutEvents refuses an aws.* source; the service's own events take this way, like ministack's.
+    # PutEvents refuses an aws.* source, so the service's events bypass it, like ministack's.
     eventbridge._dispatch_event(
         {
             "EventId": str(uuid.uuid4()),

@@ -188,8 +188,8 @@ def install(cloud: Cloud) -> None:
                 raise stepfunctions._ExecutionError("Lambda.TooManyRequestsException", error.cause) from None
             raise
 
-    # ministack waits 0.15 s before the first state of each execution, and must go on doing so: CloudTrail's event of a
-    # rotation's last call starts one, and on AWS arrives long after Secrets Manager has noted the end of the rotation.
+    # Keep ministack's wait of 0.15 s before an execution's first state: CloudTrail's event of a rotation's last call
+    # starts one, and on AWS that event arrives long after Secrets Manager has noted the end of the rotation.
     # ministack's default is ten seconds.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     scheduler._tick_schedules = look_at_schedules

@@ -7,7 +7,7 @@ properties identity, status and tags are shown. Not modelled: lists, and the oth
 Admin route:
 
 - `POST /_local/workspaces {"type": TYPE, "id": ID, "tags": {KEY: VALUE}}` -> its ARN: makes a workspace of
-  AWS::Grafana::Workspace or AWS::APS::Workspace; without tags, null, it is gone.
+  AWS::Grafana::Workspace or AWS::APS::Workspace; with `"tags": null`, removes it.
 """
 
 from __future__ import annotations

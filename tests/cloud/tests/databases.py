@@ -47,7 +47,7 @@ def all_instances(rds):
 
 
 def statuses(rds, name, last="available"):
-    """The statuses observed by polling until `last` (None: until the instance is not found), without repetitions."""
+    """Polls until status `last` (None: until the instance is not found); returns all statuses without repetitions."""
     seen = []
 
     def reached():
@@ -119,7 +119,7 @@ def fault_state(cloud, name):
 
 @pytest.fixture(scope="module")
 def shared(cloud, rds):
-    """An instance for tests that restore its state."""
+    """An instance for tests that undo their changes to it."""
     return available(rds, create(rds))
 
 

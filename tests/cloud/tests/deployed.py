@@ -1,4 +1,4 @@
-"""The template as CloudFormation gets it from SAM."""
+"""The template after SAM's transform, as CloudFormation receives it."""
 
 from __future__ import annotations
 

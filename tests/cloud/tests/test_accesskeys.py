@@ -1,4 +1,4 @@
-"""Access keys of IAM users: two at most, really the user's, and refused as AWS refuses them."""
+"""Access keys of IAM users: at most two, with the user's permissions, refused as in AWS."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_key_is_the_users_with_its_policies(cloud):
     )["Policy"]["Arn"]
     user.iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
     secrets.list_secrets()
-    # Without a name they are the caller's.
+    # Without a user name, IAM lists the caller's keys.
     assert iam.list_access_keys()["AccessKeyMetadata"][0]["UserName"] == user.name
 
 

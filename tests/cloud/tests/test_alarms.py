@@ -1,4 +1,4 @@
-"""CloudWatch's timing, and the template's alarms under it."""
+"""CloudWatch's timing, and how the template's alarms behave with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALARMS = {
 }
 numbers = itertools.count(1)
 
-# A function that fails, or only writes a line, as late as it can.
+# A function that fails, or only writes a line, at the end of its time.
 BOOTSTRAP = r"""
 import http.client, json, os, sys, time
 
@@ -96,7 +96,7 @@ def alarm(own, logical: str, dimension: str) -> str:
 
 
 def run_late(own, tmp_path, name: str, seconds: float, **event) -> None:
-    """Has the function end `seconds` after its start, by the cloud's clock."""
+    """Invokes the function and advances the cloud's clock, so that it ends `seconds` after its start."""
     started = tmp_path / f"started-{next(numbers)}"
     payload = json.dumps({"seconds": seconds, "started": str(started), **event}).encode()
     call = threading.Thread(
@@ -109,7 +109,7 @@ def run_late(own, tmp_path, name: str, seconds: float, **event) -> None:
 
 
 def raised(own, name: str) -> list[str]:
-    """The states that the alarm has gone to, the oldest first."""
+    """The alarm's state changes, oldest first."""
     history = own.client("cloudwatch").describe_alarm_history(
         AlarmName=name, HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
     )["AlarmHistoryItems"]
@@ -117,18 +117,18 @@ def raised(own, name: str) -> list[str]:
     return [state for state in new if state != "INSUFFICIENT_DATA"]
 
 
-# Issue 15, item 7. With one period of a minute, which the alarms had, functions of 180 s and more stay silent whenever
-# they begin, and those of 30 s and 60 s when they begin late in a minute.
+# Issue 15, item 7. With the alarms' earlier single period of a minute, a failed function of 180 s or more never raised
+# its alarm, and one of 30 s or 60 s did not if it began late in a minute.
 @pytest.mark.parametrize("logical", sorted(FUNCTIONS))
 def test_a_function_that_fails_at_the_end_of_its_time_raises_its_alarm_once(own, tmp_path, logical):
     timeout = FUNCTIONS[logical]
     name = function(own, timeout)
     watch = alarm(own, f"{logical.removesuffix('Function')}Errors", name)
-    # In the first second of a minute, and in the last one.
+    # Start in the first and in the last second of a minute.
     for second in (1, 59):
         advance(own, (second - now(own)) % 60)
         run_late(own, tmp_path, name, timeout - 2, fails=True)
-        # The effect of a minute's delay.
+        # Evaluate the alarm with a minute's delay.
         advance(own, 60)
         assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
         advance(own, 3600)
@@ -233,17 +233,17 @@ def an_alarm(**changes) -> dict:
     [
         ({}, (), "OK"),
         ({}, (1,), "ALARM"),
-        # The fifth minute back is the window's last one.
+        # The window ends at the fifth minute back.
         ({}, (300,), "ALARM"),
         ({}, (301,), "OK"),
-        # A minute that is not full yet.
+        # The current minute is incomplete, so it does not count.
         ({}, (-1,), "OK"),
         ({"EvaluationPeriods": 1}, (60,), "ALARM"),
         ({"EvaluationPeriods": 1}, (61,), "OK"),
         ({"Period": 300, "EvaluationPeriods": 1}, (299,), "ALARM"),
         ({"DatapointsToAlarm": 2}, (1, 2), "OK"),
         ({"DatapointsToAlarm": 2}, (1, 90), "ALARM"),
-        # Without it, all periods have to breach.
+        # Without DatapointsToAlarm, all periods have to breach.
         ({"DatapointsToAlarm": None}, (1, 90), "OK"),
         ({"TreatMissingData": "breaching"}, (), "ALARM"),
         ({"TreatMissingData": "missing"}, (), "INSUFFICIENT_DATA"),

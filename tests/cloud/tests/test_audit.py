@@ -104,7 +104,7 @@ def test_what_a_bucket_is_told_it_tells(s3, bucket):
 
 
 def account_control(cloud, **credentials):
-    """S3 Control without the account in the host's name, which an address cannot take."""
+    """S3 Control without the account as a prefix of the host, which an IP address cannot have."""
     client = cloud.client("s3control", **credentials)
 
     def without(request, **_):
@@ -183,7 +183,7 @@ def test_versions_are_listed_by_key_and_the_newest_first_with_delete_markers_apa
     marker = s3.delete_object(Bucket=bucket, Key="chain/1")["VersionId"]
     assert seen() == ([("chain/1", new, False)], [("chain/1", marker, True)], True)
     assert seen(MaxKeys=1) == ([], [("chain/1", marker, True)], True)
-    # A condition that no object is there holds over a delete marker.
+    # IfNoneMatch succeeds over a delete marker.
     again = s3.put_object(Bucket=bucket, Key="chain/1", Body=b"2", IfNoneMatch="*")["VersionId"]
     assert seen() == ([("chain/1", again, True)], [("chain/1", marker, False)], True)
     s3.delete_object(Bucket=bucket, Key="chain/1", VersionId=again)
@@ -419,7 +419,7 @@ LISTED = ("AWS::CloudWatch::Alarm", "AWS::Logs::MetricFilter", "AWS::Backup::Bac
 
 
 def test_cloud_control_asks_what_the_schemas_say():
-    # As AWS publishes them, row 6.3 of the field: five for endpoints, where one was granted.
+    # Row 6.3 of the field: AWS publishes five for endpoints; the template granted one.
     assert set(cloudcontrol.permissions("AWS::EC2::VPCEndpoint", "list")) == {
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
@@ -428,7 +428,7 @@ def test_cloud_control_asks_what_the_schemas_say():
         "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
     }
     assert cloudcontrol.permissions("AWS::Backup::BackupPlan", "read") == ("backup:GetBackupPlan", "backup:ListTags")
-    # Types that nothing here lists yet.
+    # A type that no function lists yet.
     assert "backup:ListBackupSelections" in cloudcontrol.permissions("AWS::Backup::BackupSelection", "list")
 
 

@@ -1,4 +1,4 @@
-"""RDS's facts about backups: pages, windows, later changes, certificates, instants, sharing."""
+"""RDS's facts about backups: pages, windows, pending changes, certificates, restorable times, sharing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def create(rds, wait=True, **more):
 
 @pytest.fixture(scope="module")
 def instance(rds):
-    """An instance without backups that several tests look at and change back."""
+    """An instance without backups; tests undo their changes to it."""
     return create(rds)
 
 
@@ -52,7 +52,7 @@ def refusal(call, **arguments):
 
 
 def modified(rds, name, **changes):
-    """The instance after a change, once it is available again."""
+    """Changes the instance and returns it once it is available again."""
     rds.modify_db_instance(DBInstanceIdentifier=name, **changes)
     return wait_for(
         lambda: (now := describe(rds, name))["DBInstanceStatus"] == "available" and now, f"{name} to be modified"
@@ -155,7 +155,7 @@ def test_what_can_wait_waits_for_a_change_at_once(rds):
     assert shown["BackupRetentionPeriod"] == 0
     waiting = {"BackupRetentionPeriod": 7, "CACertificateIdentifier": "rds-ca-rsa4096-g1"}
     assert shown["PendingModifiedValues"] == waiting
-    # A second change does not forget the first, and these are never waited for.
+    # A second change keeps the first one pending. Except for AllocatedStorage, these apply at once.
     shown = modified(
         rds,
         name,

@@ -1,4 +1,4 @@
-"""People's `aws` reaches the local cloud with every service that messages and pages use, and nothing else."""
+"""An operator's `aws` reaches the local cloud, and only it, with every service that messages and pages use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from extract import Command, all_commands  # noqa: E402
 
 
 class Listener:
-    """An HTTP server that records requests and answers nothing useful."""
+    """An HTTP server that records requests and answers 400."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -49,7 +49,7 @@ WARM = "import sys; from localcloud import warmcli; warmcli.start(*sys.argv[1:])
 
 @pytest.fixture(params=["cold", "warm"])
 def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """The local cloud, for the CLI that loads for each command and for the one that has loaded before."""
+    """A stand-in of the local cloud, for the CLI that loads for each command and for the one that stays loaded."""
     listener = Listener()
     listener.program = [sys.executable, str(HERE / "localcloud/cli.py"), listener.url]
     if request.param == "cold":
@@ -75,7 +75,7 @@ def elsewhere():
 
 @pytest.fixture
 def misled(elsewhere: Listener, tmp_path: pathlib.Path) -> dict[str, str]:
-    """The environment of a developer who works with the real AWS: every variable leads elsewhere."""
+    """The environment of a developer who works with the real AWS: every variable points elsewhere."""
     config = tmp_path / "config"
     config.write_text(f"[default]\nendpoint_url = {elsewhere.url}\n[profile prod]\nregion = sa-east-1\n")
     credentials = tmp_path / "credentials"
@@ -116,7 +116,7 @@ def aws(local: Listener, environment: dict[str, str], *words: str, text: str = "
 
 
 def one_of_each_service() -> list[Command]:
-    """A read or a wait of each service in the advised commands, which needs no input file."""
+    """One advised command of each service that needs no input file."""
     by_service: dict[str, Command] = {}
     for command in all_commands():
         is_whole = not command.is_elided and not any("file://" in word or "fileb://" in word for word in command.words)
@@ -130,7 +130,7 @@ def test_every_service_that_people_are_told_to_use_is_reached_here(
 ) -> None:
     commands = [command.words for command in one_of_each_service()]
     assert {"rds", "s3", "s3api", "secretsmanager", "stepfunctions"} <= {words[0] for words in commands}
-    # Those that the CLI has sent elsewhere, and one that puts the account before the host.
+    # Commands that the CLI once sent elsewhere, and one that prefixes the host with the account.
     commands += [("sqs", "list-queues"), ("s3control", "get-public-access-block", "--account-id", "111122223333")]
     for words in commands:
         if words[1] == "generate-db-auth-token":
@@ -147,7 +147,7 @@ def test_every_service_that_people_are_told_to_use_is_reached_here(
     [
         ["--endpoint-url", "https://rds.us-east-1.amazonaws.com", "rds", "describe-db-instances"],
         ["rds", "describe-db-instances", "--endpoint-url=https://rds.us-east-1.amazonaws.com"],
-        # The parser takes a beginning for the whole option.
+        # The parser accepts an abbreviated option.
         ["rds", "describe-db-instances", "--endpoint", "https://rds.us-east-1.amazonaws.com"],
         ["rds", "describe-db-instances", "--endpoint-url", "ELSEWHERE"],
         ["--profile", "prod", "rds", "describe-db-instances"],
@@ -204,7 +204,7 @@ def test_a_program_with_an_sdk_needs_only_the_environment(
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    # What `cargo xtask up` prints; a unit test of it holds that nothing else of AWS is left in the shell.
+    # The variables that `cargo xtask up` prints; its unit test checks that it unsets all other AWS variables.
     for name, value in {
         "AWS_ENDPOINT_URL": local.url,
         "AWS_ACCESS_KEY_ID": "test",

@@ -1,4 +1,4 @@
-"""A cloud with a clock of its own: one time for secrets, schedules and functions, moved from outside."""
+"""A cloud with its own clock: secrets, schedules and functions share one time, which the test advances."""
 
 from __future__ import annotations
 

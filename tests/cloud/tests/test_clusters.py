@@ -63,7 +63,7 @@ def shared(rds):
 
 
 def refusal(call, **arguments):
-    """The code of a refusal, which botocore's model has for the action where it lists any."""
+    """The code of a refusal; checks that botocore's model lists it, if the model lists any for the action."""
     with pytest.raises(ClientError) as refused:
         call(**arguments)
     return refused.value.response["Error"]["Code"]
@@ -321,7 +321,7 @@ def test_the_source_of_a_copy_is_judged_in_its_region_without_the_requests_tags(
     assert code([allow(copy, source, target, tagged=True)]) == "AccessDenied"
     assert code([allow(copy, target, tagged=True)]) == "AccessDenied"
     assert code([allow(copy, source)]) == "AccessDenied"
-    # Judged and allowed, and then there is no such snapshot.
+    # Permissions are checked first: only an allowed call learns that the snapshot does not exist.
     assert code([allow(copy, source), allow(copy, target, tagged=True)]) == absent
 
 

@@ -1,8 +1,8 @@
-"""docs/deployer-policy.json is what a deployment of the template needs: no less, and no more.
+"""docs/deployer-policy.json grants exactly the actions that a deployment of the template needs.
 
-What CloudFormation calls for a resource, with the rights of whoever deploys, stands in the handlers of the resource
-type's schema, which cfn-lint ships. They name every feature of a type; `UNUSED` names those that the template does not
-use. What SAM and CloudFormation need themselves is documented by AWS and not in a schema: `TOOLS`.
+CloudFormation calls them with the deployer's permissions. The handlers in the resource types' schemas, which cfn-lint
+ships, list the actions for every feature of a type; `UNUSED` lists those of features that the template does not use.
+`TOOLS` lists the actions of SAM and CloudFormation themselves, which AWS documents but no schema has.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ TOOLS = {
     "cloudformation:ListStackResources",
     "cloudformation:UpdateStack",
     "cloudformation:ValidateTemplate",
-    # The bucket of the packages, which `resolve_s3` makes.
+    # The bucket for packages that `resolve_s3` creates.
     "s3:GetBucketLocation",
     "s3:PutObject",
-    # The policy's document, by `cargo xtask policy`.
+    # The policy document, for `cargo xtask policy`.
     "s3:GetObject",
     "s3:GetObjectVersion",
     "s3:ListBucketVersions",
@@ -100,7 +100,7 @@ OF_VPC = {
 
 
 def needed() -> set[str]:
-    """CloudFormation's calls for the template's resources; it lists none."""
+    """The actions of CloudFormation's create, read, update and delete handlers for the template's resources."""
     kinds = {resource["Type"] for resource in deployed().values()}
     found: set[str] = set()
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""ECS's rollouts as a deployment's watcher sees them, and the permissions to read and start them."""
+"""ECS's rollouts as a caller observes them, and the permissions to read and start them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def value() -> str:
 
 
 class Service:
-    """A service of its own cluster, with the application's secret."""
+    """A service in its own cluster, with the application's secret."""
 
     def __init__(self, cloud, desired: int = 2, breaker: dict | None = None, source: str = "{arn}"):
         self.cloud = cloud

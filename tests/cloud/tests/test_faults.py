@@ -1,4 +1,4 @@
-"""The log of calls and every effect of the fault switches, before and after the call took effect."""
+"""The log of calls, and every effect of the fault switches before and after the call takes effect."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def mark(cloud):
 
 
 def logged(cloud, after, caller="client"):
-    """A caller's calls; a function of another test may call at any time."""
+    """One caller's calls. The filter is needed: a function of another test may call at any time."""
     calls = cloud.admin("GET", f"calls?after={after}&caller={caller}")["calls"]
     return [(call["caller"], call["service"], call["action"], call["outcome"]) for call in calls]
 

@@ -27,7 +27,7 @@ def fresh(cloud):
 
 
 def github(cloud, method, path="", body=None, **headers):
-    """Status, headers and the parsed body of a call about the repository's issues; `path` may be a whole URL."""
+    """Status, headers and parsed body of a call to the repository's issues; `path` may be a whole URL."""
     url = path if path.startswith("http") else f"{cloud.facts['github_url']}/repos/moveongs/governance/issues{path}"
     headers.setdefault("authorization", f"Bearer {cloud.facts['github_token']}")
     status, answered, text = http(method, url, body, **headers)
@@ -127,14 +127,14 @@ LOG, BRANCH = "docs/a b.md", "governance/log"
 
 
 def files(cloud, method, path="", body=None):
-    """Status and the parsed body of a call about the repository's files."""
+    """Status and parsed body of a call to the repository."""
     url = f"{cloud.facts['github_url']}/repos/moveongs/governance{urllib.parse.quote(path, safe='/?&=')}"
     status, _, answer = github(cloud, method, url, body)
     return status, answer
 
 
 def refusal(answered):
-    """Status, message and reasons."""
+    """Status, message and errors of a refusal."""
     status, body = answered
     reasons = [error.get("message", error.get("field")) for error in body.get("errors", [])]
     return status, body["message"], *reasons
@@ -173,13 +173,13 @@ def test_github_keeps_files_on_branches(cloud):
     lines = shown["content"].splitlines()
     assert len(lines) > 2 and {len(line) for line in lines[:-1]} == {60}
     assert base64.b64decode(shown["content"]).decode() == text
-    # The hash of `git hash-object`.
+    # Same hash as `git hash-object`.
     assert shown["sha"] == hashlib.sha1(f"blob {len(text.encode())}\0{text}".encode()).hexdigest()
     assert refusal(committed(cloud, "new")) == (422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
     assert refusal(committed(cloud, "new", sha="0" * 40)) == (409, f"{LOG} does not match {'0' * 40}")
     assert refusal(committed(cloud, "new", sha=shown["sha"], content="!")) == (422, "content is not valid Base64")
     assert committed(cloud, "new", sha=shown["sha"])[0] == 200
-    # A commit keeps the file as it was; a folder is a list, whose entries show no content.
+    # A commit's SHA still reads the old file. A folder reads as a list without contents.
     assert files(cloud, "GET", f"/contents/{LOG}?ref={made['commit']['sha']}") == (200, shown)
     folder, _, name = LOG.rpartition("/")
     listed = files(cloud, "GET", f"/contents/{folder}?ref={BRANCH}")[1]

@@ -1,4 +1,4 @@
-"""GitHub's secrets of Actions: sealed values that can be written and opened, and times without fractions."""
+"""GitHub Actions secrets: sealed values can be written and opened; times have no fractions."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ def test_a_function_sees_nothing_of_the_starters_environment(cloud):
     )
     names = set(json.load(functions.invoke(FunctionName=name)["Payload"]))
     assert "AWS_LAMBDA_RUNTIME_API" in names
-    # Variables that the launcher sets itself, or the shell that starts the interpreter, or the interpreter without a
-    # locale.
+    # Set by the launcher, by the shell that starts the interpreter, or by the interpreter if there is no locale.
     passed = {"HOME", "LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"}
     ours = {name for name in os.environ if not name.startswith("AWS_")} | {"CANARY"}
     assert "PYTEST_CURRENT_TEST" in ours
@@ -73,7 +72,7 @@ def test_the_time_scale_holds_and_a_function_in_a_step_ends_with_the_cloud(tmp_p
         rds = cloud.client("rds")
         begin = time.monotonic()
         available(rds, create(rds))
-        # RDS needs 100 s.
+        # RDS takes 100 s.
         assert time.monotonic() - begin >= 100 * 0.03
 
         bench = Bench(cloud)

@@ -11,7 +11,7 @@ from test_accesskeys import User, refused
 
 SIMULATOR = "success@simulator.amazonses.com"
 
-# It sends a message with the key of a user that the event has.
+# A custom runtime: it sends a message with the user's key in the event.
 BOOTSTRAP = """
 import json, os, urllib.request
 import boto3
@@ -146,7 +146,7 @@ def test_switches_answer_in_the_form_of_ses_v2(cloud, sender, when, left):
     assert refused(ses.send_email, **message(sender)) == (400, "SendingPausedException")
     cloud.admin("DELETE", "faults")
     cloud.admin("POST", "faults", {**rule, "effect": "throttle"})
-    # The first interface has the same action, and a form of its own.
+    # SES v1 has an action of the same name with another request form.
     plain = {"Subject": {"Data": "x"}, "Body": {"Text": {"Data": "x"}}}
     first = {"Source": sender, "Destination": {"ToAddresses": [SIMULATOR]}, "Message": plain}
     assert refused(cloud.client("ses").send_email, **first) == (400, "Throttling")

@@ -165,7 +165,7 @@ def test_rds_manages_the_master_password_in_a_secret(cloud, rds):
     assert secret_of(cloud, describe(rds, "managed")) == (name, value)
     connect(cloud, instance, password=value["password"]).close()
 
-    # To an own password, and back to a managed one.
+    # Switch to a password of the caller's, and back to a managed one.
     rds.modify_db_instance(
         DBInstanceIdentifier="managed",
         ManageMasterUserPassword=False,
@@ -263,7 +263,7 @@ def test_a_parameter_group_sets_what_the_server_runs_with(cloud, rds):
         db.execute("CREATE ROLE other LOGIN PASSWORD 'of-the-other'")
         with connect(cloud, instance, user="other", password="of-the-other") as other:
             other.execute("SELECT 'of the other' AS statement")
-        # The master sees the statements of all users.
+        # The master user sees all users' statements.
         kept = "".join(row[0] for row in db.execute("SELECT query FROM pg_stat_statements"))
     assert "SHOW log_statement" in kept
     assert "AS statement" in kept
@@ -276,7 +276,7 @@ def test_a_parameter_group_sets_what_the_server_runs_with(cloud, rds):
 
 def test_events_can_go_missing(cloud, rds, shared, queue):
     name = shared["DBInstanceIdentifier"]
-    # The dropped event must not be that of an instance which another test deleted.
+    # Otherwise the dropped event could be that of an instance that another test deleted.
     wait_for(lambda: {one["DBInstanceStatus"] for one in all_instances(rds)} == {"available"}, "quiet")
     before = cloud.admin("GET", "rds/events")
     cloud.admin("POST", "rds/events", {"drop": 1})
@@ -334,7 +334,7 @@ def test_no_server_outlives_the_launcher(tmp_path, how):
 
 
 def test_blue_green_deployments_are_those_of_the_model(cloud):
-    """Members, statuses and pages: botocore's model of RDS; the case is tests/cases/22-rds-blue-green.json."""
+    """Members, statuses and pages follow botocore's model of RDS; the case is tests/cases/22-rds-blue-green.json."""
     rds, cases = cloud.client("rds"), pathlib.Path(__file__).parents[2] / "cases"
     deployment = json.loads((cases / "22-rds-blue-green.json").read_text())["BlueGreenDeployments"][0]
     try:

@@ -28,7 +28,7 @@ def test_blackhole_accepts_and_says_nothing(cloud, shared, faulty):
         wait_for(lambda: fault_state(cloud, faulty)["connections"] > counted, "the connection to be counted")
         with pytest.raises(psycopg.OperationalError, match="timeout"):
             connect(cloud, shared, connect_timeout=2)
-        # An open connection stalls: it takes the statement and answers after the end of the fault.
+        # An open connection stalls: the server answers the statement only after the fault ends.
         db.pgconn.send_query(b"SELECT 1")
         db.pgconn.flush()
         with pytest.raises(psycopg.OperationalError, match="timeout"):

@@ -1,4 +1,4 @@
-"""Restored snapshots and points in time have the data of their moment."""
+"""Snapshots and points in time restore the data of their moment."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_automated_and_final_snapshots_restore_their_rows(cloud, rds, queue):
         db.execute("INSERT INTO words VALUES ('second')")
 
     def restored(target, snapshot_name):
-        # Polls before the instance exists.
+        # The watcher polls before the instance exists.
         with concurrent.futures.ThreadPoolExecutor(1) as watcher:
             seen = watcher.submit(statuses, rds, target)
             rds.restore_db_instance_from_db_snapshot(
@@ -112,7 +112,7 @@ def test_a_snapshot_is_of_one_moment_while_others_write(cloud, rds):
                     db.execute("UPDATE sink SET amount = amount + 1 WHERE id = %s", account)
                     db.commit()
                     if number % 20 == 0:
-                        # Recovery of a plain copy of the files would start here and miss changes of older pages.
+                        # Recovery from a plain copy of the files would start here and miss changes to older pages.
                         db.execute("CHECKPOINT")
         except Exception as error:
             failed.append(error)
@@ -177,7 +177,7 @@ def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud,
     assert rows(cloud, scratch) == ["kept"]
     rds.delete_db_instance(DBInstanceIdentifier=f"{name}-scratch", SkipFinalSnapshot=True)
 
-    # Without tags in the request, an instance gets those of its source.
+    # Without tags in the request, an instance inherits its source's.
     rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=f"{name}-twin", DBSnapshotIdentifier=f"{name}-t")
     assert describe(rds, f"{name}-twin")["TagList"] == tags
     rds.delete_db_instance(DBInstanceIdentifier=f"{name}-twin", SkipFinalSnapshot=True)

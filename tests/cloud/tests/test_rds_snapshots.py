@@ -187,7 +187,7 @@ def test_rds_shows_of_a_snapshot_what_it_is_told(cloud, rds, kept):
     shown = snapshot_of(rds, kept)
     assert (shown["AllocatedStorage"], shown["Status"]) == (40, "creating")
     assert "SnapshotCreateTime" not in shown
-    # RDS shows milliseconds.
+    # RDS shows milliseconds, so the time may be a little earlier.
     earliest = time.time() - 3600 - 0.001
     tell(AllocatedStorage=20, Status="available", seconds_ago=3600, FullSnapshotSizeInBytes=None)
     latest = time.time() - 3600

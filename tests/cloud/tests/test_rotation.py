@@ -1,4 +1,4 @@
-"""Rotation as Secrets Manager documents it: a real function behind it, each claim checked from outside."""
+"""Rotation as Secrets Manager documents it, with a real function, observed through the API."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Bench:
         return secret["ARN"]
 
     def cancel_all(self) -> None:
-        """Cancels every rotation of the secrets made so far: one that fails would be tried again for ever."""
+        """Cancels the rotation of every secret made so far, because a failing one would be retried for ever."""
         while self.made:
             described = self.manager.describe_secret(SecretId=self.made.pop())
             if described.get("RotationEnabled") and "DeletedDate" not in described:
@@ -133,7 +133,7 @@ class Bench:
         self.manager.tag_resource(SecretId=arn, Tags=tag_list(tags))
 
     def rotate(self, arn: str, **request) -> str:
-        """Starts a rotation of a secret and returns its token."""
+        """Starts a rotation and returns its ClientRequestToken."""
         request = {"RotationLambdaARN": self.function, "RotationRules": {"AutomaticallyAfterDays": 30}, **request}
         return self.manager.rotate_secret(SecretId=arn, **request)["VersionId"]
 
@@ -141,7 +141,7 @@ class Bench:
         return self.cloud.admin("GET", f"rotations?secret={arn}")
 
     def until(self, arn: str, state: str) -> dict:
-        """Waits for a state of the secret's rotation."""
+        """Waits until the secret's rotation has this state."""
         latest = {}
 
         def reached():
@@ -155,7 +155,7 @@ class Bench:
         return latest
 
     def read(self, url: str) -> list[dict]:
-        """Everything that a queue has received so far."""
+        """All messages that a queue has received so far."""
         seen = self.received.setdefault(url, [])
         while messages := self.queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -169,7 +169,7 @@ class Bench:
         return self.read(tags["queue"])
 
     def holding(self, arn: str, step: str) -> dict:
-        """Waits until the function is in a step (that the tag `hold` keeps it in)."""
+        """Waits until the function is in this step, in which the tag `hold` keeps it."""
         return wait_for(lambda: next((one for one in self.seen(arn) if one["Step"] == step), None), step)
 
     def service_events(self, arn: str) -> list[str]:
@@ -213,7 +213,7 @@ def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def refused(code: str, call, **request) -> str:
-    """The message of the error that a call must be answered with."""
+    """The message of the error; the call must fail with this code."""
     with pytest.raises(ClientError) as error:
         call(**request)
     assert error.value.response["Error"]["Code"] == code, error.value
@@ -259,7 +259,7 @@ def test_a_rotation_calls_the_four_steps_and_leaves_the_new_version_current(benc
     assert re.fullmatch(r"[a-zA-Z0-9-]{36,256}", seen[0]["RotationToken"])
     assert [event["pending"] for event in seen] == [None, *[f"new-{token}"] * 3], "the pending version starts empty"
 
-    # AWSPENDING is the service's to remove.
+    # The service removes AWSPENDING.
     assert bench.stages(arn) == {"AWSCURRENT": token, "AWSPREVIOUS": old}
     assert bench.value(arn) == f"new-{token}"
     assert bench.value(arn, VersionStage="AWSPREVIOUS") == "old-value"
@@ -284,7 +284,7 @@ def test_a_failing_step_repeats_the_whole_rotation_with_the_same_token(bench, ma
     assert (waiting["attempts"], waiting["step"]) == (1, step)
     assert (waiting["error"]["step"], waiting["error"]["type"]) == (step, "ValueError")
     assert bench.stages(arn)["AWSPENDING"] == token
-    # As the function said it: the search for leaks reads it here.
+    # The search for leaks reads the function's own message here.
     message = waiting["error"]["message"]
     assert "told to fail" in message and bench.seen(arn)[0]["RotationToken"] in message
 
@@ -343,7 +343,7 @@ def test_a_second_rotation_is_refused_until_the_first_is_complete(bench, manual_
     assert bench.rotate(arn, ClientRequestToken=token) == token, "the same request again is no second rotation"
     assert bench.rotation(arn)["attempts"] == 1
 
-    # The documented cure: the label removed by hand. It ends the retries too.
+    # The documented cure: remove the label by hand. This also ends the retries.
     bench.manager.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=token)
     assert bench.rotation(arn)["state"] == "failed"
     bench.tag(arn, fail="")
@@ -389,7 +389,7 @@ def test_a_pending_label_on_the_current_version_is_no_rotation_in_progress(bench
     bench.manager.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", MoveToVersionId=current)
     bench.rotate(arn, RotationRules={})
     bench.until(arn, "succeeded")
-    # The documents do not say that a schedule is necessary; without one there is no next date.
+    # The documentation does not require a schedule; without one, there is no next date.
     assert "NextRotationDate" not in bench.manager.describe_secret(SecretId=arn)
 
 
@@ -481,7 +481,7 @@ def test_put_secret_value_takes_no_wrong_rotation_token(bench, manual_retry):
     )
 
 
-# Who may
+# Permissions
 
 
 def test_the_service_must_be_allowed_to_invoke_the_function(bench):
@@ -670,7 +670,7 @@ def test_calls_that_change_a_secret_are_events_with_their_caller_and_without_its
         )
         for call in calls
     ]
-    # The function begins before RotateSecret's caller has the answer.
+    # The function may begin before RotateSecret's caller has the answer, so the order varies.
     assert sorted(seen[:3]) == sorted(
         [
             ("RotateSecret", "Root", root, second),
@@ -839,7 +839,7 @@ def schedule_resource(arn: str, **properties) -> dict:
 
 
 def sam_template(bench, bucket: str, schedule: dict) -> str:
-    """A function through the SAM transform, as the product's template has it."""
+    """A function through SAM's transform, as in the product's template."""
     permission = {
         "FunctionName": {"Ref": "Function"},
         "Action": "lambda:InvokeFunction",

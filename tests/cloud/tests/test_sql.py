@@ -1,4 +1,4 @@
-"""The SQL calls of a connection in the log and under the fault switches, and what passes an endpoint unharmed."""
+"""SQL calls in the log and under the fault switches; an endpoint passes all other traffic unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from localcloud import faults, pgwire
 
 OLD, NEW = "the-old-password", "the-new-password"
 
-# A custom runtime: it does the event's steps, `login`, a secret's new value, or else SQL with its parameters.
+# A custom runtime: it executes the event's steps: `login`, `put` (a secret's new value), or SQL with its parameters.
 BOOTSTRAP = """
 import json, os, urllib.request
 import boto3, psycopg
@@ -86,7 +86,7 @@ def secret(cloud):
 
 @pytest.fixture
 def database(cloud, instance):
-    """libpq's settings to log in as `app`, whose password is reset to `OLD`."""
+    """libpq's settings to log in as `app`; the password is reset to `OLD`."""
     with connect(cloud, instance) as db:
         db.execute(f"ALTER ROLE app PASSWORD '{OLD}'")
     return {
@@ -132,7 +132,7 @@ def calls(cloud, after, function):
 
 
 def password(database):
-    """Which password logs in: the old or the new one, and no other."""
+    """The password that logs in; exactly one of the old and the new one must."""
     works = []
     for one in (OLD, NEW):
         with contextlib.suppress(psycopg.OperationalError):
@@ -143,7 +143,7 @@ def password(database):
 
 
 def left_behind(cloud, instance):
-    """How many sessions of the function the server still has."""
+    """The number of the function's sessions on the server."""
     with connect(cloud, instance) as db:
         [count] = db.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the-function'").fetchone()
     return count
@@ -198,12 +198,12 @@ def test_a_function_is_killed_at_each_of_its_calls(cloud, function, database, in
     ]
     start = mark(cloud)
     rule = arm(cloud, "*", "kill", service="*", caller=f"lambda:{function}", nth=nth, when=when)
-    # Counts for no rule of the function's.
+    # Another caller's call does not count towards the function's rule.
     with connect(cloud, instance) as db:
         db.execute("SELECT 1")
     error, answer = run(cloud, function, database, *steps)
     assert error == "Unhandled", answer
-    # At once: nothing of the dead function's transaction waits for anything.
+    # No waiting: the server ends the dead function's transaction at once.
     assert left_behind(cloud, instance) == 0
     outcomes = calls(cloud, start, function)
     assert [action for _, action, _ in outcomes] == STEPS[:nth]
@@ -211,7 +211,7 @@ def test_a_function_is_killed_at_each_of_its_calls(cloud, function, database, in
     reached = [*STEPS[: nth - 1], *([STEPS[nth - 1]] if when == "after" else [])]
     assert password(database) == (NEW if "COMMIT" in reached else OLD)
     assert value(cloud, secret) == ("new" if "PutSecretValue" in reached else "old")
-    # Only its nth call, and the next process lives.
+    # The rule strikes only the nth call; the next process lives.
     assert run(cloud, function, {**database, "password": password(database)}, ["login"]) == (None, ["ok"])
 
 
@@ -256,7 +256,7 @@ def test_timeout_of_a_client_that_leaves_ends_the_servers_side(cloud, database, 
 
 
 def left_behind_of(database, instance, cloud):
-    # By another command than the one that hangs.
+    # Not SELECT, which hangs.
     with connect(cloud, instance) as db:
         rows = db.execute("TABLE pg_stat_activity")
         column = [name.name for name in rows.description].index("application_name")
@@ -293,7 +293,7 @@ def test_another_process_than_a_functions_can_be_killed(cloud, database, when, l
     command = [sys.executable, "-c", program, conninfo, f"ALTER ROLE app PASSWORD '{NEW}'"]
     assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
     assert password(database) == left
-    # Of calls by other callers than functions, only those struck by a rule are logged.
+    # Calls of other callers than functions are logged only if a rule struck them.
     assert logged(cloud, start) == [("client", "postgres", "ALTER ROLE", f"fault:{rule}:kill")]
 
 
@@ -309,7 +309,7 @@ def test_another_process_than_a_functions_can_be_killed(cloud, database, when, l
 def test_tls_is_as_the_servers_own(database, options):
     with psycopg.connect(**{**database, **options}) as db:
         assert db.info.pgconn.ssl_in_use
-        # The server's own view.
+        # The server confirms that the connection is encrypted.
         [used, version] = db.execute("SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
         assert used
         assert version == "TLSv1.3"
@@ -330,7 +330,7 @@ def test_the_extended_protocol_is_told_by_what_it_executes(cloud, function, data
         "SELECT",
         "PREPARE ALTER ROLE",
         "ALTER ROLE",
-        # The driver forgets what it has prepared when an ALTER may have changed what it means.
+        # The driver drops its prepared statements after an ALTER, which may change their meaning.
         "DEALLOCATE",
     ]
 
@@ -338,7 +338,7 @@ def test_the_extended_protocol_is_told_by_what_it_executes(cloud, function, data
 def test_what_postgres_can_do_passes(cloud, instance):
     with connect(cloud, instance) as db, connect(cloud, instance) as other:
         db.execute("CREATE TABLE numbers (n int, t text)")
-        # The data of a COPY, both ways, and more in one message than is read at once.
+        # COPY in both directions, and messages larger than one read.
         with db.cursor().copy("COPY numbers FROM STDIN") as copy:
             for number in range(20_000):
                 copy.write_row((number, "x" * 100))
@@ -348,7 +348,7 @@ def test_what_postgres_can_do_passes(cloud, instance):
             assert sum(int(row[0]) for row in copy.rows()) == 10_000 * 9_999 // 2
         assert db.execute("SELECT repeat('y', 10000000)").fetchone()[0] == "y" * 10_000_000
         assert db.execute("SELECT length(%s)", ["z" * 3_000_000]).fetchone() == (3_000_000,)
-        # Many calls sent ahead, with answers asked for in between.
+        # Pipelined calls, with results read in between.
         with db.pipeline() as pipeline:
             first = db.execute("SELECT count(*) FROM numbers")
             assert first.fetchone() == (20_000,)
@@ -363,7 +363,7 @@ def test_what_postgres_can_do_passes(cloud, instance):
         db.execute("LISTEN news")
         other.execute("NOTIFY news, 'for you'")
         assert [notice.payload for notice in db.notifies(timeout=10, stop_after=1)] == ["for you"]
-        # The request to cancel, which is a connection of its own.
+        # The cancel request arrives on a separate connection.
         running = threading.Thread(target=lambda: cancelled.append(sqlstate_of(db, "SELECT pg_sleep(600)")))
         cancelled = []
         running.start()

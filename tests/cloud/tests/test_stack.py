@@ -13,7 +13,7 @@ from conftest import HERE, bootstrap, wait_for
 TEMPLATE = cfn_yaml.load(str(HERE.parent.parent / "template.yaml"))
 numbers = itertools.count(1)
 
-# A rotation function for which every step is done.
+# A rotation function that answers every step with success.
 AGREES = r"""
 import http.client, os
 
@@ -29,7 +29,7 @@ while True:
 
 
 def template(bucket: str, **more) -> str:
-    """The evidence bucket and its policy as the template has them, without the parameters and the functions' roles."""
+    """The template's evidence bucket and bucket policy, without parameters and functions' roles."""
     kept = {name: TEMPLATE["Resources"][name] for name in ("EvidenceBucket", "EvidenceBucketPolicy")}
     resources = json.loads(json.dumps(kept))
     properties = resources["EvidenceBucket"]["Properties"]
@@ -93,8 +93,8 @@ def test_bucket_and_policy_outlive_their_stack_and_stand_in_the_way_of_the_next(
     assert stacks.ended(bucket) == "ROLLBACK_COMPLETE"
     assert has_policy(s3, bucket)
 
-    # What docs/implantacao.md says of a bucket whose records count. ministack takes an imported name for a conflict, so
-    # the change set is not executed.
+    # docs/implantacao.md: import a bucket whose records count. The change set is not executed, because ministack takes
+    # an imported name for a conflict.
     change = {"StackName": f"{bucket}-again", "ChangeSetName": "import"}
     body = template(bucket)
     stacks.client.create_change_set(**change, ChangeSetType="CREATE", ImportExistingResources=True, TemplateBody=body)
@@ -119,17 +119,17 @@ def test_a_failed_creation_with_locked_records_leaves_the_bucket_and_its_policy(
     bucket = f"locked-evidence-{next(numbers)}"
     stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket, Fails=FAILS), DisableRollback=True)
     assert stacks.ended(bucket) == "CREATE_FAILED"
-    # A function that ran meanwhile.
+    # A function ran meanwhile and wrote a record.
     s3.put_object(Bucket=bucket, Key="evidence/rotate-random/1", Body=b"record")
     stacks.client.rollback_stack(StackName=bucket)
     assert stacks.ended(bucket) == "ROLLBACK_FAILED"
     assert has_policy(s3, bucket)
-    # After which the stack can be deleted, and keeps both.
+    # The stack can now be deleted; bucket and policy stay.
     stacks.client.delete_stack(StackName=bucket)
     assert stacks.ended(bucket) == "DELETE_COMPLETE"
     assert has_policy(s3, bucket)
 
-    # What docs/implantacao.md says of a bucket whose records are worth nothing.
+    # docs/implantacao.md: delete a bucket whose records are worth nothing.
     s3.delete_bucket_policy(Bucket=bucket)
     for one in s3.list_object_versions(Bucket=bucket)["Versions"]:
         s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], BypassGovernanceRetention=True)
@@ -138,7 +138,7 @@ def test_a_failed_creation_with_locked_records_leaves_the_bucket_and_its_policy(
     assert stacks.ended(bucket) == "CREATE_COMPLETE"
 
 
-# A schedule's delete handler calls CancelRotateSecret, by the type's schema.
+# According to the type's schema, a schedule's delete handler calls CancelRotateSecret.
 def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
     secrets, iam = cloud.client("secretsmanager"), cloud.client("iam")
     name = f"rotated-before-{next(numbers)}"
@@ -165,7 +165,7 @@ def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
     rules = {"AutomaticallyAfterDays": 30}
     secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
     assert secrets.describe_secret(SecretId=secret)["RotationEnabled"]
-    # The service's test of the configuration ends.
+    # RotateSecret tests the configuration with an AWSPENDING version.
     wait_for(lambda: "AWSPENDING" not in str(secrets.describe_secret(SecretId=secret)), "the test to end")
 
     fails = {**FAILS, "DependsOn": "Schedule"}
@@ -179,7 +179,7 @@ def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
     left = secrets.describe_secret(SecretId=secret)
     assert not left.get("RotationEnabled")
 
-    # What docs/implantacao.md says: what was noted before is set again.
+    # docs/implantacao.md: set the rotation noted before the deployment again.
     secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
     assert secrets.describe_secret(SecretId=secret)["RotationLambdaARN"] == functions[0]
 
@@ -217,7 +217,7 @@ KEY = "arn:aws:kms:sa-east-1:000000000000:key/x"
         ({**REGION, "SnapshotCopyKmsKeyArn": KEY}, None),
         ({"TerraformStateKey": "a.tfstate"}, "require TerraformStateBucketName"),
         ({"TerraformStateKmsKeyArn": KEY}, "require TerraformStateBucketName"),
-        # The bucket alone is audited; only its states are not compared.
+        # A bucket without a key is valid: it is audited, but no state is compared.
         ({"TerraformStateBucketName": "states"}, None),
         ({"TerraformStateBucketName": "states", "TerraformStateKey": "a.tfstate"}, None),
         ({"GitHubRepository": "o/r"}, "GitHubRepository and GitHubSecretName require each other"),

@@ -41,7 +41,7 @@ def test_each_service_of_the_inventory_tells_its_tagged_resources(cloud, project
         logGroupName=f"/aws/{project}", tags={tag["Key"]: tag["Value"] for tag in tags(project)}
     )
     secret = cloud.client("secretsmanager").create_secret(Name=project, SecretString="x", Tags=tags(project))["ARN"]
-    # Of another environment, and with one of the tags only.
+    # Not matches: another environment, and only one of the tags.
     cloud.client("secretsmanager").create_secret(Name=f"{project}-a", SecretString="x", Tags=tags(project, "prod"))
     cloud.client("secretsmanager").create_secret(Name=f"{project}-b", SecretString="x", Tags=tags(project)[:1])
     assert arns(cloud, project) == [

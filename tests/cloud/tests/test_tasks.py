@@ -1,4 +1,4 @@
-"""The MoveONgs API behind the tasks of an ECS service: each with the secrets and the database that it started with."""
+"""The MoveONgs API of an ECS service: each task keeps the secrets and the database it started with."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def instance(cloud):
 
 
 class Database:
-    """The application's user of a database, its secret, and the service that has it."""
+    """The application's database user, its secret, and the service that uses it."""
 
     def __init__(self, cloud, instance):
         self.cloud, self.instance = cloud, instance
@@ -178,7 +178,7 @@ def test_only_a_server_with_the_clouds_certificate_is_talked_to(cloud, database,
 
 
 class Admin:
-    """A database with the application's schema and a seeded administrator, and the service that has it."""
+    """A database with the application's schema and a seeded administrator, and the service that uses it."""
 
     EMAIL = "admin@imm.local"
 
@@ -264,7 +264,7 @@ def test_a_seeded_administrator_logs_in_by_the_password_of_the_database(cloud, i
     admin.ask("UPDATE users SET password_hash = %s", "x" * 60)
     assert admin.login("Another123!") == BROKEN
 
-    # The configured user has no row, and logs in as ever.
+    # The configured user has no row and still logs in.
     assert api(cloud, "POST", "/auth/login", cloud.facts["moveongs_user"])[0] == 200
     cloud.admin("POST", "moveongs/config", {"service": None})
     assert admin.login("Another123!") == wrong

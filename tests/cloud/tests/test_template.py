@@ -1,4 +1,4 @@
-"""The template's roles against AWS's own data: the resource types' schemas and the policy data that cfn-lint ships."""
+"""Checks the template's roles against cfn-lint's data from AWS: resource type schemas and policy data."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from localcloud import cloudcontrol
 ROOT = HERE.parent.parent
 TEMPLATE = cfn_yaml.load(str(ROOT / "template.yaml"))
 RESOURCES = TEMPLATE["Resources"]
-# Of each service its actions, in lower case, with the types of resource that they are judged on, and the ARNs of these.
+# For each service, its actions (in lower case) with the types of resource they apply to, and these types' ARNs.
 POLICIES = json.loads(
     (pathlib.Path(importlib.util.find_spec("cfnlint").origin).parent / "data/AdditionalSpecs/Policies.json").read_text()
 )
-# The data has one form for both.
+# The data has one ARN format for both.
 S3 = {("s3", "bucket"): "arn:aws:s3:::[^/]*", ("s3", "object"): "arn:aws:s3:::[^/]*/.*"}
 # Actions in a schema that the Service Authorization Reference does not list.
 UNLISTED = {"vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation"}
@@ -37,7 +37,7 @@ ARNS = {
 
 
 def arn(value) -> str:
-    """The ARN that a resource of a statement comes to, of any account."""
+    """The ARN of a statement's resource, with example values for functions and parameters."""
     if isinstance(value, str):
         return value
     ((function, given),) = value.items()
@@ -70,7 +70,7 @@ def entries(value) -> list:
 
 
 def statements(found) -> list[dict]:
-    """Every statement below a value, those behind a condition too."""
+    """All statements below a value, including conditional ones."""
     if isinstance(found, dict):
         below = [one for value in found.values() for one in statements(value)]
         return [found, *below] if "Effect" in found else below
@@ -80,12 +80,12 @@ def statements(found) -> list[dict]:
 
 
 def forms(action: str) -> list[re.Pattern] | None:
-    """The forms of ARN that an action is judged on; none if on no resource."""
+    """The ARN formats of the resources that an action applies to; None if it supports no resource-level permissions."""
     service, _, name = action.partition(":")
     known = POLICIES[service]["Actions"][name.lower()]
     if not known.get("Resources"):
         return None
-    # Types are named in lower case where the ARNs are.
+    # The two tables spell the types in different cases.
     arns = {kind.lower(): one["ARNFormats"] for kind, one in POLICIES[service]["Resources"].items()}
     found = []
     for kind in known["Resources"]:
@@ -137,7 +137,7 @@ def test_a_role_grants_nothing_that_has_no_effect(role):
 @pytest.mark.parametrize(
     ("action", "resource", "has_effect"),
     [
-        # Row 6.7 of the field: a list of log groups is judged on none.
+        # Row 6.7 of the field: DescribeLogGroups supports no resource-level permissions.
         ("logs:DescribeLogGroups", f"arn:aws:logs:{HERE_ARN}:log-group:*", False),
         ("logs:DescribeLogGroups", "*", True),
         ("logs:ListTagsForResource", f"arn:aws:logs:{HERE_ARN}:log-group:*", True),
@@ -155,7 +155,7 @@ def test_a_grant_without_effect_would_be_found(action, resource, has_effect):
 
 def test_a_function_in_a_vpc_may_do_what_lambda_documents():
     (statement,) = statements(RESOURCES["NetworkInterfaces"])
-    # The managed policy AWSLambdaVPCAccessExecutionRole, version 3, without its logs.
+    # The managed policy AWSLambdaVPCAccessExecutionRole, version 3, without its actions for logs.
     assert set(statement["Action"]) == {
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
@@ -167,7 +167,7 @@ def test_a_function_in_a_vpc_may_do_what_lambda_documents():
 
 
 def asked_of_cloud_control() -> set[tuple[str, str]]:
-    """The types that a function's code lists with Cloud Control, each with the function's folder."""
+    """The types that functions list with Cloud Control, each with the function's folder."""
     found = set()
     for folder in (ROOT / "functions").iterdir():
         code = "".join(file.read_text() for file in sorted((folder / "src").rglob("*.rs")))

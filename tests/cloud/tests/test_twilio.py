@@ -1,4 +1,4 @@
-"""Twilio's auth tokens: two at most, each valid until it is removed, and the fault rules for the calls."""
+"""Twilio's auth tokens: at most two, each valid until it is removed; and the fault rules for the calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fresh(cloud):
 
 
 def twilio(cloud, method, path, token=None, sid=None):
-    """Status and the parsed body of a call, with the first primary token by default."""
+    """Status and parsed body of a call, with the first primary token by default."""
     own = cloud.facts["twilio_account_sid"]
     given = f"{sid or own}:{cloud.facts['twilio_auth_token'] if token is None else token}"
     path = f"/2010-04-01/Accounts/{own}.json" if path == ACCOUNT else path

@@ -1,8 +1,8 @@
-"""An update of a running stack replaces and removes no resource that an operator or a caller relies on.
+"""An update of a running stack neither replaces nor removes a resource that operators or callers rely on.
 
-CloudFormation replaces a resource when its logical id, its type or a property among its schema's
-`createOnlyProperties` changes; cfn-lint ships the schemas. `bc640d8.json` holds these of a deployed version:
-`python test_upgrade.py TEMPLATE` prints them.
+CloudFormation replaces a resource if its logical id, its type or a property in its schema's `createOnlyProperties`
+changes; cfn-lint ships the schemas. `bc640d8.json` has these values of a deployed version, as printed by
+`python test_upgrade.py TEMPLATE`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BEFORE = pathlib.Path(__file__).parent / "bc640d8.json"
 
 
 def identity(resource: dict) -> dict:
-    """Properties that CloudFormation cannot change in place."""
+    """A resource's type and the properties that CloudFormation cannot change in place."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
     fixed = {}
     for pointer in schema.get("createOnlyProperties", []):

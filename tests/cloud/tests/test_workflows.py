@@ -1,4 +1,4 @@
-"""From an event or a schedule to an execution, and from that to a function: with the roles that AWS asks for."""
+"""An event or a schedule starts an execution, and an execution calls a function, with the roles AWS requires."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conftest import bootstrap, stack_is, wait_for
 ACCOUNT = "000000000000"
 ARN = f"us-east-1:{ACCOUNT}"
 
-# Answers its event; fails with the event's error name until the event's number of failures is reached.
+# Answers with its event; fails with the event's error name for as many attempts as the event's `failures`.
 BOOTSTRAP = r"""
 import http.client, json, os
 
@@ -130,7 +130,7 @@ class Bench:
         return self.ended(wait_for(lambda: self.executions(machine), "an execution")[0])
 
     def make_rule(self, machine: str, role: str, **target) -> str:
-        """A rule of its own source, which it answers."""
+        """Creates a rule for a new source and returns the source."""
         events, source = self.cloud.client("events"), f"test.{uuid.uuid4().hex[:8]}"
         events.put_rule(Name=source, EventPattern=json.dumps({"source": [source]}))
         events.put_targets(Rule=source, Targets=[{"Id": "machine", "Arn": machine, "RoleArn": role, **target}])
@@ -256,7 +256,7 @@ def test_a_schedule_needs_its_roles_leave_to_start_an_execution(bench, cloud):
         "b": bench.make_role("scheduler", "states:StartExecution", f"{machine}-other"),
         "c": bench.make_role("scheduler", "states:StartExecution", machine),
     }
-    # They are due at once, and are looked at in the order in which they were made.
+    # All are due at once, and the scheduler checks them in order of creation.
     for name, role in roles.items():
         schedules.create_schedule(
             Name=f"{machine.rpartition(':')[2]}-{name}",

@@ -24,8 +24,9 @@ pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>)
     Ok((present("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
 }
 
-/// Services by their ARNs, with the variables of their containers, and whether their tasks may read old versions of the objects
-/// `versions`. A service that ECS knows but does not describe is a failed call; one that no longer exists is left out.
+/// Services by their ARNs, with the variables of their containers, and whether their tasks may read old versions of the
+/// objects `versions`. A service that ECS knows but does not describe is a failed call; one that no longer exists is
+/// left out.
 pub(crate) async fn describe(
     ecs: &Ecs,
     iam: &Iam,
@@ -105,7 +106,7 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
     Ok(results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
 }
 
-/// Whether a resource of a type has an identifier that `matches`.
+/// Whether any resource of a type has an identifier that `matches`.
 pub(crate) async fn has(client: &Control, kind: &str, matches: impl Fn(&str) -> bool) -> Seen<bool> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
@@ -158,8 +159,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     Ok(watch)
 }
 
-/// A resource's properties, with `field`. A list always has the identifier, and may omit the rest. [`Value::Null`] for a
-/// resource that was deleted meanwhile.
+/// A resource's properties, with `field`. A list always has the identifier, and may omit the rest. [`Value::Null`] for
+/// a resource that was deleted meanwhile.
 async fn properties(client: &Control, kind: &str, listed: ResourceDescription, field: &str) -> Seen<Value> {
     let parsed = |text: Option<&str>| serde_json::from_str::<Value>(text.unwrap_or_default()).ok();
     if let Some(properties) = parsed(listed.properties()).filter(|properties| !properties[field].is_null()) {

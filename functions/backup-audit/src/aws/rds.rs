@@ -42,8 +42,8 @@ pub(crate) struct Listed {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Whether an engine belongs to another service that shares RDS's API. Its backups work differently, and no rule here covers
-/// them.
+/// Whether an engine belongs to another service that shares RDS's API. Its backups work differently, and no rule here
+/// covers them.
 fn is_another_service(engine: Option<&str>) -> bool {
     matches!(engine, Some("docdb" | "neptune"))
 }
@@ -217,7 +217,7 @@ fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
     let waits_for_reboot =
         members.iter().any(|member| member.db_cluster_parameter_group_status() == Some("pending-reboot"));
     let members = members.into_iter();
-    // An Aurora cluster has backups of its own even if it replicates another one.
+    // An Aurora cluster has its own backups even if it replicates another one.
     let is_aurora = found.engine.as_deref().is_some_and(|engine| engine.starts_with("aurora"));
     let cluster = Instance {
         name: found.db_cluster_identifier?,
@@ -405,8 +405,8 @@ pub(crate) async fn majors(client: &Rds, engine: &str) -> Seen<Vec<(String, Opti
     Ok(found)
 }
 
-/// Changes one setting of an instance. Not with `ApplyImmediately`, which none of these settings needs: it would also apply
-/// every other change that waits for the maintenance window.
+/// Changes one setting of an instance. Not with `ApplyImmediately`, which none of these settings needs: it would also
+/// apply every other change that waits for the maintenance window.
 pub(crate) async fn modify(client: &Rds, name: &str, setting: &Setting) -> Result<(), CallError> {
     let change = client.modify_db_instance().db_instance_identifier(name);
     let change = match setting {

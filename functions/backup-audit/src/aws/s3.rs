@@ -62,7 +62,7 @@ pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
     }
 }
 
-/// None where S3 answers with `code` that nothing is configured.
+/// None if S3 answers with `code`: nothing is configured.
 fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -71,7 +71,7 @@ fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     }
 }
 
-/// Everything that the rules need of a bucket. The search for its newest object stops at one as new as `young`.
+/// All facts about a bucket that the rules need. The search for its newest object stops at one as new as `young`.
 pub(crate) async fn bucket(
     client: &S3,
     name: &str,
@@ -136,8 +136,8 @@ async fn configured(client: &S3, bucket: &str) -> Seen<Option<GetBucketLifecycle
         found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
         "NoSuchLifecycleConfiguration",
     )?;
-    // S3 has no configuration without rules: the answer was not understood. A repair would take it for an empty one, and replace
-    // rules that it did not see.
+    // S3 has no configuration without rules, so the answer was not understood. A repair would take it for an empty
+    // configuration and replace existing rules.
     if found.as_ref().is_some_and(|found| found.rules().is_empty()) {
         return Err(CallError::empty("s3:GetLifecycleConfiguration"));
     }
@@ -216,8 +216,8 @@ pub(crate) async fn account_open(client: &S3Control, account: &str) -> Seen<Vec<
     ]))
 }
 
-/// A client for the account's settings. The SDK puts the account before the host's name, which a configured endpoint, maybe an
-/// IP address, does not have: such an endpoint is used unchanged.
+/// A client for the account's settings. The SDK prefixes the host's name with the account. A configured endpoint,
+/// possibly an IP address, is used unchanged.
 pub(crate) fn control(aws: &SdkConfig) -> S3Control {
     let mut config = aws_sdk_s3control::config::Builder::from(aws);
     if let Some(url) = aws.endpoint_url() {
@@ -269,7 +269,7 @@ async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
 pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
     let found = client.get_bucket_policy().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
-    // S3 does not answer without a policy. A repair would take such an answer for a bucket without one.
+    // A successful answer always has a policy. A repair would take an answer without one for a bucket without a policy.
     found.map(|found| found.policy.ok_or_else(|| CallError::empty("s3:GetBucketPolicy"))).transpose()
 }
 
@@ -310,8 +310,8 @@ async fn logs(client: &S3, bucket: &str) -> Seen<bool> {
     Ok(found.map_err(CallError::during("s3:GetBucketLogging"))?.logging_enabled.is_some())
 }
 
-/// When the newest object was written: the marker's time if there is a marker, or else that of an object as new as `young`.
-/// S3 does not list by age, so the search stops there.
+/// When the newest object was written: the marker's time if there is a marker, or else that of an object as new as
+/// `young`. S3 does not list by age, so the search stops there.
 async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestamp) -> Seen<Newest> {
     if let Some(marker) = marker {
         let head = client.head_object().bucket(bucket).key(marker).send().await;
@@ -430,8 +430,8 @@ pub(crate) async fn add_lifecycle(
     Ok(())
 }
 
-/// Moves a rule's prefix into a `Filter`. S3 refuses a configuration that mixes rules with a `Filter` and rules with a bare
-/// `Prefix`, the form from before 2016.
+/// Moves a rule's prefix into a `Filter`. S3 refuses a configuration that mixes rules with a `Filter` and rules with a
+/// bare `Prefix`, the form from before 2016.
 fn with_filter(mut rule: LifecycleRule) -> LifecycleRule {
     #[expect(deprecated, reason = "rules from before 2016 have it")]
     let prefix = rule.prefix.take();
@@ -536,7 +536,7 @@ mod tests {
         }
     }
 
-    /// In the Amazon S3 API Reference a bucket on which nothing was ever set has these answers.
+    /// The Amazon S3 API Reference has these answers for a bucket without any setting.
     #[tokio::test]
     async fn an_empty_element_means_that_nothing_is_set() {
         let xmlns = r#"xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;

@@ -1,4 +1,4 @@
-//! The application's infrastructure, as far as AWS shows it. Source: the application's facts, section 7.
+//! The application's infrastructure, as AWS shows it. Source: the application's facts, section 7.
 
 use super::facts::{Account, Protected, Seen, Service, Vault};
 use super::plans::select;
@@ -209,7 +209,8 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         command: |account, context| {
             let Context { project, environment, .. } = context;
-            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would run.
+            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would
+            // run.
             let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
             let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
             let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));
@@ -490,7 +491,7 @@ pub(crate) mod tests {
         let shown = command("shop/api");
         assert!(shown.starts_with("aws cloudwatch put-metric-alarm "), "{shown}");
         assert!(shown.contains(" --namespace shop/api --metric-name Errors "), "{shown}");
-        // The name is foreign text, and would run in the shell of the person who pastes the command.
+        // The name is foreign text that a shell would run when the command is pasted.
         let shown = command("$(curl example.org)");
         assert!(shown.starts_with("aws logs put-metric-filter ") && !shown.contains("curl"), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! How far the sections of an audit were read.
+//! Coverage of an audit's sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use shared::runtime::failure::CallError;
 use super::audit::UNSEEN;
 use super::rule::{Row, Verdict};
 
-/// Most names shown of resources that were started and not judged.
+/// Most names shown of resources whose reading was started and not finished.
 const SHOWN: usize = 20;
 
 /// Sections of an audit, as service and kind.
@@ -29,7 +29,7 @@ pub(crate) struct Section {
     pub seen: usize,
     /// Names of resources that are being read.
     pub started: BTreeSet<String>,
-    /// How it ended; none while it lasts.
+    /// The result; none while it is read.
     pub end: Option<Result<(), CallError>>,
 }
 
@@ -54,7 +54,7 @@ impl Progress {
         names.flat_map(|name| services(name)).copied().collect()
     }
 
-    /// Services of which nothing could be read, with the reason. If only some sections of a service failed, the first of these.
+    /// Unreadable services, with the reason. If only some sections of a service failed, the first of these.
     pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
         let failed = |name: &&'static str| {
             let section = self.0.get(*name)?;

@@ -1,4 +1,4 @@
-//! Facts about resources, as far as a rule needs them.
+//! Facts about resources that rules need.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -260,7 +260,7 @@ pub(crate) struct Bucket {
     pub encryption: Seen<Option<Encryption>>,
     /// The bucket policy, as JSON.
     pub policy: Seen<Option<String>>,
-    /// Only read for roles with a rule about it; likewise the fields below.
+    /// Read only for roles with a rule about it; likewise the fields below.
     pub lock: Option<Seen<Option<Lock>>>,
     pub replicates: Option<Seen<bool>>,
     pub logs: Option<Seen<bool>>,

@@ -1,4 +1,4 @@
-//! Names of this environment's resources, and which resources belong to it.
+//! Names of this environment's resources, and the rule by which a resource belongs to it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ pub(crate) struct Names {
     pub database: String,
     pub attachments: String,
     pub uploads: String,
-    /// Key of the object that the on-prem synchronisation writes when it ends; without such an object the newest upload counts.
+    /// Key of the object that the on-prem synchronisation writes when it ends; without such an object the newest upload
+    /// counts.
     pub marker: String,
     pub state: String,
     pub lock_table: String,
@@ -34,8 +35,8 @@ impl Names {
         self.is_named(name) || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
     }
 
-    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be just
-    /// `project-environment`.
+    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be
+    /// just `project-environment`.
     pub(crate) fn is_cluster(&self, name: &str) -> bool {
         self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
     }
@@ -50,8 +51,8 @@ impl Names {
         self.is_cluster(name) || self.owns(name, tags) || members.iter().any(|member| self.is_named(member))
     }
 
-    /// Whether an alarm was made for an application: neither for one of this product's functions, in any environment of the
-    /// account, nor by autoscaling, whose alarms notify no one.
+    /// Whether an alarm is an application's: neither for one of this product's functions, in any environment of the
+    /// account, nor by autoscaling, whose alarms send no notification.
     pub(crate) fn is_application_alarm(&self, name: &str) -> bool {
         let is_product = name.starts_with(&format!("{}-", self.project))
             && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")));

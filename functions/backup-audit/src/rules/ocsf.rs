@@ -20,7 +20,7 @@ pub(crate) struct Place {
     pub version: String,
 }
 
-/// The run that has the findings.
+/// The run with the findings.
 pub(crate) struct Run {
     pub place: Place,
     pub language: Language,

@@ -1,9 +1,9 @@
-//! AWS Backup plans, and the resources that they select. Source: AWS Backup's developer guide, "Assign resources with AWS
-//! CLI", and the resource types AWS::Backup::BackupPlan and AWS::Backup::BackupSelection.
+//! AWS Backup plans, and the resources that they select. Source: AWS Backup's developer guide, "Assign resources with
+//! AWS CLI", and the resource types AWS::Backup::BackupPlan and AWS::Backup::BackupSelection.
 //!
 //! A selection takes the resources that `Resources` or `ListOfTags` name, or all if both are empty; without those in
-//! `NotResources`; and of these only the ones that meet all `Conditions`. Not read: the region's opt-in, by which AWS Backup
-//! skips a type that a selection takes only by tags or by the service's name.
+//! `NotResources`; and of these only the ones that meet all `Conditions`. Not read: the region's opt-in, by which AWS
+//! Backup skips a type that a selection takes only by tags or by the service's name.
 
 use std::collections::BTreeMap;
 

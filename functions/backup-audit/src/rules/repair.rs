@@ -71,7 +71,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The resource to repair, as it was read.
+/// The resource to repair.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Instance(Box<Instance>),
@@ -149,7 +149,7 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
     }
 }
 
-/// The template grants repairs by name. Trying others would be denied every day.
+/// The template grants repairs by name. AWS would deny others every day.
 fn not_granted(name: &str) -> String {
     format!("the function's role may not change {name}")
 }
@@ -220,7 +220,7 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
         "s3.noncurrent" => {
             let rules = bucket.lifecycle.as_ref().map_err(ToString::to_string)?;
             let least = i32::from(context.noncurrent_days);
-            // The shortest of several rules applies, so adding a longer one would change nothing.
+            // The shortest of several rules applies, so adding a longer one would have no effect.
             let others: Vec<_> = rules.iter().filter(|rule| !rule.is_ours).cloned().collect();
             if let Some((rule, _)) = shortest(bucket, &others, context).filter(|(_, days)| *days < least) {
                 return Err(format!(

@@ -1,4 +1,4 @@
-//! Rules, verdicts and rows, whatever kind of resource they are about.
+//! Rules, verdicts and rows for all kinds of resources.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -22,7 +22,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// The word for it in reports.
+    /// Its word in reports.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -69,7 +69,8 @@ impl Meta {
     }
 }
 
-/// Rules about the stack's own settings, its policy or a list of names. Their verdicts do not prove that a service was read.
+/// Rules about the stack's own settings, its policy or a list of names. Their verdicts do not prove that a service was
+/// read.
 const OF_THE_STACK: [&str; 4] =
     ["audit.exception-expired", "grafana.declared", "terraform.state", "uploads.declared"];
 
@@ -114,8 +115,8 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be just
-    /// `project-environment`.
+    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be
+    /// just `project-environment`.
     pub(crate) fn is_cluster(&self, name: &str) -> bool {
         self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
     }
@@ -154,7 +155,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The word for it in reports.
+    /// Its word in reports.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -355,8 +356,8 @@ pub(crate) mod tests {
         Broken,
         /// The rule cannot be evaluated.
         Dark,
-        /// At a limit, or for a plain switch, at the edge of the resources that the rule applies to. The verdict's word, or `-` if
-        /// the rule does not apply.
+        /// At a limit, or for a plain switch, at the edge of the resources that the rule applies to. The verdict's
+        /// word, or `-` if the rule does not apply.
         Edge(&'static str),
     }
 
@@ -401,7 +402,7 @@ pub(crate) mod tests {
         row.map_or("-", |row| row.verdict.word())
     }
 
-    /// Whether an operator can run it, or it says where to look.
+    /// Whether an operator can run the command, or it names the place to check.
     pub(crate) fn can_be_run(command: &str) -> bool {
         ["aws ", "echo '{", "while [ \"$(aws ", "# docs/", "# infra/terraform", "# template.yaml"]
             .iter()

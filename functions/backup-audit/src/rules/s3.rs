@@ -406,7 +406,7 @@ fn is_key(expected: &str, found: &str) -> bool {
     found == expected || (!found.contains(['/', ':']) && expected.ends_with(&format!(":key/{found}")))
 }
 
-/// COMPLIANCE also satisfies a requirement of GOVERNANCE: no one can remove it.
+/// COMPLIANCE also satisfies a requirement of GOVERNANCE, because it cannot be removed.
 fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
     match &bucket.lock {
         None => Verdict::Unknown("the Object Lock was not read".to_owned()),

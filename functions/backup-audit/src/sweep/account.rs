@@ -51,8 +51,8 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The buckets with files and the lock table, with the plans that select them. Empty if the account has no plan: that is the
-    /// account's finding, not theirs.
+    /// The buckets with files and the lock table, with the plans that select them. Empty if the account has no plan,
+    /// which is a finding of the account.
     async fn protected(&self, plans: &Seen<Vec<Arc<Plan>>>) -> Vec<Protected> {
         if plans.as_ref().is_ok_and(Vec::is_empty) {
             return Vec::new();

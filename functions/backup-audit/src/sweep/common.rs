@@ -1,5 +1,5 @@
-//! Facts shared by many databases: the account's plans, subscriptions and deployments, the parameters of a group, the end of
-//! support of an engine's versions. Each is read once per run, when the first database needs it.
+//! Facts shared by many databases: the account's plans, subscriptions and deployments, the parameters of a group, the
+//! end of support of an engine's versions. Each is read once per run, when the first database needs it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::rules::rds::engine::supported_until;
 use crate::rules::rds::subscriptions::unsubscribed;
 use crate::rules::rds::tls::tls_parameter;
 
-/// Longest wait for one of these facts. Later the databases are judged without it.
+/// Longest wait for one of these facts; after that, databases are judged without it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One kind of fact, by key.

@@ -27,8 +27,8 @@ const NEWEST: Duration = Duration::from_secs(240);
 type Newest = BTreeMap<String, Timestamp>;
 
 impl Sweep<'_> {
-    /// Judges whether the environment's own database exists, as an instance or a cluster. It is only missing if it is in neither
-    /// list.
+    /// Judges whether the environment's own database exists, as an instance or a cluster. It is missing only if it is
+    /// in neither list.
     pub(super) fn exists(&self, is_seen: bool, instances: &Seen<()>, clusters: &Seen<()>) -> io::Result<()> {
         let name = &self.app.names.database;
         let row = |exists| {
@@ -48,8 +48,8 @@ impl Sweep<'_> {
         self.findings.borrow_mut().push(&row)
     }
 
-    /// Names of the instances that belong to this environment only by their tags, or of its clusters, including those that belong
-    /// to it only by a member's tags.
+    /// Names of the instances that belong to this environment only by their tags, or of its clusters, including those
+    /// that belong to it only by a member's tags.
     async fn tagged(&self, is_cluster: bool) -> Seen<&BTreeSet<String>> {
         let instances = self.instances.get_or_init(async || {
             in_time("rds:DescribeDBInstances", PATIENCE, tagged_instances(self.app)).await
@@ -75,8 +75,8 @@ impl Sweep<'_> {
     /// Judges manual snapshots.
     pub(super) async fn snapshots(&self, is_of_cluster: bool) -> Result<(), Stop> {
         let section = if is_of_cluster { "rds:cluster-snapshots" } else { "rds:snapshots" };
-        // Without the tagged databases judge what can be recognised. The section is then only complete if every snapshot was
-        // recognised.
+        // Without the list of tagged databases, judge the snapshots that belong by name or tags. The section is then
+        // complete only if every snapshot does.
         let none = BTreeSet::new();
         let (tagged, is_listed) = match self.tagged(is_of_cluster).await {
             Ok(tagged) => (tagged, Ok(())),
@@ -130,8 +130,8 @@ impl Sweep<'_> {
             if are_clusters { "rds:DescribeDBClusterSnapshots" } else { "rds:DescribeDBSnapshots" };
         let (newest, clusters) =
             join!(in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))), self.tagged(true));
-        // Without the clusters judge the databases that belong to the environment by themselves. The section is then only complete
-        // if no other one could belong to it through its cluster or a member.
+        // Without the list of clusters, judge the databases that belong to the environment by themselves. The section
+        // is then complete only if no other database could belong to it through its cluster or a member.
         let none = BTreeSet::new();
         let (clusters, is_listed) = match clusters {
             Ok(clusters) => (clusters, Ok(())),
@@ -194,7 +194,8 @@ async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
     }
 }
 
-/// Names of the clusters that belong to this environment by name, tags or members, including members that belong to it by tags.
+/// Names of the clusters that belong to this environment by name, tags or members, including members that belong to it
+/// by tags.
 async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<String>> {
     let (mut clusters, mut marker) = (BTreeSet::new(), None);
     loop {

@@ -96,7 +96,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));
     }
     if is_asked("ecs") && name.starts_with(&names.prefix) {
-        // A name that no service has is not an error.
+        // It is not an error if no service has the name.
         for service in described(app, context, vec![name.to_owned()]).await? {
             found.push(Found::Service(Box::new(service?)));
         }

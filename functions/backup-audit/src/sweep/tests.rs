@@ -22,8 +22,8 @@ type Cluster = (&'static str, bool, &'static [&'static str]);
 
 const ONE: &[Db] = &[("moveongs-prod-db", None, false)];
 
-/// A fake of AWS: one action of RDS hangs, instances are listed, clusters too if given, no snapshot has a requested name, and
-/// everything else is denied.
+/// A fake of AWS: one action of RDS hangs, instances are listed, clusters too if given, no snapshot has a requested
+/// name, and everything else is denied.
 #[derive(Clone, Copy, Debug)]
 struct Fake {
     hanging: &'static str,

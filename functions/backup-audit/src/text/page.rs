@@ -29,7 +29,7 @@ pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -
     )
 }
 
-/// The page for a service, or a section of one, of which nothing could be read.
+/// The page for an unreadable service, or an unreadable section of one.
 pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
     let service = coverage::service(part);
     let text = shared::tr!(

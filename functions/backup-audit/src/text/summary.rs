@@ -14,8 +14,8 @@ use crate::rules::finding::Finding;
 /// Most findings that a message lists; Slack truncates a longer message.
 const SHOWN: usize = 8;
 
-/// Failing and unknown findings in the order of work: failures before unknowns, critical ones first, then by the guide's
-/// section.
+/// Failing and unknown findings in the order of work: failures before unknowns, critical ones first, then by the
+/// guide's section.
 fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
     let section = |finding: &Finding| -> Vec<u16> {
         finding.guide.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()

@@ -26,7 +26,7 @@ fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
             | "TERRAFORM_LOCK_TABLE"
             | "GRAFANA_BUCKET"
             | "APP_KMS_KEY_ARN" => return None,
-            // No one listens on that port.
+            // No server listens on that port.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             _ => "x",
         };

@@ -48,7 +48,7 @@ impl Clients {
     }
 }
 
-/// Interprets the failures of an answer without the resource: it does not exist, or ECS did not say.
+/// Interprets the failures of an answer without the resource: it does not exist, or that is unknown.
 fn absent_or_error(operation: &'static str, failures: Vec<Failure>) -> Result<Option<Found>, CallError> {
     match failures.into_iter().next() {
         Some(failure) if failure.reason() == Some("MISSING") => Ok(None),

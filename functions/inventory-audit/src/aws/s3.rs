@@ -11,7 +11,8 @@ use crate::rules::facts::Details;
 use crate::rules::settings::{Rule, Setting, lifecycle};
 
 impl Clients {
-    /// A bucket without tags answers NoSuchTagSet. The role may not read another account's bucket of that name, which is an error.
+    /// A bucket without tags answers NoSuchTagSet. The role may not read another account's bucket of that name, which
+    /// is an error.
     pub(super) async fn bucket(&self, name: &str) -> Result<Option<Found>, CallError> {
         let arn = format!("arn:{}:s3:::{name}", self.partition());
         let (mut client, mut has_moved) = (self.s3.clone(), false);

@@ -7,7 +7,7 @@ use shared::runtime::time::instant;
 use super::{Clients, S3, unclear};
 use crate::rules::state::{MOST_BYTES, MOST_STATES, Managed, SUFFIX, StateError, parse};
 
-/// Most pages of keys that are searched for states.
+/// Most pages of keys to search for states.
 pub(super) const PAGES: usize = 10;
 
 /// Why the Terraform state could not be read.
@@ -67,8 +67,8 @@ impl Clients {
         if keys.is_empty() { Err(ReadError::NoObject) } else { Ok((client, keys)) }
     }
 
-    /// Reads a Terraform state; also gives its serial, S3 version and date for the record. The bytes, which hold secrets, are
-    /// dropped after parsing.
+    /// Reads a Terraform state; also returns its serial, S3 version and date for the record. The bytes hold secrets and
+    /// are dropped after parsing.
     pub(crate) async fn state(client: &S3, bucket: &str, key: &str) -> Result<(Managed, String), ReadError> {
         let object = client.get_object().bucket(bucket).key(key).send().await;
         let mut object = object.map_err(CallError::during("s3:GetObject"))?;

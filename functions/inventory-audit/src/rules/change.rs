@@ -18,7 +18,7 @@ pub(crate) enum Merge {
     Unmerged(String),
     /// The commit is on the branch, but its file differs from the applied patch; the differences.
     Differs(String),
-    /// Unknown, and why.
+    /// Unknown; the reason.
     Unknown(String),
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Became {
     Changed(Document, Merge),
     /// The document was removed; the defaults are in force.
     Removed,
-    /// The version is not valid; the error. The last valid version stays in force; none: the defaults.
+    /// The version is not valid; the error. The last valid version stays in force; none means the defaults.
     Broken(String, Option<String>),
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct Recorded {
     pub changes: Vec<Change>,
 }
 
-/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that record
-/// was not read, only the newest version counts: older ones were announced long ago.
+/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that
+/// record was not read, only the newest version counts: older ones were announced long ago.
 pub(crate) fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool {
     match before {
         Ok(before) => before != Some(version),
@@ -50,14 +50,14 @@ pub(crate) fn is_new(version: &str, place: usize, before: Result<Option<&str>, (
     }
 }
 
-/// Whether an event reports a change of the document, or is the daily request to look for changes only.
+/// Whether an event reports a change of the document, or is the daily request to check only for changes.
 pub(crate) fn is_one(event: &Value) -> bool {
     let is_put = event.get("source").is_some_and(|source| source == "aws.s3")
         && event.pointer("/detail/object/key").is_some_and(|key| key == KEY);
     is_put || event.get("policy") == Some(&Value::Bool(true))
 }
 
-/// Compares the applied patch with the file of a merged commit; none: the commit has no such file.
+/// Compares the applied patch with the file of a merged commit; `file` is none if the commit has no such file.
 pub(crate) fn compared(patch: &Value, path: &str, file: Option<&[u8]>) -> Merge {
     let Some(file) = file else { return Merge::Differs(format!("the commit has no {path}")) };
     let Ok(file) = serde_json::from_slice::<Value>(file) else {

@@ -1,5 +1,5 @@
-//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be checked again.
-//! No I/O, no clock.
+//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be
+//! checked again. No I/O, no clock.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,10 @@ use shared::audit::findings::{about_of, key_of};
 
 use super::row::{Problem, Row, problems};
 
-/// Id of a run, the same over its retries: the day, and a hash of the last run and the keys of the findings.
+/// Id of a run, equal for all its retries: the day, and a hash of the last run and the findings' keys.
 ///
-/// An invocation on the same day that finds the same is the same run. After a repair it is another run, with its own record.
+/// An invocation on the same day with the same findings is the same run. After a repair, it is another run with its own
+/// record.
 pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
     if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
         let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
@@ -29,15 +30,16 @@ pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) 
     format!("{day}/{hash}")
 }
 
-/// Whether a page waits until the first week is over: a resource missing since the first audit mostly has another name. A resource
-/// that existed in the last run pages at once, and so does any if the last record could not be read.
+/// Whether a page waits until the first week is over: a resource missing since the first audit usually has another
+/// name. A resource that existed in the last run pages at once; so does any resource if the last record could not be
+/// read.
 pub(crate) fn waits(before: &Before, key: &str, problem: &Problem) -> bool {
     let was_missing = |before: &Last| before.findings.iter().any(|line| key_of(line) == key);
     let before = before.as_ref().map(Option::as_ref);
     matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_missing))
 }
 
-/// Whether the resource that a key names could not be looked at, or the state or list that it is compared with could not be read.
+/// Whether a key's resource, or the state or list that it is compared with, could not be read.
 pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
     let unread = |kind: &str| problems(rows).any(|(_, problem)| problem.kind() == kind);
     let is_blind = unread("StateUndeclared") || unread("StateUnreadable") || unread("ListUnread");

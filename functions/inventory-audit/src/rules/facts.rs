@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::settings::Setting;
 use super::state::Managed;
 
-/// The tag that CloudFormation sets on a stack's resources. No one else can set it: the prefix `aws:` is reserved.
+/// The tag that CloudFormation sets on a stack's resources. Only AWS can set it: the prefix `aws:` is reserved.
 pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-id";
 
-/// Result of a look at a resource.
+/// Result of reading a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Observation {
     /// It does not exist, or is being deleted.
@@ -22,9 +22,9 @@ pub(crate) enum Observation {
         /// Other facts.
         details: Details,
     },
-    /// It is outside AWS, where nothing is looked at.
+    /// It is outside AWS, which is not checked.
     OutsideAws,
-    /// The look failed; why.
+    /// Reading failed; the reason.
     Unknown(String),
 }
 
@@ -50,7 +50,8 @@ pub(crate) enum States {
     Read {
         /// Contents of the readable states.
         managed: Managed,
-        /// Names of the unreadable states, and why. A resource that is in no readable state may be in one of them.
+        /// Names of the unreadable states, with the reasons. A resource that is in no readable state may be in one of
+        /// them.
         unread: Vec<(String, String)>,
     },
 }
@@ -63,7 +64,7 @@ impl States {
         }
     }
 
-    /// Whether every state was read, so that a resource that was not found in one is in none.
+    /// Whether every state was read, so that a resource not found is in none.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self, Self::Read { unread, .. } if unread.is_empty())
     }
@@ -72,12 +73,11 @@ impl States {
 /// A resource that carries the project's tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Tagged {
-    /// Its ARN.
     pub arn: String,
     /// The environment that its tag names.
     pub environment: Option<String>,
     /// The CloudFormation stack that created it.
     pub stack: Option<String>,
-    /// Facts from a look at it, if the inventory has its kind.
+    /// Facts from reading it, if the inventory has its kind.
     pub details: Details,
 }

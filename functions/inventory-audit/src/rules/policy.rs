@@ -12,9 +12,7 @@ use super::state::{Managed, terraform_type};
 /// A resource that must exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Wanted {
-    /// Its area.
     pub area: Area,
-    /// Its kind.
     pub kind: Kind,
     /// Its name, in the form that [`Kind`] describes.
     pub name: String,
@@ -29,16 +27,14 @@ pub(crate) struct Wanted {
 pub(crate) struct Stack<'a> {
     /// Policy in force.
     pub policy: &'a Policy,
-    /// Project.
     pub project: &'a str,
-    /// Environment.
     pub environment: &'a str,
     /// ARN of this product's own stack.
     pub own: &'a str,
 }
 
-/// The resources that must exist: those in the policy's inventory, the `secrets` that template and policy name (name to the
-/// policy's key), and the bucket of the Terraform states.
+/// The resources that must exist: those in the policy's inventory, the `secrets` that template and policy name (name to
+/// the policy's key), and the bucket of the Terraform states.
 pub(crate) fn wanted(
     stack: Stack<'_>,
     secrets: &BTreeMap<&str, &str>,
@@ -78,7 +74,8 @@ pub(crate) fn wanted(
     wanted
 }
 
-/// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other resources.
+/// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other
+/// resources.
 pub(crate) fn decide(
     stack: Stack<'_>,
     seen: Vec<(Wanted, Observation)>,
@@ -156,7 +153,7 @@ pub(crate) fn decide(
     rows
 }
 
-/// Whether rotation is on, by the ARN of each secret that was looked at.
+/// Whether rotation is on, by the ARN of each secret that was read.
 fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
     let listed = seen.iter().filter_map(|(_, observation)| match observation {
         Observation::Present { arn, details, .. } => Some((arn, details)),
@@ -166,7 +163,7 @@ fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>
     listed.chain(others).filter_map(|(arn, details)| Some((arn.clone(), details.rotates?))).collect()
 }
 
-/// Secrets that have a value in a state and were not looked at: ARN to name.
+/// Secrets that have a value in a state and were not read: ARN to name.
 pub(crate) fn unseen_secrets(
     states: &States,
     seen: &[(Wanted, Observation)],
@@ -183,7 +180,7 @@ pub(crate) fn unseen_secrets(
         .collect()
 }
 
-/// Adds a problem to its resource's row; without one, adds the row that `own` makes.
+/// Adds a problem to its resource's row; if there is none, adds the row that `own` makes.
 fn attach(rows: &mut Vec<Row>, arn: Option<&str>, problem: Problem, own: impl Fn(Problem) -> Row) {
     match rows.iter_mut().find(|row| !row.arn.is_empty() && Some(bare(&row.arn)) == arn) {
         Some(row) => {
@@ -271,8 +268,8 @@ fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, states: &St
     row
 }
 
-/// Required tags that are missing or have another value. Without `is_of_one` any environment is accepted: a bucket of states
-/// can serve several.
+/// Required tags that are missing or have another value. Without `is_of_one`, any environment is accepted: a bucket of
+/// states can serve several.
 fn missing_tags(
     stack: Stack<'_>,
     tags: &BTreeMap<String, String>,
@@ -381,7 +378,8 @@ fn is_here(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
     (!is_misspelt).then_some(environment == stack.environment)
 }
 
-/// Kind and name of a tagged resource that the inventory lacks although it has the kind. It may have been deleted: the list lags.
+/// Kind and name of a tagged resource that the inventory lacks although it has its kind. It may have been deleted: the
+/// list lags.
 pub(crate) fn unlisted(
     stack: Stack<'_>,
     found: &Tagged,
@@ -413,7 +411,8 @@ fn judge_other(
         return None;
     }
     let mut problems = Vec::new();
-    // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another environment's state.
+    // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another
+    // environment's state.
     let state = if found.stack.is_some() || is_here.is_none() {
         Verdict::NotAsked
     } else {

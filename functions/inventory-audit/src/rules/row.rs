@@ -10,9 +10,9 @@ use super::state::{Place, Value};
 /// Verdict on one question about a resource.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
-    /// As it should be.
+    /// It complies.
     Pass,
-    /// Not as it should be.
+    /// It does not comply.
     Fail,
     /// The facts could not be read.
     Unknown,
@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The word in the answer and the table.
+    /// Its word in the answer and the table.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pass => "ok",
@@ -32,10 +32,10 @@ impl Verdict {
     }
 }
 
-/// A finding: something is wrong or could not be checked. The order is by severity, worst first.
+/// A finding: a defect, or a missing check. The order is by severity, worst first.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Problem {
-    /// No resource of the inventory could be looked at.
+    /// No resource of the inventory could be read.
     NothingRead,
     /// It does not exist.
     Missing {
@@ -51,7 +51,7 @@ pub(crate) enum Problem {
     ValueInState {
         /// The value's place and attributes.
         value: Value,
-        /// Whether the secret's rotation is on, if the value belongs to a secret that was looked at.
+        /// Whether the secret's rotation is on, if the value belongs to a secret that was read.
         rotates: Option<bool>,
     },
     /// More than one Terraform resource manages it.
@@ -73,7 +73,7 @@ pub(crate) enum Problem {
     },
     /// It lacks required tags, or they have other values.
     TagsMissing {
-        /// Names and required values; none: any value.
+        /// Names and required values; none means any value.
         tags: Vec<(&'static str, Option<String>)>,
     },
     /// A setting differs between AWS and the Terraform state.
@@ -123,7 +123,7 @@ impl Problem {
         matches!(self, Self::NothingRead | Self::Missing { .. })
     }
 
-    /// Whether it reports that something could not be checked, not that something is wrong.
+    /// Whether it reports a missing check, not a defect.
     pub(crate) fn is_unverified(&self) -> bool {
         matches!(
             self,
@@ -144,7 +144,6 @@ pub(crate) struct Row {
     /// Its kind in the inventory, or service and type from its ARN, or `area`, `terraform-state`, `terraform-value`,
     /// `tagged-resources`, `inventory`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// Its ARN; empty if unknown.
     pub arn: String,
@@ -185,8 +184,8 @@ pub(crate) fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
     rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
 }
 
-/// Foreign text without line breaks and backquotes, which could break out of its place in a message. AWS allows them in some names,
-/// such as an alarm's.
+/// Foreign text without line breaks and backquotes, which could end its code span in a message. AWS allows them in some
+/// names, such as an alarm's.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect()
 }

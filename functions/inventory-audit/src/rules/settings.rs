@@ -11,7 +11,7 @@ pub(crate) enum Setting {
     DeletionProtection,
     /// Whether an instance has a standby.
     MultiAz,
-    /// Days that a log group retains events; 0: forever.
+    /// Days that a log group retains events; 0 means no expiry.
     LogRetention,
     /// Versioning of a bucket: `Enabled`, `Suspended` or `Disabled`.
     Versioning,
@@ -74,11 +74,10 @@ impl Setting {
 /// The compared part of a bucket's lifecycle rule.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Rule {
-    /// Id.
     pub id: String,
     /// Whether it is enabled.
     pub is_enabled: bool,
-    /// Prefix of the keys that it applies to; empty: the whole bucket.
+    /// Prefix of the keys that it applies to; empty for the whole bucket.
     pub prefix: String,
     /// Days until current versions expire.
     pub expires: Option<i32>,

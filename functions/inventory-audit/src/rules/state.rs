@@ -1,7 +1,7 @@
 //! The Terraform states: the resources that Terraform manages, their settings, and the places of secret values. No I/O.
 //!
-//! A state holds secrets in plaintext. Only ids, ARNs, names, addresses and the settings in [`Setting`] are stored; of any other
-//! attribute only its name and whether it has a value. No text here quotes a state.
+//! A state holds secrets in plaintext. Only ids, ARNs, names, addresses and the settings in [`Setting`] are stored; of
+//! any other attribute, only its name and whether it has a value. No text here quotes a state.
 //!
 //! Source: Terraform's `internal/states/statefile/version4.go`; the attributes are those of the AWS provider's schema.
 
@@ -31,8 +31,8 @@ const VERSION: u64 = 4;
 /// Prefix of the resource types of Terraform's Cloud Control provider.
 const CLOUD_CONTROL: &str = "awscc_";
 
-/// Attributes that hold a secret value even if the state does not mark them as sensitive, by type: Terraform before 1.10 marks only
-/// values that the configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
+/// Attributes that hold a secret value even if the state does not mark them as sensitive, by type: Terraform before
+/// 1.10 marks only values that the configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
 const VALUES: [(&str, &[&str]); 30] = [
     ("aws_acm_certificate", &["private_key"]),
     ("aws_cognito_user_pool_client", &["client_secret"]),
@@ -83,7 +83,7 @@ pub(crate) struct Place {
 struct Held {
     kind: String,
     place: Place,
-    /// Whether a replacement left it behind, for Terraform to destroy; it has the same address as its successor.
+    /// Whether a replacement left it for Terraform to destroy; it has the same address as its successor.
     is_deposed: bool,
     arn: Option<String>,
     id: Option<String>,
@@ -94,7 +94,6 @@ struct Held {
 /// Where a state holds a secret value, without the value.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Value {
-    /// Its place.
     pub place: Place,
     /// Terraform's type; `output` for an output of the root module.
     pub kind: String,
@@ -104,7 +103,7 @@ pub(crate) struct Value {
     pub is_data: bool,
     /// ARN of the secret or resource that it belongs to, if known.
     pub arn: Option<String>,
-    /// Whether that secret's rotation is on, if the secret was looked at only for this.
+    /// Whether that secret's rotation is on, if the secret was read only for this.
     pub rotates: Option<bool>,
 }
 
@@ -153,7 +152,7 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Managed, StateError> {
     }
     let malformed =
         |error: serde_json::Error| StateError::NotAState { line: error.line(), column: error.column() };
-    // First: the form of the rest depends on the version.
+    // Read the version first: the form of the rest depends on it.
     match serde_json::from_slice::<Head>(bytes).map_err(malformed)?.version {
         Some(VERSION) => {}
         Some(other) => return Err(StateError::Version(other)),
@@ -364,8 +363,8 @@ impl Managed {
             || kind == Kind::RdsInstance && self.arns.keys().any(|arn| arn.ends_with(&ends))
     }
 
-    /// Settings of a resource in the states, and their places. A bucket's settings may be in separate resources, which take
-    /// precedence over the bucket's own stale copy.
+    /// Settings of a resource in the states, and their places. A bucket's settings may be in separate resources, which
+    /// take precedence over the bucket's own stale copy.
     pub(crate) fn settings(&self, kind: Kind, arn: &str, name: &str) -> BTreeMap<Setting, (String, Place)> {
         let mut found = BTreeMap::new();
         let live = |held: &&Held| !held.is_deposed;
@@ -391,8 +390,8 @@ impl Managed {
 
     /// Resources that Terraform manages more than once: ARN to places.
     ///
-    /// Wholes with the same ARN count, whatever their ids, which depend on the provider's version. Other resources count only
-    /// if type and id are equal too: a part has the ARN of its whole.
+    /// Wholes with the same ARN count regardless of their ids, which depend on the provider's version. Other resources
+    /// count only if type and id are equal too: a part has the ARN of its whole.
     pub(crate) fn duplicates(&self) -> BTreeMap<String, BTreeSet<Place>> {
         let mut duplicates: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
         for (arn, numbers) in &self.arns {

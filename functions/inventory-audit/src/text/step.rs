@@ -35,8 +35,8 @@ fn terraform(command: &str, address: &str, language: Language) -> String {
     }
 }
 
-/// Whether the resource is nothing but the value, so that it can leave the state. Other resources stay under Terraform's
-/// management.
+/// Whether the resource consists only of the value, so that it can leave the state. Other resources stay under
+/// Terraform's management.
 fn is_the_value(value: &Value) -> bool {
     [
         "aws_iam_access_key",
@@ -65,7 +65,8 @@ fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
     pairs.into_iter().find(applies).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
 }
 
-/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold it.
+/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold
+/// it.
 fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
     let address = &value.place.address;
     let forget = || terraform("state rm ", address, language);
@@ -261,7 +262,7 @@ fn tagging(row: &Row, command: &str, language: Language) -> String {
         .to_owned()
 }
 
-/// The command to import a resource into Terraform; without a Terraform type, the command to look at it.
+/// The command to import a resource into Terraform; without a Terraform type, the command to show it.
 pub(super) fn import(row: &Row, language: Language) -> String {
     let command = row
         .import

@@ -16,7 +16,7 @@ use crate::table;
 /// Most lines of findings in a message; Slack silently truncates a longer one.
 pub(super) const MOST_LINES: usize = 8;
 
-/// All findings, in the order in which to settle them.
+/// All findings, in the order of work.
 fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
     let all = rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
     let mut all: Vec<_> = all.collect();
@@ -27,7 +27,7 @@ fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
         for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
             if !text.is_empty() {
                 pattern = pattern.replace(&format!("'{text}'"), &format!("'{placeholder}'"));
-                // Also without quotes, at the end of a command.
+                // Also replace it without quotes at the end of a command.
                 pattern = pattern.replace(&format!(" {text}`"), &format!(" {placeholder}`"));
             }
         }

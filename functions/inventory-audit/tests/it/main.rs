@@ -1,4 +1,5 @@
-//! Changes of the policy on the wire: real SDK, real signing, an S3 of a few objects, and GitHub and Slack as a web API.
+//! Changes of the policy on the wire: real SDK, real signing, an S3 of a few objects, and GitHub and Slack as a web
+//! API.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ const WEEKLY: &str = include_str!("../../../../events/inventory-audit/weekly.jso
 /// The evidence bucket, with the policy's versions.
 #[derive(Default)]
 struct Bucket {
-    /// Id and content of the policy's versions, oldest first; no content: a delete marker.
+    /// Id and content of the policy's versions, oldest first; a delete marker has no content.
     policy: Vec<(String, Option<String>)>,
     objects: BTreeMap<String, String>,
     /// Whether listing the policy's versions is refused.
@@ -104,7 +105,7 @@ impl Bucket {
     }
 }
 
-/// An environment, and a GitHub whose main has the commit with `file`.
+/// An environment, and a GitHub with the commit of `file` on main.
 struct World {
     bucket: Arc<Mutex<Bucket>>,
     web: Web,
@@ -171,7 +172,7 @@ impl World {
         self.bucket.lock().unwrap()
     }
 
-    /// Puts a version of the policy; gives its id.
+    /// Puts a version of the policy; returns its id.
     fn put(&self, content: &str) -> String {
         let mut bucket = self.bucket();
         let id = format!("v{}", bucket.policy.len() + 1);
@@ -206,7 +207,8 @@ fn is_value(request: &Request<SdkBody>) -> bool {
     target.is_some_and(|target| target.as_bytes().ends_with(b".GetSecretValue"))
 }
 
-/// Runs a test on an 8 MiB stack, as the function's main thread has: unoptimised futures overflow a test thread's 2 MiB.
+/// Runs a test on an 8 MiB stack, as the function's main thread has: unoptimised futures overflow a test thread's 2
+/// MiB.
 fn run(test: impl AsyncFnOnce() + Send + 'static) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let thread = std::thread::Builder::new().stack_size(8 << 20);
@@ -278,7 +280,7 @@ fn no_version_is_recorded_after_one_without_a_record() {
         assert_eq!(world.invoke(PUT).await.unwrap().run_id, "");
         assert_eq!(world.bucket().turned_away.len(), 1, "the second version would hide the first");
         assert_eq!(world.messages().len(), 1);
-        // The next look records both, in order.
+        // The next run records both, in order.
         world.bucket().refused = None;
         assert_eq!(world.invoke(DAILY).await.unwrap().run_id, format!("{first} {second}"));
         let runs: Vec<_> = world.records("policy").iter().map(|record| record["run_id"].clone()).collect();

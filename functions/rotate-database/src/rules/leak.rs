@@ -12,7 +12,6 @@ pub(crate) struct Ended {
     pub(crate) user: String,
     /// Whether the user was disabled; a single user's password had already changed.
     pub(crate) is_shut_out: bool,
-    /// Sessions that were ended.
     pub(crate) sessions: u64,
 }
 
@@ -22,7 +21,7 @@ pub(crate) enum Course {
     Nothing,
     /// It may still be needed.
     Waits(Waits),
-    /// It is proved dead.
+    /// It is proved to be refused.
     Ended(Ended),
     /// A later rotation replaced its password, and the leaked value is no longer stored, so it cannot be tried.
     Replaced(Replaced),

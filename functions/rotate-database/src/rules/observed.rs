@@ -43,7 +43,8 @@ pub(crate) struct Role {
     pub(crate) inherit: bool,
     pub(crate) createdb: bool,
     pub(crate) bypassrls: bool,
-    /// Has SUPERUSER or CREATEROLE, itself or through a membership, or is a member of `rds_superuser`; or has REPLICATION.
+    /// Has SUPERUSER or CREATEROLE, itself or through a membership, or is a member of `rds_superuser`; or has
+    /// REPLICATION.
     pub(crate) elevated: bool,
     /// Logs in by IAM tokens, so not by password.
     pub(crate) iam: bool,

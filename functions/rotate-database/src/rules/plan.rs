@@ -221,7 +221,7 @@ impl<'a> Plan<'a> {
         let member = |login: &str| self.membership(login, owner).is_some();
         let acts = |login: &str| self.role(login).is_some_and(|role| acts_as(role).contains(&owner.as_str()));
         let (current, other) = (self.current, self.other);
-        // A login can set its own `role` without being a member, so that setting alone proves nothing.
+        // A login can set its own `role` without being a member, so the setting alone is no proof.
         let is_pairs = member(current) || (acts(current) && member(other));
         if !is_pairs {
             return identity(format!("role {owner} exists, and {current} is not a member of it"));
@@ -434,8 +434,8 @@ impl<'a> Plan<'a> {
         self.add("SET LOCAL ROLE NONE".to_owned());
     }
 
-    /// Grants a login's privileges to the owner too. Returns the grants that the administrator may not make, each with a
-    /// role that may.
+    /// Grants a login's privileges to the owner too. Returns the grants that the administrator may not make, each with
+    /// a role that may.
     fn privileges(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
         let mut missing = Vec::new();

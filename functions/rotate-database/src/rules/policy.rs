@@ -15,20 +15,20 @@ use crate::rules::pair::Pair;
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Strategy {
-    /// The user changes its own password; the old one dies at that moment.
+    /// The user changes its own password; the old one is refused from then on.
     SingleUser,
-    /// Two logins take turns; the old one lives until the next rotation.
+    /// Two logins take turns; the old one stays valid until the next rotation.
     AlternatingUsers {
         /// ARN of the secret of the administrator role.
         admin: String,
     },
 }
 
-/// The strategy of a secret: its tags `rotation:strategy` and `rotation:admin-secret`; else alternating users if it has an
-/// admin secret (its own `masterarn`, or the function's default); else a single user.
+/// The strategy of a secret: its tags `rotation:strategy` and `rotation:admin-secret`; else alternating users if it has
+/// an admin secret (its own `masterarn`, or the function's default); else a single user.
 ///
-/// For the secret that the template names, the template's parameters decide: a principal who may tag or write the secret
-/// must not be able to stop the alternation or to choose the administrator.
+/// For the secret that the template names, the template's parameters decide: a principal who may tag or write the
+/// secret must not be able to stop the alternation or to choose the administrator.
 pub(crate) fn strategy(
     tags: &BTreeMap<String, String>,
     masterarn: Option<&str>,
@@ -87,12 +87,14 @@ fn asked(
 /// Whether a blue/green deployment with this status still has two databases, either of which may end up in use. Logical
 /// replication does not copy roles and passwords, and RDS does not report the kind of replication.
 ///
-/// Sources: BlueGreenDeployment in RDS's model; «PostgreSQL replication methods for blue/green deployments» in its guide.
+/// Sources: BlueGreenDeployment in RDS's model; «PostgreSQL replication methods for blue/green deployments» in its
+/// guide.
 pub(crate) fn is_open(status: &str) -> bool {
     !matches!(status, "SWITCHOVER_COMPLETED" | "DELETING")
 }
 
-/// The password generator of a secret and the statements that prove its login; `name` is the secret's key in the policy.
+/// The password generator of a secret and the statements that prove its login; `name` is the secret's key in the
+/// policy.
 pub(crate) fn rule<'a>(
     rotation: &'a Rotation,
     name: &str,
@@ -141,8 +143,8 @@ pub(crate) fn next_user(strategy: &Strategy, current: &str) -> Result<String, Wh
     }
 }
 
-/// The credential in force after a step failed with setSecret's note present; `single_user` if the noted change ends the
-/// current password.
+/// The credential in force after a step failed with setSecret's note present; `single_user` if the noted change ends
+/// the current password.
 pub(crate) fn in_force(step: Step, single_user: bool) -> InForce {
     match step {
         _ if !single_user => InForce::Current,

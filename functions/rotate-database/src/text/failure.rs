@@ -1,4 +1,4 @@
-//! The messages of a failed rotation step: what went wrong, and the next step.
+//! The messages of a failed rotation step: the cause and the next step.
 
 use shared::database::{DatabaseError, ErrorKind};
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
@@ -73,7 +73,7 @@ impl RotateError {
         }
     }
 
-    /// How to end a rotation whose pending value no longer matches the current one.
+    /// Steps that end a rotation whose pending value no longer matches the current one.
     fn way_out(&self, language: Language, request: &Request) -> String {
         let next = match self.in_force {
             InForce::Current => language.pick(
@@ -88,7 +88,7 @@ impl RotateError {
         format!("{next} {}", self.giving_up(language, request))
     }
 
-    /// How to give up a rotation. Removing AWSPENDING from a password that is in force loses the password.
+    /// Steps that give up a rotation. Removing AWSPENDING from a password in force loses the password.
     fn giving_up(&self, language: Language, request: &Request) -> String {
         let clear = request.clear_command();
         let restore = request.restore_command(&request.token, self.current.as_deref().unwrap_or("—"));
@@ -303,7 +303,7 @@ impl RotateError {
 }
 
 impl Why {
-    /// What went wrong, in a sentence. The message's small print has the technical detail, in English.
+    /// The cause, in a sentence. The message's small print has the technical detail, in English.
     pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();

@@ -1,18 +1,18 @@
-//! Which password is in force after a failed step.
+//! The password in force after a failed step.
 
 use shared::rotation::{InForce, Request, RotationError, Step};
 use shared::runtime::language::Language;
 
 use crate::error::RotateError;
 
-/// The administrator's password that the application accepts, as far as the failed step could see.
+/// The administrator's password that the application accepts, as far as the failed step shows.
 pub(crate) fn of_password(error: &RotateError, language: Language, request: &Request) -> InForce {
     match (error, request.step) {
         (_, Step::CreateSecret) => InForce::Current,
         // A password that a person set is in force.
         (RotateError::PasswordOfOthers { .. } | RotateError::Hash, Step::SetSecret) => InForce::Nothing,
-        // These precede the first change in the application: setSecret finds the user, stores the value at GitHub, and only then
-        // changes the hash.
+        // These errors precede the first change in the application: setSecret finds the user, stores the value at
+        // GitHub, and only then changes the hash.
         (
             RotateError::Repository(_)
             | RotateError::NotUpdated { .. }

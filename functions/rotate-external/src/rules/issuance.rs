@@ -1,5 +1,5 @@
-//! The issuance document, which coordinates the invocations that make, promote and retire one secret's credentials. They
-//! change it by compare-and-swap.
+//! The issuance document, which coordinates the invocations that make, promote and retire one secret's credentials.
+//! They change it by compare-and-swap.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ use crate::rules::retired::Retired;
 /// Longest time for making a credential.
 pub(crate) const MAKING_LIMIT: std::time::Duration = std::time::Duration::from_secs(8);
 
-/// How long no other attempt may make a credential: [`MAKING_LIMIT`], at most 10 s for storing it, and a margin.
+/// Time in which no other attempt may make a credential: [`MAKING_LIMIT`], at most 10 s for storing it, and a margin.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(20);
 
 /// The issuance document of one secret.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Issuance {
-    /// The last attempt to make a credential. The issuer shows a credential once, so one that was made and not stored is
-    /// lost, and takes up the place of the next one.
+    /// The last attempt to make a credential. The issuer shows a credential once, so one that was not stored is lost
+    /// and occupies the place of the next one.
     pub making: Option<Making>,
     /// The last key that was deactivated, after its successor was proved.
     pub deactivated: Option<Deactivated>,
-    /// Until when an attempt may be promoting Twilio's secondary token. A secondary token made meanwhile would be promoted
+    /// End of the lease of a promotion of Twilio's secondary token. A secondary token made meanwhile would be promoted
     /// instead, and Twilio would refuse the application's token.
     pub promoting: Option<Timestamp>,
-    /// The version of the administrator's password for which the application was seen to refuse the previous password.
+    /// The version of the administrator's password for which the application refused the previous password.
     #[serde(default)]
     pub refused: Option<String>,
     /// The announced change of the old credential that is not reported yet.
@@ -67,8 +67,8 @@ impl Issuance {
         Ok(())
     }
 
-    /// Begins a promotion, during which no attempt may make a token. An attempt for the version `current` has already stored
-    /// its token, so it does not count.
+    /// Begins a promotion, during which no attempt may make a token. An attempt for the version `current` has already
+    /// stored its token, so it does not count.
     ///
     /// # Errors
     ///

@@ -32,7 +32,6 @@ pub(crate) enum Found {
 /// The proof that the new password is in force.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum PasswordProof {
-    /// A login.
     Login,
     /// A login whose answer masks the tokens, so no client of the application can use them.
     Masked,

@@ -10,11 +10,9 @@ use crate::rules::ses::Key;
 /// The next step for the key that is not the current one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
-    /// Deactivate it.
     Deactivate,
-    /// Note its deactivation, as of now: the issuance document lacks it.
+    /// Note its deactivation at the current time: the issuance document lacks it.
     Note,
-    /// Delete it.
     Delete,
     /// Leave it for now.
     Leave(Reason),
@@ -22,8 +20,8 @@ pub(crate) enum Act {
 
 /// Decides the next step for a replaced key.
 ///
-/// `last_used` comes from IAM and can be hours late, hence the `hours` between deactivating and deleting. Use of a leaked key
-/// does not keep it: the user may be the thief.
+/// `last_used` comes from IAM and can be hours late, hence the `hours` between deactivating and deleting. A leaked key
+/// is retired even if it is used: the user may be an attacker.
 pub(crate) fn act(
     key: &Key,
     last_used: Option<Timestamp>,
@@ -74,7 +72,7 @@ mod tests {
         let later = at(1).checked_add(SignedDuration::from_secs(1)).unwrap();
         let still_used = || Act::Leave(Reason::StillUsed { key: "old".to_owned() });
         assert_eq!(decide(true, Some(later), used, None, 2), still_used());
-        // A thief may still be using the leaked key.
+        // An attacker may still be using the leaked key.
         let leaked = Ok(InUse { since: at(1), is_incident: true });
         assert_eq!(decide(true, Some(later), leaked, None, 2), Act::Deactivate);
         let unknown = Err(NotInUse::NotFollowed);
@@ -86,7 +84,7 @@ mod tests {
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 25), waits);
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 26), Act::Delete);
         assert_eq!(decide(false, None, unknown, Some(noted("old", 2)), 26), leave);
-        // A person activated it again because something needed it.
+        // A person reactivated it because it was still needed.
         assert_eq!(decide(true, Some(at(9)), used, Some(noted("old", 2)), 26), still_used());
     }
 }

@@ -9,7 +9,7 @@ use shared::run::ledger::NotInUse;
 pub(crate) enum Reason {
     /// A rotation is in progress.
     RotationRuns,
-    /// Something used it after the follow-up ended.
+    /// It was used after the follow-up ended.
     StillUsed {
         /// The key's id.
         key: String,
@@ -19,13 +19,13 @@ pub(crate) enum Reason {
         /// The key's id.
         key: String,
     },
-    /// The stack names no application, so no login can prove anything.
+    /// The stack names no application, so no login can prove the refusal.
     NoApplication,
     /// The application has no such user.
     NoUser,
-    /// It is deactivated, and can be activated again until the policy's hours have passed.
+    /// It is deactivated, and can be reactivated until the policy's hours have passed.
     Deactivated,
-    /// Nothing shows that the current version is in use.
+    /// The current version is not known to be in use.
     #[serde(untagged)]
     NotInUse(NotInUse),
 }
@@ -53,7 +53,7 @@ pub(crate) enum Retired {
     Nothing,
     /// It stays for now.
     Waits(Reason),
-    /// The key is deactivated, and can be activated again.
+    /// The key is deactivated, and can be reactivated.
     Deactivated {
         /// Its id.
         key: String,

@@ -20,13 +20,12 @@ use shared::rotation::RotationError;
 use crate::error::RotateError;
 use crate::rules::issuance::Making;
 
-/// IAM gives a key's creation time in whole seconds, by its own clock.
+/// IAM reports a key's creation time in whole seconds, by its own clock.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// An access key of the user, without its secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Key {
-    /// Its id.
     pub id: String,
     /// Whether it can be used.
     pub is_active: bool,
@@ -38,7 +37,6 @@ pub(crate) struct Key {
 pub(crate) struct Credential {
     /// The key's id.
     pub id: String,
-    /// Its secret.
     pub secret: SecretString,
 }
 
@@ -63,7 +61,8 @@ pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential
     })
 }
 
-/// The document with another key, everything else byte for byte. An SMTP credential derived from the old key is replaced too.
+/// The document with another key; every other byte is unchanged. An SMTP credential derived from the old key is
+/// replaced, too.
 pub(crate) fn replace(
     text: &SecretString,
     key: &Credential,
@@ -86,8 +85,8 @@ pub(crate) fn replace(
 
 /// Refuses a document in which another field would keep the current key, before any key is made.
 ///
-/// A copy is the id, the secret, or the SMTP password derived from the secret, for any region and in any form; and a password
-/// beside a field that holds the id.
+/// A copy is the id, the secret, or the SMTP password derived from the secret, for any region and in any form; also a
+/// password beside a field that holds the id.
 pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Result<(), RotationError> {
     let key = read(text, fields)?;
     let text = text.expose_secret();
@@ -161,8 +160,7 @@ fn smtp(
     }
 }
 
-/// Fields named like passwords, in an object with another field that holds the key's id: SMTP passwords derived in an unknown
-/// way.
+/// Fields named like passwords in an object that also holds the key's id: SMTP passwords derived in an unknown way.
 fn passwords_beside(text: &str, id: &str, is_replaced: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
     let values = document::values(text).unwrap_or_default();
     let others = || values.iter().filter(|value| value.is_string() && !is_replaced(value));
@@ -228,7 +226,7 @@ fn smtp_password(secret: &SecretString, region: &str) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(&*key))
 }
 
-/// Checks that a pending document is the current one with another key, and nothing else changed.
+/// Checks that a pending document differs from the current one only in the key.
 pub(crate) fn examine(
     pending: &SecretString,
     current: &SecretString,
@@ -245,7 +243,7 @@ pub(crate) fn examine(
     Err(RotationError::CurrentChanged)
 }
 
-/// The user's key beside the current one: IAM allows two.
+/// The user's other key: IAM allows two.
 pub(crate) fn other<'a>(keys: &'a [Key], current: &str) -> Result<Option<&'a Key>, RotateError> {
     if !keys.iter().any(|key| key.id == current) {
         return Err(RotateError::NotTheUsersKey { key: current.to_owned() });
@@ -341,7 +339,7 @@ mod tests {
         let virginia = "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9";
         let sao_paulo = "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4";
         followed(&fields_of("AKIA1", "DERIVED"), "us-east-1", &fields_of("AKIA2", virginia));
-        // The password keeps its own region, whatever the region of SES.
+        // The password keeps its own region, regardless of SES's.
         followed(&fields_of("AKIA1", "DERIVED"), "sa-east-1", &fields_of("AKIA2", sao_paulo));
         // Fields that are still empty.
         followed(&fields_of("", ""), "us-east-1", &fields_of("AKIA2", virginia));
@@ -439,7 +437,7 @@ mod tests {
         assert_eq!(plan(Some(known("x", true, 5)), None, None, None), foreign("x"));
         // It existed before the attempt began.
         assert_eq!(plan(Some(known("seen", true, 5)), None, Some(&making), None), foreign("seen"));
-        // An attempt made it, and AWSCURRENT moved back from it: it may be in use.
+        // An attempt made it, and AWSCURRENT moved back from it, so it may be in use.
         let gone_back = plan(Some(known("x", true, 5)), Some("x"), Some(&making), None);
         assert_eq!(gone_back, Err(RotateError::NotRetired));
         let strange = to_delete(&[], "current", None, None, None);

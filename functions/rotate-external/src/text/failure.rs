@@ -20,7 +20,7 @@ pub(crate) struct Names<'a> {
     pub user: &'a str,
     /// Whether the secret is the administrator's password, which the database accepts from setSecret on.
     pub is_admin: bool,
-    /// Stores a value from a file as AWSCURRENT and rotates from there. AWS abandons a rotation by itself when a person makes
+    /// Stores a value from a file as AWSCURRENT and rotates it. AWS abandons a running rotation if a person makes
     /// another version.
     pub adopt_commands: String,
     /// Abandons the waiting rotation and switches rotation off.
@@ -49,7 +49,8 @@ impl RotateError {
     pub(crate) fn advise(&self, language: Language, request: &Request, names: &Names<'_>) -> Advice {
         let in_force = match names.is_admin {
             true => in_force::of_password(self, language, request),
-            // Issuers accept the old and the new credential; only the administrator's password replaces the old one.
+            // Issuers accept both the old and the new credential; the administrator's new password replaces the old
+            // one.
             false => match self {
                 Self::Rotation(error) => error.advise(language, request).in_force,
                 _ => InForce::Current,
@@ -151,7 +152,7 @@ impl RotateError {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
         let user = names.user;
         match self {
-            // Only for retiring: `advise` takes the next step of a rotation's own errors from `shared::rotation`.
+            // Only for retiring: for a rotation's errors, `advise` takes the next step from `shared::rotation`.
             Self::Rotation(_) => names.retire_command(),
             Self::InvalidEvent { .. } => say(
                 "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",

@@ -4,7 +4,7 @@ use shared::runtime::language::Language;
 
 use crate::rules::password::{Applied, InDatabase, PasswordProof};
 
-/// The note that the previous credential is still valid.
+/// The finding that the previous credential is still valid.
 pub(crate) fn to_come(language: Language) -> String {
     language
         .pick(
@@ -41,7 +41,7 @@ pub(crate) fn password(language: Language, applied: &Applied) -> Vec<String> {
     [database.to_owned()].into_iter().chain(stored).collect()
 }
 
-/// What a proof of the administrator's password does not cover; none if it covers everything.
+/// The gap in a proof of the administrator's password; none if there is no gap.
 pub(crate) fn not_covered(language: Language, proof: PasswordProof) -> Option<String> {
     let open = match proof {
         PasswordProof::Login | PasswordProof::Nothing => return None,

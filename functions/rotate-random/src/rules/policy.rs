@@ -1,4 +1,4 @@
-//! How a secret's value is made: the policy's entry, changed by the secret's tags.
+//! The rule for a secret's value: the policy's entry, changed by the secret's tags.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use shared::rotation::invalid_tag;
 
 use crate::error::RotateError;
 
-/// How a secret's value is made and stored.
+/// The rule for making and storing a secret's value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Rule {
     /// Characters and length.
@@ -26,9 +26,9 @@ pub(crate) struct Rule {
 ///
 /// # Errors
 ///
-/// [`RotateError::NoRule`] for an entry without a rule, and for a secret with neither an entry nor tags: attached to the wrong
-/// secret, this function would overwrite a database password with a random value. [`RotateError::Rotation`] for an invalid
-/// tag or size.
+/// [`RotateError::NoRule`] for an entry without a rule, and for a secret with neither an entry nor tags: attached to
+/// the wrong secret, this function would overwrite a database password with a random value. [`RotateError::Rotation`]
+/// for an invalid tag or size.
 pub(crate) fn rule(
     rotation: &Rotation,
     name: &str,
@@ -114,7 +114,7 @@ mod tests {
     fn a_secret_without_a_rule_or_with_a_wrong_tag_is_refused() {
         refused("/moveongs/dev/db", &[], "how the value of secret /moveongs/dev/db is made");
         refused("/moveongs/dev/db", &[("rotation", "yes")], "how the value");
-        // Another function rotates it; no tag may hand it to this one.
+        // Another function rotates it; a tag must not assign it to this one.
         refused(
             "DATABASE_URL",
             &[("rotation:bytes", "48"), ("rotation:encoding", "base64")],

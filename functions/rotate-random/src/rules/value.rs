@@ -1,4 +1,4 @@
-//! The values: made, put into their form and checked. No value is printable, and buffers are wiped.
+//! Makes values, puts them into their form and checks them. No value is printable, and buffers are wiped.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use shared::rotation::{RotationError, generate, made_by};
 
 use crate::rules::policy::Rule;
 
-/// Makes a new secret: a fresh value in the rule's form, everything else of `current` byte for byte.
+/// Makes a new secret: a new value in the rule's form; every other byte of `current` is unchanged.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub(crate) fn admit(current: &SecretString, rule: &Rule) -> Result<(), RotationE
     )))
 }
 
-/// Checks that a value has the rule's form, whoever made it.
+/// Checks that a value has the rule's form, regardless of its author.
 pub(crate) fn readable(value: &SecretString, rule: &Rule) -> Result<(), RotationError> {
     match &rule.field {
         Some(field) => locate(value.expose_secret(), field).map(|_| ()),
@@ -93,8 +93,8 @@ pub(crate) fn examine(
     Ok(())
 }
 
-/// Refuses a document or a URL where the rule replaces the whole value: it would lose the rest. A value that the rule itself
-/// may have made is accepted, whatever its form.
+/// Refuses a document or a URL if the rule replaces the whole value, because the rest would be lost. A value that the
+/// rule may have made is accepted in any form.
 fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotationError> {
     if made_by(generator, text).is_ok() {
         return Ok(());

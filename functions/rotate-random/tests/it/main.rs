@@ -1,4 +1,4 @@
-//! The function at Secrets Manager's wire protocol: the real SDK and signing, with recorded answers.
+//! Tests the function against Secrets Manager's wire protocol: real SDK, real signing, recorded answers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;

@@ -33,9 +33,9 @@ impl Rotator {
 /// Requirements of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Standard {
-    /// Maximum age of the current value, in days; none if the policy does not know the secret.
+    /// Maximum age of the current value, in days; none if the policy does not have the secret.
     pub max_age_days: Option<u16>,
-    /// The function that must make its value, if it is one of this product.
+    /// The function of this product that must make its value, if any.
     pub rotator: Option<Rotator>,
     /// The RDS instance of the login, if the policy declares a login by IAM.
     pub iam_login: Option<String>,
@@ -52,8 +52,8 @@ pub(crate) struct Facts {
     pub mark: Mark,
     /// When each version was created, or why that could not be read. The service can omit the AWSPENDING version.
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
-    /// When the current value was first created, if the ledger says that no rotation made it and that it is an old value; or
-    /// why the ledger could not be read.
+    /// First creation of the current value, if the ledger shows an old value that no rotation made; or why the ledger
+    /// could not be read.
     pub value_made: Result<Option<Timestamp>, String>,
     /// The resource policy, or why it could not be read.
     pub resource_policy: Result<Option<String>, CallError>,
@@ -62,8 +62,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// When the current value was created, at the latest: without the ledger, the version's date, because a value is at least
-    /// as old as its version. Not the list's `changed`, which a new tag moves.
+    /// Latest possible creation of the current value: without the ledger, the version's date, because a value is at
+    /// least as old as its version. Not the list's `changed`, which a new tag moves.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
         let made = self.version_made()?;
         Some(self.value_made.as_ref().map_or(made, |value_made| value_made.unwrap_or(made)))
@@ -74,7 +74,8 @@ impl Facts {
         self.made.as_ref().ok()?.get(self.listed.labelled("AWSCURRENT")?).copied()
     }
 
-    /// Whether no rotation made the current version, according to the service's dates. Its value may then be an old one.
+    /// Whether no rotation made the current version, according to the service's dates. Its value may then be an old
+    /// one.
     pub(crate) fn is_by_hand(&self) -> bool {
         self.version_made().is_some_and(|made| self.listed.rotated.is_none_or(|rotated| rotated < made))
     }
@@ -83,7 +84,6 @@ impl Facts {
 /// A secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
-    /// Name.
     pub name: String,
     /// Requirements.
     pub standard: Standard,
@@ -92,7 +92,8 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// The instance of a login by IAM. The policy's declaration alone is not enough: RDS must accept IAM logins on the instance.
+    /// The instance of a login by IAM. The policy's declaration is not enough: RDS must accept IAM logins on the
+    /// instance.
     pub(crate) fn iam_login(&self) -> Option<&str> {
         let accepts = self.facts.as_ref()?.accepts_iam.as_ref()?;
         self.standard.iam_login.as_deref().filter(|_| *accepts == Ok(true))

@@ -25,12 +25,12 @@ pub(crate) enum Finding {
         current: Option<String>,
         /// Creation of the pending version, or the latest time at which it can have been created.
         since: Timestamp,
-        /// Whether the pending value may be the only one that works, so that it must not be removed unchecked.
+        /// Whether the pending value may be the only valid one, so that it must not be removed unchecked.
         may_be_in_force: bool,
     },
     /// A fact could not be read. Never a pass.
     InsufficientData {
-        /// The failed call, and why it failed.
+        /// The failed call and its reason.
         why: String,
     },
     /// The policy or the template names it, but it does not exist.
@@ -39,7 +39,7 @@ pub(crate) enum Finding {
     Empty,
     /// Its resource policy admits strangers.
     WidePolicy {
-        /// The first stranger; `*`: every AWS account.
+        /// The first stranger; `*` means every AWS account.
         principal: String,
     },
     /// A function of this product must rotate it, but rotation is off.
@@ -57,7 +57,7 @@ pub(crate) enum Finding {
         /// When it reaches its maximum age.
         due: Timestamp,
     },
-    /// Tags and name disagree on the environment or the project. Either may be right.
+    /// Tags and name disagree on the environment or the project; either may be right.
     TagsContradict {
         /// The tag.
         tag: &'static str,
@@ -68,16 +68,16 @@ pub(crate) enum Finding {
         /// Whether the tags name this environment, which then audits it.
         is_here: bool,
     },
-    /// Its name belongs to this environment, but tags are missing or have values that no stack has.
+    /// Its name belongs to this environment, but tags are missing or have values of no known stack.
     TagsMissing {
         /// The tags with their required values.
         tags: Vec<(&'static str, String)>,
     },
-    /// It belongs to this environment, but the policy does not know it.
+    /// It belongs to this environment, but the policy does not have it.
     NoPolicy,
-    /// No one reads it.
+    /// It is not read.
     Unused {
-        /// Day of the last read; none: never.
+        /// Day of the last read; none if it was never read.
         since: Option<Timestamp>,
     },
     /// Rotation is on but has never run; the value's age is within the policy.

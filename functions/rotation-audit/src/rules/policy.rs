@@ -46,7 +46,7 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     if secret.iam_login().is_some() {
         found.retain(|each| !each.is_of_passwords());
     }
-    // For an overdue secret this would add nothing.
+    // An overdue secret already has a finding about its age.
     if facts.listed.enabled
         && facts.listed.rotated.is_none()
         && !found.iter().any(|each| each.kind() == "Overdue")
@@ -83,8 +83,9 @@ fn hours(hours: u16) -> SignedDuration {
     SignedDuration::from_hours(i64::from(hours))
 }
 
-/// When the current value was created, its maximum age, and the grace period after that. The grace period applies while the
-/// service's next rotation is still ahead: the window of a rotation opens on the last allowed day and lasts until the next day.
+/// When the current value was created, its maximum age, and the grace period after that. The grace period applies while
+/// the service's next rotation is still ahead: the window of a rotation opens on the last allowed day and lasts until
+/// the next day.
 fn age_limit(
     facts: &Facts,
     standard: &Standard,
@@ -108,7 +109,7 @@ fn overdue(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) ->
 
 fn due_soon(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
     let (made, limit, grace) = age_limit(facts, standard, audit, now)?;
-    // At most half of the maximum age: a secret that lives for a week must not always be due soon.
+    // At most half of the maximum age: otherwise a secret with a maximum of a week would always be due soon.
     let ahead = days(audit.due_days).min(limit / 2);
     let age = now.duration_since(made);
     (age >= limit - ahead && age <= limit + grace).then(|| Finding::DueSoon { due: due(made, limit) })
@@ -119,8 +120,8 @@ fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> 
     (now.duration_since(since) > hours(audit.late_hours)).then_some(Finding::RotationLate { since })
 }
 
-/// AWSPENDING on the current version is normal after a rotation. If the service omits the pending version's date, the date of the
-/// secret's last change replaces it: that is never earlier, so the finding may come late but not too early.
+/// AWSPENDING on the current version is normal after a rotation. If the service omits the pending version's date, the
+/// date of the secret's last change replaces it: that is never earlier, so the finding may be late but never early.
 fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
     let (pending, current) = (facts.listed.labelled("AWSPENDING")?, facts.listed.labelled("AWSCURRENT"));
     if Some(pending) == current {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use shared::access::{Malformed, Place, Policy};
 
-/// The first stranger that a secret's policy admits: everyone (`*`), another account, or a service acting for any account.
+/// The first stranger that a secret's policy admits: everyone (`*`), another account, or a service acting for any
+/// account.
 pub(crate) fn admitted(policy: &str, secret_arn: &str, now: Timestamp) -> Result<Option<String>, Malformed> {
     let account = secret_arn.split(':').nth(4).unwrap_or_default();
     let place = Place { account, trusted: &[], owner: None, now };

@@ -29,7 +29,8 @@ impl Task<'_> {
     }
 }
 
-/// A version's id in a marker, sanitised: a person who rotates by hand chooses the id, and it could end the marker's comment.
+/// A version's id in a marker, sanitised: in a manual rotation, the caller chooses the id, and it could end the
+/// marker's comment.
 fn mark(version: &str) -> String {
     version.replace(|character: char| !character.is_ascii_alphanumeric() && character != '-', "_")
 }
@@ -109,7 +110,7 @@ mod tests {
             let secrets = [secret("/m/dev/a", version, vec![Finding::DueSoon { due }])];
             let marker = tasks(&secrets)[0].marker();
             assert_eq!(marker, format!("{MARKER}/m/dev/a:{marked} -->"));
-            // The marker is found again, and its issue stays open until another version is current.
+            // The marker is found again; its issue stays open until another version is current.
             assert!(done(&[issue(1, "open", &marker)], &secrets).is_empty());
             let later = [secret("/m/dev/a", "2", vec![])];
             assert_eq!(done(&[issue(1, "open", &marker)], &later).len(), 1);

@@ -13,8 +13,8 @@ use crate::rules::finding::Finding;
 
 /// The pages of the findings that page: one for each kind, because thirty findings of a kind have one cause.
 ///
-/// For late secrets the dedup key depends on the kind only. For other kinds it depends on the secrets too, so a further secret
-/// makes a new page.
+/// For late secrets the dedup key depends on the kind only. For other kinds it depends on the secrets too, so a further
+/// secret makes a new page.
 pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
     let mut kinds: Vec<&str> = Vec::new();
     for (_, finding) in paging {

@@ -29,7 +29,7 @@ pub(super) fn rotate(secret: &Secret, language: Language) -> String {
     if has_function || secret.standard.rotator.is_some() {
         return command(secret, "rotate-secret");
     }
-    // From standard input: a value on the command line would stay in the shell's history.
+    // Pass it on standard input: a value on the command line would stay in the shell's history.
     format!(
         "`aws secretsmanager put-secret-value --secret-id '{}' --secret-string file:///dev/stdin` {}",
         secret.name,

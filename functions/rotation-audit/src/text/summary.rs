@@ -13,7 +13,7 @@ use super::sentence::key;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 
-/// Order in which to settle the kinds in the first week, after the critical findings.
+/// Order of work by kind in the first week, after the critical findings.
 pub(super) const ORDER: [&str; 15] = [
     "WidePolicy",
     "Missing",

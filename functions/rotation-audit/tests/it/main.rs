@@ -1,5 +1,5 @@
-//! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel are
-//! tested on the local cloud.
+//! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel
+//! are tested on the local cloud.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveong
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
-/// The look at a run that is neither noted nor recorded, in a chain that never began.
+/// Answers about a run that is neither noted nor recorded, in a chain that never began.
 const LOOK: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
 /// No last record; then the beginning of a chain that never began.
 const NEVER: [&str; 5] = [NO_VERSION, NO_OBJECT, NO_OBJECT, NO_VERSION, NO_OBJECT];
@@ -40,7 +40,7 @@ const VERSIONS: &str =
 const OLD_VERSIONS: &str =
     r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1761998400}]}"#;
 
-/// A page of the list: with a token another environment's secret, on the last page this environment's.
+/// A page of the list: with a token, another environment's secret; on the last page, this environment's.
 fn listed(token: Option<&str>) -> String {
     let other = json!({"Name": "other", "ARN": "arn:other", "Tags": [{"Key": "Project", "Value": "moveongs"},
         {"Key": "Environment", "Value": "prod"}]});
@@ -261,7 +261,7 @@ async fn an_unread_last_record_makes_no_finding_new() {
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let known = r#"{"run_id": "2026-03-02", "channel": "sent", "findings": []}"#;
-    // The first read of the last record fails, and the later look succeeds.
+    // The first read of the last record fails; the later one succeeds.
     let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &newest, "{", LONG_AGO[2], LONG_AGO[3]];
     answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known]);
     answers.push(token);
@@ -371,7 +371,8 @@ async fn an_empty_answer_never_passes() {
     assert_eq!((report.result, report.secrets[0].findings.as_slice()), ("failed", &["InsufficientData"][..]));
 }
 
-/// Audits a database secret that is 122 days old and has a login by IAM according to the policy; returns its row and the record.
+/// Audits a database secret that is 122 days old and has a login by IAM according to the policy; returns its row and
+/// the record.
 async fn audit_of_iam(instance: &str) -> (Value, Value) {
     let jwt: Value = serde_json::from_str(&listed(None)).unwrap();
     let mut database = jwt["SecretList"][0].clone();
@@ -461,7 +462,7 @@ async fn a_record_of_bc640d8_is_the_last_one() {
     answers.extend(&STORED[..2]);
     let wire = replies(&answers);
     audit(&wire, "2026-03-04T12:00:00Z").await.unwrap();
-    // The overdue secret is not new, so the channel hears nothing, and the chain goes on.
+    // The overdue secret is not new, so the channel gets no message, and the chain continues.
     let operations = operations(&wire);
     assert_eq!(operations.len(), answers.len(), "{operations:?}");
     assert_eq!(body(&wire, answers.len() - 1)["sequence"], 3);

@@ -1,4 +1,4 @@
-//! Events of CloudTrail: who changed a secret, and failed rotations. Secrets Manager has no event of its own for either.
+//! CloudTrail's events about acts and about failed rotations. Secrets Manager sends no event for either.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(crate) enum TrailEvent {
         secret: String,
         /// The version.
         version: String,
-        /// Who did it, and why as far as the call shows.
+        /// The act.
         act: Act,
     },
     /// A rotation failed or was abandoned.
@@ -96,7 +96,7 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, Invalid
         "UpdateSecretVersionStage" => text(&detail.request_parameters, "moveToVersionId"),
         _ => None,
     };
-    // Some events spell it `aRN`.
+    // Some events have `aRN`.
     let secret = text(&detail.response_elements, "arn")
         .or_else(|| text(&detail.response_elements, "aRN"))
         .or_else(|| text(&detail.request_parameters, "secretId").filter(|id| id.starts_with("arn:")));
@@ -127,7 +127,8 @@ fn concerns_current(detail: &Detail) -> bool {
     }
 }
 
-/// The session of one of this stack's functions: its role, and the session name, which Lambda sets to the function's name.
+/// The session of one of this stack's functions: its role, and the session name, which Lambda sets to the function's
+/// name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Session {
     role: String,
@@ -143,8 +144,8 @@ impl Session {
             .then(|| Self { role: role.to_owned(), function: function.to_owned() })
     }
 
-    /// Whether a caller's ARN is this session. STS omits the role's path. The role must match too: a caller that assumes another role
-    /// can choose any session name.
+    /// Whether a caller's ARN is this session. STS omits the role's path. The role must match too: a caller that
+    /// assumes another role can choose any session name.
     fn is(&self, arn: &str) -> bool {
         let Some((before, role)) = self.role.split_once(":role/") else { return false };
         let name = role.rsplit('/').next().unwrap_or_default();

@@ -1,14 +1,14 @@
-//! Who changed a secret, according to CloudTrail. No I/O, no clock.
+//! Acts: callers' changes of secrets, according to CloudTrail. No I/O, no clock.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::change::Reason;
 
-/// Who changed a secret.
+/// A caller's change of a secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Act {
-    /// Why, as far as the call shows.
+    /// The reason, as far as the call shows it.
     pub reason: Reason,
     /// ARN of the caller.
     pub by: String,
@@ -24,8 +24,8 @@ impl Act {
             && other.at.duration_since(self.at).abs() < SignedDuration::from_hours(1)
     }
 
-    /// Whether this act can have caused a change that was noticed at that time: an event of Secrets Manager may be late, and clocks
-    /// differ.
+    /// Whether this act can have caused a change that was noticed at that time: an event of Secrets Manager may be
+    /// late, and clocks differ.
     pub(crate) fn is_of(&self, noticed: Timestamp) -> bool {
         let late = noticed.duration_since(self.at);
         late > SignedDuration::from_mins(-5) && late < SignedDuration::from_hours(26)

@@ -15,7 +15,7 @@ use super::proof::{self, Outcome, Proof};
 use super::readers::Unreached;
 use super::row::{Ending, Leak, Row};
 
-/// Another execution takes over a batch this long after the last sign of life of its execution.
+/// Time after the last sign of life of a batch's execution until another execution takes the batch over.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
 
 /// Shortest time between two signs of life: each adds a version of the journal to S3, which stays for years.
@@ -44,7 +44,7 @@ pub(crate) struct Batch {
     pub phase: Phase,
     /// Start of the current direction: tasks of an earlier deployment may have other values.
     pub since: Timestamp,
-    /// Start of the way forward, kept for when the batch goes back.
+    /// Start of the forward direction, kept for the rollback.
     #[serde(default)]
     pub began: Option<Timestamp>,
     /// The last sign of life of its execution.
@@ -54,7 +54,7 @@ pub(crate) struct Batch {
     pub deployments: BTreeMap<String, String>,
     /// Results of the last attempt at the proofs.
     pub proofs: Vec<Proof>,
-    /// Why the way forward failed, then why the rollback failed.
+    /// The reason why the forward direction failed, then why the rollback failed.
     pub failures: Vec<Failed>,
     /// The services that read each secret, by the secret's ARN.
     pub readers: BTreeMap<String, Vec<String>>,
@@ -76,12 +76,12 @@ pub(crate) struct Batch {
     /// Answers of the functions that retire old credentials.
     #[serde(default)]
     pub retired: Vec<Line>,
-    /// Old values that came back without a rotation, by the secret's ARN.
+    /// Old values that became current again without a rotation, by the secret's ARN.
     #[serde(default)]
     pub old: BTreeMap<String, Old>,
 }
 
-/// A value that was in force before and came back.
+/// An old value that is in force again.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Old {
     /// The first version with the value.
@@ -135,7 +135,7 @@ impl Batch {
         now.duration_since(self.last_sign()) >= LEASE
     }
 
-    /// Whether all labels went back before any deployment.
+    /// Whether all labels moved back before any deployment.
     pub(crate) fn was_never_deployed(&self) -> bool {
         self.phase == Phase::Back
             && self.failures.first().is_some_and(|failed| failed.kind.prevents_deployment())
@@ -155,8 +155,8 @@ impl Batch {
         self.phase == Phase::Back && of_directions.count() > 1
     }
 
-    /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this secret's readers have
-    /// its value.
+    /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this
+    /// secret's readers have its value.
     pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
         if self.moved.contains(&change.secret) || self.has_failed_twice() {
             return self.failures.first();
@@ -183,7 +183,7 @@ impl Batch {
         self.retired.iter().find(|line| line.secret == change.name || line.secret == change.secret)
     }
 
-    /// State of the previous value, if a person has declared it leaked and the label did not go back to it.
+    /// State of the previous value, if a person has declared it leaked and the label did not move back to it.
     pub(crate) fn leak(&self, change: &Change) -> Option<Leak> {
         if !change.is_incident() || self.moved.contains(&change.secret) {
             return None;
@@ -233,7 +233,7 @@ impl Batch {
         services.retain(|name| self.deployments.contains_key(name));
         services.extend(self.reached.get(&change.secret).into_iter().flatten().cloned());
         let unreached = self.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
-        // Health and login prove nothing about a webhook's secret.
+        // Health and login do not prove a webhook's secret.
         let is_proved = !services.is_empty()
             && unreached.is_empty()
             && proofs.iter().any(|proof| proof.key == change.key)

@@ -32,9 +32,8 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Declared {
-    /// The reason.
     pub reason: Reason,
-    /// Who declares it.
+    /// The person who declares it.
     pub by: String,
 }
 
@@ -44,16 +43,16 @@ pub(crate) struct Declared {
 pub(crate) enum Reason {
     /// Its schedule.
     Scheduled,
-    /// A person asked for it.
+    /// A person requested it.
     Manual,
-    /// Others may know the previous value. No rollback to it.
+    /// The previous value may have leaked, so no rollback restores it.
     Incident,
-    /// Unknown: CloudTrail has reported nothing.
+    /// Unknown: CloudTrail has not reported it.
     Unknown,
 }
 
 impl Change {
-    /// Adopts a declaration. An incident stays an incident, whoever asks again.
+    /// Adopts a declaration. A later declaration does not revoke an incident.
     pub(super) fn declare(&mut self, declared: Option<&Declared>) {
         let is_incident = self.declared.as_ref().is_some_and(|known| known.reason == Reason::Incident);
         if let Some(declared) = declared
@@ -63,14 +62,14 @@ impl Change {
         }
     }
 
-    /// Whether a person has declared that others may know the previous value.
+    /// Whether a person has declared that the previous value may have leaked.
     pub(crate) fn is_incident(&self) -> bool {
         self.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident)
     }
 }
 
-/// Whether a rotation by the service made a version current, as far as the dates show: the last rotation is not older than the
-/// version, and the label was not moved back to an older version.
+/// Whether a rotation by the service made a version current, as far as the dates show: the last rotation is not older
+/// than the version, and the label was not moved back to an older version.
 pub(crate) fn is_rotation(
     made: &BTreeMap<String, Timestamp>,
     version: &str,

@@ -10,7 +10,7 @@ use super::kind::Kind;
 pub(crate) struct Failed {
     /// Stable name.
     pub kind: Kind,
-    /// What was observed.
+    /// The observation.
     pub detail: String,
     /// The policy's key of the secret that may have caused it; empty if any secret of the batch may have.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -29,8 +29,8 @@ impl Failed {
     }
 }
 
-/// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application depend on no
-/// secret, and a rollback does not help an application that still accepts the old token.
+/// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application
+/// depend on no secret, and a rollback does not help an application that still accepts the old token.
 pub(crate) fn implicates(failed: &Failed, key: &str) -> bool {
     match failed.kind {
         Kind::RolloutFailed => true,

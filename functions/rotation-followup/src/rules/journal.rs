@@ -1,5 +1,6 @@
-//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last, and the
-//! ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no clock.
+//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last,
+//! and the ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no
+//! clock.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::row::{Ending, Row};
 /// Most rows that the document keeps, because it is read and written as a whole. Older rows are in the evidence.
 pub(crate) const ROWS: usize = 400;
 
-/// Most acts that wait for their row: anyone who may change a secret can create any number of acts.
+/// Most acts that wait for their row: a principal that may change a secret can create any number of acts.
 const ACTS: usize = 200;
 
 /// The document's name.
@@ -28,12 +29,11 @@ pub(crate) struct Journal {
     pub handled: BTreeMap<String, String>,
     /// Changes that no execution has taken yet.
     pub waiting: Vec<Change>,
-    /// The open batch.
     pub open: Option<Batch>,
     /// Pages not published yet.
     #[serde(default)]
     pub unpaged: Vec<Page>,
-    /// Who made which version current, by ARN and version, until the row is written.
+    /// The act that made a version current, by ARN and version, until the row is written.
     #[serde(default)]
     pub acts: BTreeMap<String, Act>,
     /// The ledger, oldest first. A row never changes, except for `by` and `reason`, which may become known later.
@@ -57,15 +57,15 @@ impl Journal {
         self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
     }
 
-    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else the last
-    /// follow-up, leaves in force.
+    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else
+    /// the last follow-up, leaves in force.
     pub(crate) fn needs_follow_up(&self, secret: &str, version: &str) -> bool {
         let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
         of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
     }
 
-    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret only the newer
-    /// counts.
+    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret
+    /// only the newer counts.
     pub(crate) fn notice(&mut self, change: &Change) -> bool {
         let is_going_back = |open: &Batch| open.moved.contains(&change.secret);
         if let Some(open) = self.open.as_mut().filter(|open| !is_going_back(open))
@@ -90,7 +90,7 @@ impl Journal {
         true
     }
 
-    /// Forgets the waiting change of a secret whose label went back to the version followed last.
+    /// Drops the waiting change of a secret whose label moved back to the version followed last.
     pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
         if !self.needs_follow_up(secret, version) {
             self.waiting.retain(|change| change.secret != secret || change.version == version);
@@ -105,7 +105,8 @@ impl Journal {
                 let age = now.duration_since(open.taken);
                 return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy(age) };
             }
-            // Its execution is dead. A rollback continues, since nothing else would find it; the way forward restarts.
+            // Its execution is dead. A rollback continues, since no other run would find it; the forward direction
+            // restarts.
             Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
             None => {}
         }
@@ -158,7 +159,8 @@ impl Journal {
         true
     }
 
-    /// Notes who made a version current, and returns whether that changed a row. CloudTrail may be late, so the row may exist already.
+    /// Notes the act that made a version current, and returns whether that changed a row. CloudTrail may be late, so
+    /// the row may already exist.
     pub(crate) fn attribute(&mut self, arn: &str, version: &str, act: &Act) -> bool {
         let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
         let row = rows.rev().find(|row| act.is_of(row.started));
@@ -193,7 +195,7 @@ impl Journal {
         self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
     }
 
-    /// When the version of a change was first followed, if it was followed before: a service deployed since then has the value.
+    /// The first follow-up of a change's version, if there was one: a service deployed since then has the value.
     pub(crate) fn first_followed(&self, change: &Change) -> Option<Timestamp> {
         let rows = self
             .rows
@@ -225,10 +227,11 @@ fn act_key(arn: &str, version: &str) -> String {
     format!("{arn} {version}")
 }
 
-/// Greatest age of a value for which an incident can be declared: the declaration comes soon after the rotation.
+/// Maximum age of a value for which an incident can be declared: a declaration follows soon after the rotation.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
+/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback
+/// restored it.
 pub(crate) fn is_fresh(journal: &Journal, change: &Change, now: Timestamp) -> bool {
     change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
         && !journal.is_restored(&change.secret, &change.version)
@@ -278,14 +281,14 @@ mod tests {
         assert!(journal.notice(&change("a", "a2", "a1")));
         assert!(journal.notice(&change("b", "b2", "b1")));
         assert!(journal.notice(&change("a", "a2", "a1")));
-        // Changed again before an execution took it.
+        // It changed again before an execution took it.
         assert!(journal.notice(&change("b", "b3", "b2")));
         assert_eq!(taken(&mut journal, "one", at(10)).unwrap(), ["a2", "b3"]);
         // The same step twice; then the execution of another event.
         assert_eq!(taken(&mut journal, "one", at(11)).unwrap(), ["a2", "b3"]);
         assert_eq!(taken(&mut journal, "two", at(11)), None);
         assert!(!journal.notice(&change("a", "a2", "a1")));
-        // A change meanwhile waits for its turn.
+        // A change during the batch waits.
         assert!(journal.notice(&change("c", "c2", "c1")));
         assert_eq!(taken(&mut journal, "two", at(12)).unwrap(), ["busy"]);
         assert!(journal.close("one", &[], None) && !journal.close("one", &[], None));
@@ -336,7 +339,7 @@ mod tests {
         assert!(!journal.has_dead_batch(at(lease - 1)) && journal.has_dead_batch(at(lease)));
         assert_eq!(taken(&mut journal, "next", at(lease)).unwrap(), ["a2"]);
         assert!(journal.batch_of("dead").is_none() && !journal.close("dead", &[], None));
-        // The way forward restarts; a rollback continues.
+        // The forward direction restarts; a rollback continues.
         let batch = journal.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
         batch.failures.push(Failed::new("x", ""));
@@ -417,7 +420,7 @@ mod tests {
         }
         assert_eq!(journal.acts.len(), ACTS);
         assert!(journal.acts.contains_key("a v999") && !journal.acts.contains_key("a v1"));
-        // The same act again changes nothing, so nothing is written.
+        // The same act again changes nothing, so the journal is not written.
         let before = journal.clone();
         journal.attribute("a", "v999", &act(1000));
         assert_eq!(journal, before);

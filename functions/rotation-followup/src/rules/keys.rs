@@ -1,4 +1,4 @@
-//! The policy's keys of secrets with rules of their own. No I/O, no clock.
+//! The policy's keys of secrets with special rules. No I/O, no clock.
 
 /// The key that signs the application's tokens.
 pub(crate) const JWT: &str = "JWT_SECRET";

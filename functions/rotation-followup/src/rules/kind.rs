@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 /// Writes each kind once: the variant's name is the stored word.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The kinds that rules depend on. A new one makes the compiler name each rule that must decide about it.
+        /// The kinds that rules depend on. For a new kind, the compiler names each rule that must handle it.
         #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
         #[serde(from = "String", into = "String")]
         pub(crate) enum Kind {
             $($(#[$doc])* $name,)*
-            /// Any other word: the error that broke an execution, why a proof could not be made, or nothing for a proof that passed.
+            /// Any other word: the error that broke an execution, the reason why a proof could not be made, or an empty
+            /// text for a proof that passed.
             Other(String),
         }
 
@@ -49,19 +50,19 @@ kinds! {
     OthersRolloutFailed,
     /// AWSCURRENT moved again.
     Superseded,
-    /// The refresh tokens were not revoked. It ends neither the way forward nor the rollback, and no label moves for it.
+    /// The refresh tokens were not revoked. It ends neither the forward direction nor the rollback, and moves no label.
     SessionsNotEnded,
     /// The application refuses a token signed with the new key.
     NewTokenRefused,
     /// The application accepts a token signed with the old key.
     OldTokenAccepted,
-    /// The application does not read its database.
+    /// The application cannot read its database.
     DatabaseRefused,
     /// The application's login fails.
     LoginFailed,
     /// The application's list fails.
     ListFailed,
-    /// The answer of `/health` is not the application's.
+    /// The answer to `/health` is not the application's.
     HealthFailed,
     /// The application does not answer.
     Unreachable,

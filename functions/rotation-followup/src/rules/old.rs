@@ -1,5 +1,5 @@
-//! Old values that come back. `terraform apply` of a state that holds an old value stores it again as a new version, without a
-//! rotation. No I/O, no clock; values are compared and never kept.
+//! Old values that become current again. `terraform apply` of a state that holds an old value stores it again as a new
+//! version, without a rotation. No I/O, no clock; values are compared and never kept.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ const COMPARED: usize = 20;
 
 /// The old value of a version that became current again after it leaked. Reads no value.
 ///
-/// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the message about
-/// that refusal has the operator restore it before the next rotation.
+/// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the
+/// message about that refusal advises the operator to restore it before the next rotation.
 pub(crate) fn returned(change: &Change, journal: &Journal) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == Kind::ValueRefused);
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
@@ -41,7 +41,8 @@ fn has_leaked(journal: &Journal, arn: &str, version: &str) -> bool {
     rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
 }
 
-/// The earlier versions to compare a change's value with: leaked versions, then the newest; none if a rotation made the value.
+/// The earlier versions to compare a change's value with: leaked versions, then the newest; none if a rotation made the
+/// value.
 pub(crate) fn earlier(
     change: &Change,
     made: &BTreeMap<String, Timestamp>,
@@ -80,7 +81,7 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Jour
     Some(Old { version, made, same, is_withdrawn })
 }
 
-/// The failure for an old value that must not come back.
+/// The failure for an old value that must not become current again.
 pub(crate) fn find_withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
     batch.changes.iter().find_map(|change| {
         let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;

@@ -18,7 +18,7 @@ use shared::application::{Answer, Answered, Login};
 use super::failure::Failed;
 use super::kind::Kind;
 
-/// Requests per question: a load balancer distributes them, and every task must give the same answer.
+/// Requests per proof: a load balancer distributes them, and every task must give the same answer.
 pub(crate) const ROUNDS: usize = 5;
 
 /// Lifetime of a token that this function signs, in seconds.
@@ -46,7 +46,7 @@ impl Proof {
         Self { key: key.to_owned(), ..self }
     }
 
-    /// Renames a token's proof for a secret whose label went back: its value in force is the restored one.
+    /// Renames a token's proof for a secret whose label moved back: its value in force is the restored one.
     pub(crate) fn of_restored(self) -> Self {
         let name = match self.name.as_str() {
             NEW_TOKEN => "token of the restored secret",
@@ -61,7 +61,7 @@ impl Proof {
         self.key.is_empty() || self.key == key
     }
 
-    /// Whether the application's rate limit prevented the proof, which says nothing about any value.
+    /// Whether the application's rate limit prevented the proof, which does not implicate a value.
     pub(crate) fn is_limited(&self) -> bool {
         self.kind == Kind::RateLimited
     }
@@ -98,7 +98,7 @@ pub(crate) struct Refused {
     pub kind: Kind,
     /// The answer.
     pub why: String,
-    /// Whether the application cannot log in with it either, wherever it runs.
+    /// Whether the application certainly cannot log in with it either, from any network.
     pub is_certain: bool,
 }
 
@@ -110,7 +110,7 @@ pub(crate) enum Outcome {
     Passed,
     /// Not as expected. This may change while tasks are replaced and connections drain.
     Failed,
-    /// Unknown, for a reason that is not the secret's.
+    /// Unknown, for a reason other than the secret.
     Unproved,
 }
 
@@ -129,7 +129,8 @@ const NEW_TOKEN: &str = "token of the new secret";
 
 const OLD_TOKEN: &str = "token of the old secret";
 
-/// Shortest signing key with which the application starts, in UTF-16 code units. Source: observed on the running application.
+/// Shortest signing key with which the application starts, in UTF-16 code units. Source: observed on the running
+/// application.
 const KEY_LENGTH: usize = 32;
 
 /// The reason why the application does not start with a signing key, if the key is too short.
@@ -149,7 +150,7 @@ pub(crate) fn late(why: &str) -> Proof {
     proof("proofs", Outcome::Failed, Kind::Unreachable, why)
 }
 
-/// A failed proof for questions not asked because of the application's rate limit.
+/// A failed proof for requests not sent because of the application's rate limit.
 pub(crate) fn limited() -> Proof {
     proof("application", Outcome::Failed, Kind::RateLimited, "")
 }
@@ -158,12 +159,13 @@ fn proof(name: &str, outcome: Outcome, kind: impl Into<Kind>, detail: impl Into<
     Proof { name: name.to_owned(), outcome, kind: kind.into(), detail: detail.into(), key: String::new() }
 }
 
-/// A proof that cannot be made, for a reason that is not the secret's.
+/// A proof that cannot be made, for a reason other than the secret.
 pub(crate) fn unproved(name: &str, kind: impl Into<Kind>, detail: &str) -> Proof {
     proof(name, Outcome::Unproved, kind, detail)
 }
 
-/// Combines the answers of all rounds into one proof: passed if all satisfy `is_good`; otherwise the clearest bad answer counts.
+/// Combines the answers of all rounds into one proof: passed if all satisfy `is_good`; otherwise the clearest bad
+/// answer counts.
 fn all(
     name: &str,
     kind: impl Fn(&Answer) -> Kind,
@@ -190,7 +192,7 @@ fn all(
     }
 }
 
-/// `GET /health`. Only the application's own JSON counts, because a proxy in front may answer for it.
+/// `GET /health`. Only the application's own JSON counts, because a proxy may answer in its place.
 pub(crate) fn health(answers: &[Answered]) -> Proof {
     all(
         "health",
@@ -219,7 +221,7 @@ fn is_accepted(status: u16) -> bool {
     matches!(status, 200 | 403)
 }
 
-/// `POST /auth/login` with an account that does not exist. To refuse it, the application must read its database.
+/// `POST /auth/login` with an account that does not exist. The application must read its database to refuse it.
 pub(crate) fn nobodys_login(answers: &[Answered]) -> Proof {
     let kind =
         |answer: &Answer| if answer.status == 500 { Kind::DatabaseRefused } else { Kind::UnclearAnswer };
@@ -284,8 +286,8 @@ pub(crate) fn list(answered: &Answered) -> Proof {
     }
 }
 
-/// A login to the database with the current value, as the application does it. A database that this function cannot reach proves
-/// nothing against the value: the application may have another route.
+/// A login to the database with the current value, as the application does it. A database that this function cannot
+/// reach does not implicate the value: the application may have another route.
 pub(crate) fn database_login(answered: Result<(), Refused>) -> Proof {
     const NAME: &str = "login to the database";
     match answered {
@@ -458,7 +460,7 @@ mod tests {
         let short = |key: &str| too_short(&SecretString::from(key));
         assert_eq!(short(&"a".repeat(31)).unwrap(), "length 31 < 32");
         assert_eq!((short(&"a".repeat(32)), short(&"é".repeat(32))), (None, None));
-        // JavaScript counts this character twice.
+        // JavaScript counts this character as two.
         assert_eq!(short(&"𝄞".repeat(16)), None);
         let value = SecretString::from(r#"{"key": "k", "number": 5}"#);
         assert_eq!(field(&value, "key").unwrap().expose_secret(), "k");

@@ -30,12 +30,11 @@ pub(crate) enum Named {
     Pinned(String),
 }
 
-/// A reader that this function's deployments do not give the new value.
+/// A reader that does not get the new value by this function's deployments.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Unreached {
     /// The service; with container and variable if the reference is the cause.
     pub reader: String,
-    /// Why.
     pub cause: Cause,
     /// ARN of the task definition with the pinned reference; empty for other causes.
     #[serde(default)]
@@ -89,14 +88,12 @@ pub(crate) struct Readers {
     pub fields: BTreeSet<Option<String>>,
 }
 
-/// A secret whose readers are wanted.
+/// The secret to find the readers of.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// Its ARN.
     pub arn: &'a str,
-    /// Its name.
     pub name: &'a str,
-    /// Names of the services that the policy maps it to.
+    /// Names of the services that read it according to the policy.
     pub mapped: &'a [String],
     /// When its version was first followed: a service that others have deployed since then has the value.
     pub followed: Option<Timestamp>,
@@ -160,8 +157,8 @@ pub(crate) fn of(
     readers
 }
 
-/// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the service
-/// appends, and optionally with field, label and version; or by a parameter that refers to the secret.
+/// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the
+/// service appends, and optionally with field, label and version; or by a parameter that refers to the secret.
 pub(crate) fn names(value_from: &str, arn: &str, name: &str) -> Option<Named> {
     const REFERENCE: &str = "/aws/reference/secretsmanager/";
     if value_from == name {

@@ -1,4 +1,4 @@
-//! Whether the label of a secret may go back to the previous value. No I/O, no clock.
+//! Decides whether a secret's label may move back to the previous value. No I/O, no clock.
 
 use shared::aws::secrets::Listed;
 use shared::policy::Secret;
@@ -19,7 +19,7 @@ pub(crate) enum Decision {
     Stay(&'static str),
 }
 
-/// Beginning of the reason to leave a label because the previous value does not work.
+/// Prefix of the reason to leave a label because the previous value does not work.
 pub(crate) const PREVIOUS_FAILS: &str = "the previous value does not work";
 
 /// Reasons to leave a label, in English and in Portuguese.

@@ -5,23 +5,24 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use shared::policy::Followup;
 
-/// Longest time to watch one direction's rollout, whatever the service's own settings: both directions and the proofs must fit into
-/// the state machine's four days.
+/// Longest time to watch one direction's rollout, regardless of the service's settings: both directions and the proofs
+/// must fit into the state machine's four days.
 pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
-/// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may have 25,000.
+/// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may
+/// have 25,000.
 pub(crate) const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Service {
-    /// Its name.
     pub name: String,
     /// Whether it starts tasks; false for a service that is being deleted.
     pub is_active: bool,
     /// Its deployment controller: `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
-    /// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
+    /// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling
+    /// deployment.
     pub shift_minutes: Option<u32>,
     /// ARNs of the task definitions of its next tasks.
     pub next: BTreeSet<String>,
@@ -31,7 +32,6 @@ pub(crate) struct Service {
     pub running: i32,
     /// When its task sets with tasks were created; empty for ECS's own controller.
     pub sets: Vec<Timestamp>,
-    /// Its deployments.
     pub deployments: Vec<Deployment>,
 }
 
@@ -49,7 +49,6 @@ pub(crate) struct ServiceDeployment {
 /// A deployment as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Deployment {
-    /// Its id.
     pub id: String,
     /// Whether it is the newest deployment.
     pub is_primary: bool,
@@ -76,9 +75,10 @@ pub(crate) enum Rollout {
     Steady,
     /// It failed, or did not end in time.
     Failed(String),
-    /// It did not end in the time of the service's own settings, but no task failed. That does not implicate the secret.
+    /// It did not end in the time of the service's own settings, but no task failed. This does not implicate the
+    /// secret.
     Unfinished(String),
-    /// Another deployment replaced it and failed. That does not implicate the secret.
+    /// Another deployment replaced it and failed. This does not implicate the secret.
     OthersFailed(String),
 }
 
@@ -118,8 +118,8 @@ pub(crate) struct Poll<'a> {
     pub policy: &'a Followup,
 }
 
-/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service deployment of a
-/// service whose strategy is not the rolling one.
+/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service
+/// deployment of a service with another strategy than rolling.
 pub(crate) fn judge(
     service: &Service,
     deployment: &str,
@@ -183,20 +183,20 @@ pub(crate) fn judge(
     Rollout::Running
 }
 
-/// Number of tasks of a service by the value that they were started with, as far as the start of their deployment shows.
+/// Number of tasks of a service by the value that they were started with, as far as the start of their deployment
+/// shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Runs {
-    /// The service.
     pub service: String,
     /// Tasks started before the change.
     pub before: i32,
     /// Tasks with the new value.
     pub new: i32,
-    /// Tasks started after the label went back.
+    /// Tasks started after the label moved back.
     pub restored: i32,
 }
 
-/// Counts a service's tasks; the change was at `forward`, and the label went back at `back`.
+/// Counts a service's tasks; AWSCURRENT changed at `forward` and moved back at `back`.
 pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp>) -> Runs {
     let mut runs = Runs { service: service.name.clone(), ..Runs::default() };
     for deployment in &service.deployments {
@@ -212,7 +212,8 @@ pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp
     runs
 }
 
-/// Deadline of a deployment that shifts traffic: the policy's time for the tasks plus the service's own for traffic and bake.
+/// Deadline of a deployment that shifts traffic: the policy's time for the tasks plus the service's own for traffic and
+/// bake.
 fn deadline(service: &Service, since: Timestamp, policy: &Followup) -> Timestamp {
     let own = i64::from(service.shift_minutes.unwrap_or_default());
     let wanted = SignedDuration::from_secs(policy.rollout.seconds().into()) + SignedDuration::from_mins(own);

@@ -20,9 +20,9 @@ pub(crate) struct Row {
     pub version: String,
     /// The previous version.
     pub previous: Option<String>,
-    /// Why it was changed.
+    /// The reason for the change.
     pub reason: Reason,
-    /// Who changed it, if known.
+    /// The author of the change, if known.
     pub by: Option<String>,
     /// When the version was created.
     pub made: Option<Timestamp>,
@@ -65,14 +65,14 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Ending {
-    /// The new value is in use, by all proofs.
+    /// All proofs show that the new value is in use.
     Proved,
     /// The new value is in use, as far as it could be proved.
     Unproved,
     /// The previous value is in use again.
     #[serde(rename = "rolled back")]
     RolledBack,
-    /// It is not known which value is in use.
+    /// The value in use is unknown.
     Failed,
 }
 
@@ -82,14 +82,14 @@ pub(crate) enum Ending {
 pub(crate) enum Leak {
     /// It was refused.
     Dead,
-    /// It may still be good; the reason, as a stable name.
+    /// It may still be valid; the reason, as a stable name.
     Alive(String),
-    /// Nothing within this stack's reach can prove that it is refused.
+    /// This stack cannot prove that it is refused.
     NoProof,
 }
 
 impl Row {
-    /// Whether the previous value leaked and may still be good.
+    /// Whether the previous value leaked and may still be valid.
     pub(crate) fn is_leak_alive(&self) -> bool {
         self.leak.as_ref().is_some_and(|leak| *leak != Leak::Dead)
     }

@@ -21,8 +21,8 @@ use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
 use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
-/// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the change. Deploys
-/// nothing if one of the new values certainly does not work.
+/// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the
+/// change. Deploys nothing if one of the new values certainly does not work.
 pub(crate) async fn deploy(
     app: &App,
     execution: &str,
@@ -57,7 +57,8 @@ pub(crate) async fn deploy(
     let (mut deployments, mut refusals) = (BTreeMap::new(), BTreeMap::new());
     for service in services.iter().filter(is_wanted) {
         let id = match service.deployed_since(batch.since) {
-            // From an attempt of this step that died, or from another caller. Either way its tasks have the current values.
+            // An attempt of this step that died, or another caller, made it. In either case, its tasks have the current
+            // values.
             Some(newest) => newest.id.clone(),
             None => match aws::deploy(&app.ecs, &app.cluster, &service.name).await {
                 Ok(id) => id,
@@ -138,8 +139,8 @@ pub(crate) async fn watch(
     Ok(if is_running { Answer::after(wait_seconds, Status::Running) } else { Answer::now(Status::Steady) })
 }
 
-/// Old values that came back in the batch without a rotation, by the secret's ARN. Only for secrets whose value the function may
-/// read, and for versions that leaked.
+/// Old values in the batch that became current again without a rotation, by the secret's ARN. Only for secrets that the
+/// function may read, and for versions that leaked.
 async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, FollowupError> {
     let mut old = BTreeMap::new();
     for change in &batch.changes {
@@ -184,7 +185,8 @@ async fn find_refused(
         let Some(readers) = readers.get(&change.secret).filter(|found| !found.services.is_empty()) else {
             continue;
         };
-        // The function may read the values of these secrets only, and only they keep the application from starting or serving.
+        // The function may read only these secrets' values, and only they keep the application from starting or
+        // serving.
         if ![JWT, DATABASE].contains(&change.key.as_str()) {
             continue;
         }

@@ -23,10 +23,10 @@ use crate::rules::row::Row;
 use crate::text;
 use crate::{Answer, App, FollowupError, Status, database};
 
-/// Reserved for the page, the message and the record after the sessions are ended.
+/// Time reserved for the page, the message and the record after the sessions are ended.
 const REPORTING: Duration = Duration::from_secs(60);
 
-/// Records in the ledger that the new values are in use: the functions that retire old credentials act on that.
+/// Records in the ledger that the new values are in use; the functions that retire old credentials act on it.
 pub(crate) async fn record(
     app: &App,
     execution: &str,
@@ -81,7 +81,7 @@ pub(crate) async fn finish(
     };
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
-    // A leaked value that may still be good is not a success: page, while the functions that retire it keep trying.
+    // A leaked value that may still be valid is not a success: page, while the functions that retire it keep trying.
     let is_alive = rows.iter().any(Row::is_leak_alive);
     let is_good = batch.failures.is_empty() && !is_alive;
     // Don't page for a superseded batch: the newer change has its own follow-up.
@@ -120,7 +120,7 @@ async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, Foll
     Ok(rows)
 }
 
-/// Revokes the refresh tokens if the signing key has changed for good and the policy or an incident requires it.
+/// Revokes the refresh tokens if the signing key has changed permanently and the policy or an incident requires it.
 async fn end_sessions(
     app: &App,
     execution: &str,

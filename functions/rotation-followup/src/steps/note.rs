@@ -1,4 +1,4 @@
-//! States Note and Take: notices changed secrets and gives them to one execution.
+//! States Note and Take: notes changed secrets and assigns them to one execution.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::listing;
@@ -15,7 +15,7 @@ use crate::rules::journal::{self, Journal, Taken, is_fresh};
 use crate::rules::rollout::PATIENT_SECONDS;
 use crate::{Answer, App, FollowupError, Status};
 
-/// Compares the current versions with the followed ones and notices the changes.
+/// Compares the current versions with the followed ones, and notes the changes.
 pub(crate) async fn note(
     app: &App,
     source: Source,
@@ -119,8 +119,8 @@ async fn change(
     })
 }
 
-/// Drops the changes of never followed secrets whose readers already have the value: their versions count as followed. Keeps those
-/// with a reader deployed before the value was made. For a sweep.
+/// For a sweep: drops the changes of never followed secrets whose readers already have the value; their versions count
+/// as followed. Keeps those with a reader deployed before the value was made.
 async fn without_baseline(
     app: &App,
     journal: &Journal,

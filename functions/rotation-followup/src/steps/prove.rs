@@ -18,10 +18,11 @@ use crate::rules::proof::{self, Proof, Verdict};
 use crate::text::ledger;
 use crate::{Answer, App, FollowupError, NOTING, Status, application, database};
 
-/// Seconds until the application accepts requests again after its rate limit. Source: observed on the running application.
+/// Seconds until the application accepts requests again after its rate limit. Source: observed on the running
+/// application.
 const LIMIT_SECONDS: u16 = 60;
 
-/// Makes all proofs once. The state machine repeats failed proofs as often as the policy says.
+/// Makes all proofs once. The state machine repeats failed proofs up to the policy's limit.
 pub(crate) async fn prove(
     app: &App,
     execution: &str,
@@ -52,7 +53,7 @@ pub(crate) async fn prove(
     }
 }
 
-/// All proofs of a batch: by its readers, its old values, the database and the application.
+/// All proofs of a batch: of its readers, its old values, the database and the application.
 async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
     let changes: Vec<&Change> = batch.changes.iter().filter(|change| batch.is_read(change)).collect();
     let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| batch.unproved_readers(change)).collect();
@@ -98,7 +99,7 @@ async fn application_proofs(
     if let Some(change) = jwt
         && !proofs.iter().any(Proof::is_limited)
     {
-        // After a rollback the two versions swap roles.
+        // After a rollback, the two versions swap roles.
         let is_back = batch.moved.contains(&change.secret);
         let (new, old) = match is_back {
             false => (Some(&change.version), change.previous.as_ref()),
@@ -126,8 +127,8 @@ async fn application_proofs(
     Ok(proofs)
 }
 
-/// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new key comes
-/// first, and `true` marks it.
+/// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new
+/// key comes first, and `true` marks it.
 async fn token_proofs(
     application: &Application,
     keys: &[(SecretString, bool)],
@@ -156,7 +157,7 @@ async fn token_proofs(
     proofs
 }
 
-/// The account for smoke tests, if the stack has one. The error says why it cannot be used.
+/// The account for smoke tests, if the stack has one. The error is the reason why it cannot be used.
 async fn smoke_account(app: &App) -> Result<Option<Account>, String> {
     let Some(name) = &app.account else { return Ok(None) };
     let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;

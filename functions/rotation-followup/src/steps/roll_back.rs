@@ -16,7 +16,7 @@ use crate::rules::proof;
 use crate::rules::rollback::{self, Decision};
 use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
-/// Decides which labels go back, notes the decision, and moves them.
+/// Decides which labels move back, notes the decision, and moves them.
 pub(crate) async fn roll_back(
     app: &App,
     execution: &str,
@@ -24,7 +24,7 @@ pub(crate) async fn roll_back(
 ) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
     match (batch.phase, batch.failures.len()) {
-        // No failure; or the rollback has failed too, and rolling back a rollback would go forward again.
+        // No failure; or the rollback has failed, too, and rolling it back would deploy the new values again.
         (_, 0) | (Phase::Back, 2..) => return Ok(Answer::now(Status::Stays)),
         // An attempt of this step died while moving labels.
         (Phase::Back, _) => return move_back(app, &batch).await,
@@ -75,7 +75,7 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
             let done = aws::move_current(&app.secrets, &change.secret, &change.version, previous).await;
             done.map_err(FollowupError::SecretsManager)?;
         }
-        // If the service left AWSPENDING there, it would take the finished rotation for a running one and repeat it.
+        // If AWSPENDING stayed there, the service would take the finished rotation for a running one and repeat it.
         if listed.labelled("AWSPENDING") == Some(&change.version) {
             let done = aws::clear_pending(&app.secrets, &change.secret, &change.version).await;
             done.map_err(FollowupError::SecretsManager)?;
@@ -84,8 +84,8 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     Ok(Answer::now(Status::Moved))
 }
 
-/// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a signing key; for
-/// other secrets the application's proofs decide later.
+/// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a
+/// signing key; for other secrets the application's proofs decide later.
 async fn works(
     app: &App,
     change: &Change,

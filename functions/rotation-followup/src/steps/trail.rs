@@ -1,4 +1,4 @@
-//! Events of CloudTrail: notes who changed a secret, and pages for a failed rotation.
+//! Handles CloudTrail's events: notes acts, and pages for a failed rotation.
 
 use serde::Deserialize;
 use shared::aws::secrets::Listed;
@@ -19,7 +19,7 @@ const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-rando
 /// Records of a rotation function to search for the failure that CloudTrail reports.
 const SEARCHED: u8 = 20;
 
-/// Notes who changed a secret, or pages for a failed rotation.
+/// Notes an act, or pages for a failed rotation.
 pub(crate) async fn handle(
     app: &App,
     event: TrailEvent,

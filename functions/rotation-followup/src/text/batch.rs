@@ -83,7 +83,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     }
 }
 
-/// The page of a batch that failed, or of a leaked value that may still be good.
+/// The page of a batch that failed, or of a leaked value that may still be valid.
 pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let settings = stack.settings;
     let (environment, keys, language) = (&settings.environment, keys(batch), settings.language);
@@ -121,7 +121,7 @@ fn keys(batch: &Batch) -> String {
     batch.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The state of each leaked value, and the next step if it may still be good.
+/// The state of each leaked value, and the next step if it may still be valid.
 fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
     let language = stack.settings.language;
     let of_row = |row: &Row| {
@@ -173,7 +173,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
     rows.iter().filter_map(of_row).collect()
 }
 
-/// How long the access tokens issued for the administrator's previous password stay valid.
+/// Time for which the access tokens issued for the administrator's previous password stay valid.
 fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
     if row.key != ADMIN || row.restored {
         return None;

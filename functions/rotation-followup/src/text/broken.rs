@@ -58,7 +58,8 @@ pub(crate) fn broken_page(
     Page::new(settings, alert)
 }
 
-/// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small print.
+/// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small
+/// print.
 fn cause(broken: &Failed, language: Language) -> &'static str {
     match broken.kind.as_str() {
         "InvalidEvent" => language.pick(

@@ -13,7 +13,7 @@ use crate::rules::keys::DATABASE;
 use crate::rules::proof::Outcome;
 use crate::rules::rollback;
 
-/// The meaning of a failure, and what was observed.
+/// The meaning of a failure, and the observation.
 pub(super) fn meaning(failed: &Failed, language: Language) -> String {
     let what = match failed.kind.as_str() {
         "ValueRefused" => language.pick(
@@ -66,7 +66,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
         | "WrongForm" => {
             language.pick("o banco recusa o valor em vigor", "the database refuses the value in force")
         }
-        // Also the error names of Step Functions and Lambda for a step without an answer of its own.
+        // Including the error names of Step Functions and Lambda for a step without an answer.
         _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     };
     if is_own_sentence(failed.kind.as_str()) {
@@ -174,14 +174,15 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     ));
     let events = || events(stack.cluster, batch);
     let cause = match kind {
-        // A rotation makes a value that works, and its follow-up starts on its own.
+        // A rotation makes a valid value, and its follow-up starts by itself.
         "ValueRefused" | "OldValueLeaked" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
             let refused: Vec<_> = failed.iter().copied().filter(|change| is_implicated(change)).collect();
             let text = language.pick(
                 "fazer um valor que funciona, que será acompanhado sozinho:",
                 "make a value that works; its follow-up starts on its own:",
             );
-            // A database's rotation waits until the value in force is known to be in use, and this value never will be.
+            // A database's rotation waits until the value in force is known to be in use, which never happens for this
+            // value.
             let back = refused.iter().filter(|change| change.key == DATABASE);
             steps.extend(back.filter_map(|change| {
                 let back = language.pick(
@@ -199,7 +200,8 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 format!(". {then} {}", each.collect::<Vec<_>>().join(", "))
             };
             steps.push(format!("{text} {}{then}", rotate(&refused)));
-            // The new value's follow-up ends sessions only after a declaration. A leaked database login is retired because of this row.
+            // The new value's follow-up ends sessions only after a declaration. A leaked database login is retired
+            // because of this row.
             let leaked = refused.iter().filter(|it| it.is_incident() && it.key != DATABASE);
             let declare: Vec<_> = leaked.map(|change| follow_command(stack.settings, change)).collect();
             if !declare.is_empty() {
@@ -303,8 +305,8 @@ fn events(cluster: &str, batch: &Batch) -> String {
     )
 }
 
-/// Commands that rotate the secrets whose label went back. A database's rotation waits until the value in force is known to be in
-/// use.
+/// Commands that rotate the secrets whose label moved back. A database's rotation waits until the value in force is
+/// known to be in use.
 fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
     let language = stack.settings.language;
     let each = moved.iter().map(|change| {

@@ -116,7 +116,7 @@ fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// A proof's outcome in a word or two.
+/// A short text for a proof's outcome.
 pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
     match proof.outcome {
         Outcome::Passed if proof.detail.is_empty() => language.pick("passou", "passed").to_owned(),
@@ -155,8 +155,8 @@ pub(crate) fn name(name: &str, language: Language) -> &str {
     }
 }
 
-/// The changelog, newest first. An entry never changes. Person and reason may become known later, so an entry has them only for a
-/// declared incident.
+/// The changelog, newest first. An entry never changes. Author and reason may become known later, so an entry has them
+/// only for a declared incident.
 pub(crate) fn changelog(rows: &[Row], language: Language) -> String {
     let title = language.pick("# Changelog de segurança\n", "# Security changelog\n");
     let entries = rows.iter().rev().map(|row| entry(row, language));
@@ -297,7 +297,7 @@ mod tests {
             "{title}## 2026-03-01 09:05:00 -03:00 — JWT_SECRET: desfeito: o valor anterior voltou\n\n- Segredo: `/moveongs/dev/jwt`\n- Versão: `v1` → `v3`\n"
         )));
         assert!(after.contains("- Falha: RolloutFailed: api\n"));
-        // The person becomes known later, but the entry does not change.
+        // The author becomes known later, but the entry does not change.
         let unknown = Row { by: None, reason: Reason::Unknown, ..row("v2") };
         assert_eq!(changelog(&[unknown], Language::Portuguese), before);
         let incident = Row { reason: Reason::Incident, by: Some("ana".to_owned()), ..row("v2") };

@@ -1,4 +1,4 @@
-//! The messages and pages as a whole: in both languages, with the commands.
+//! Complete messages and pages, in both languages, with the commands.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn paged(language: Language, batch: &Batch) -> String {
     paged_with(language, batch, batch.in_force(&batch.changes[0].secret).unwrap())
 }
 
-/// The same with another current version than the batch leaves in force.
+/// The same, with another current version than the one that the batch leaves in force.
 fn paged_with(language: Language, batch: &Batch, current: &str) -> String {
     let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
     let settings = settings(language);

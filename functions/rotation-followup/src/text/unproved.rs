@@ -1,4 +1,4 @@
-//! Proofs that could not be made, and how the owner makes them possible.
+//! Proofs that could not be made, and the steps that make them possible.
 
 use shared::runtime::event::pasted;
 use shared::runtime::time;

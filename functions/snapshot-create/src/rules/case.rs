@@ -21,7 +21,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// The case of an execution whose input was refused.
+    /// The case of an execution with an invalid input.
     pub(crate) fn refused(execution: String) -> Self {
         Self { instance: "?".to_owned(), request: None, job: Job::default(), snapshot: None, id: execution }
     }

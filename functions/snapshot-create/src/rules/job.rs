@@ -1,5 +1,5 @@
-//! The note of a deploy: its snapshot's name, fixed before RDS is asked, and the states seen since. RDS has no idempotency key
-//! for snapshots; the note serves as one.
+//! The note of a deploy: its snapshot's name, fixed before the request, and the states seen since. RDS has no
+//! idempotency key for snapshots; the note serves as one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::snapshot::Snapshot;
 
 /// Name of the note of a deploy's snapshot.
 pub(crate) fn note(instance: &str, deploy: &str) -> String {
-    // No run id has this prefix, so no deploy's name can make the two collide.
+    // No run id has this prefix, so a deploy's name cannot make the two collide.
     format!("job:{instance}/{deploy}")
 }
 
@@ -24,9 +24,8 @@ pub(crate) struct Job {
     pub database: Option<Database>,
     /// The requested name.
     pub name: Option<String>,
-    /// When RDS was first known to have it. It is never requested again from then on.
+    /// When RDS first had it. From then on, it is never requested again.
     pub made: Option<Timestamp>,
-    /// Its ARN.
     pub arn: Option<String>,
     /// Whether RDS has listed it, so that its absence means that it was deleted.
     #[serde(default)]

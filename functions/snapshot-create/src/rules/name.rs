@@ -1,5 +1,5 @@
-//! Names of snapshots: `moveongs-{env}-{AAAAMMDD}`, with `-2`, `-3` for further deploys of the same day. Source: the guide, 2.1
-//! step 2.
+//! Names of snapshots: `moveongs-{env}-{AAAAMMDD}`, with `-2`, `-3` for further deploys of the same day. Source: the
+//! guide, 2.1 step 2.
 
 use std::collections::BTreeSet;
 

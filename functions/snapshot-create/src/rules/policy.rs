@@ -5,12 +5,12 @@ use shared::aws::snapshots::{self, Progress};
 
 use super::snapshot::Snapshot;
 
-/// How far a deploy's snapshot is.
+/// The status of a deploy's snapshot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not done yet.
+    /// Still in progress.
     Creating,
     /// It can be restored.
     Available,
@@ -21,7 +21,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word in answers, which pipelines read.
+    /// Its word in answers, on which pipelines depend.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -32,8 +32,8 @@ impl Status {
     }
 }
 
-/// The status of the deploy's own snapshot, `found` in RDS or not. A snapshot that was never seen is merely late: RDS may accept
-/// a request a moment before it lists the snapshot.
+/// The status of the deploy's own snapshot, `found` in RDS or not. A snapshot that was never seen is in progress: RDS
+/// may list a snapshot some time after accepting the request.
 pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     match found.map(|snapshot| snapshots::progress(&snapshot.status)) {
         Some(Progress::Available) => Status::Available,
@@ -45,8 +45,8 @@ pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     }
 }
 
-/// Returns true if an instance or cluster leaves this state by itself and can then take a snapshot. Unknown states count as
-/// passing, since the wait for them is limited.
+/// Returns true if an instance or cluster leaves this state by itself and can then take a snapshot. Unknown states
+/// count as temporary, since every wait is limited.
 ///
 /// Source: [DB instance status](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html),
 /// [DB cluster status](https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html).

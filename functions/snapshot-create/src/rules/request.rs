@@ -6,7 +6,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    /// Name of the deploy, e.g. the pipeline's run, and the idempotency key: the same deploy always gets the same snapshot.
+    /// Name of the deploy, e.g. the pipeline's run, and the idempotency key: the same deploy always gets the same
+    /// snapshot.
     pub deploy: String,
     /// Reason, one line.
     pub reason: String,

@@ -7,7 +7,6 @@ use shared::aws::snapshots::Database;
 pub(crate) struct Snapshot {
     /// Its identifier.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The instance or cluster that it was taken of.
     pub database: Database,

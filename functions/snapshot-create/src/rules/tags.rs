@@ -28,7 +28,8 @@ pub(crate) fn tags(settings: &Settings, request: &Request, expires: &str) -> Vec
     tags
 }
 
-/// Reduces a text to what RDS accepts in a tag: letters, digits, spaces and `_.:/=+-@`, without one of AWS's reserved prefixes.
+/// Reduces a text to what RDS accepts in a tag: letters, digits, spaces and `_.:/=+-@`, without one of AWS's reserved
+/// prefixes.
 fn clean(text: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "_.:/=+-@".contains(c) { c } else { ' ' };
     let words: String = text.chars().map(plain).collect();

@@ -28,7 +28,7 @@ fn app(wire: &StaticReplayClient, changed: &[(&str, &str)]) -> Result<App, EnvEr
             "ENVIRONMENT" => "prod",
             "MESSAGE_LANGUAGE" => "pt-BR",
             "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
-            // No server listens here.
+            // No server listens on this port.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             _ => "x",
         };
@@ -71,7 +71,7 @@ async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, V
     let wire = replies(&[&[NO_OBJECT], before, &[NO_OBJECT, ""], after].concat());
     let app = app(&wire, settings).unwrap();
     let input: Value = serde_json::from_str(EVENT).unwrap();
-    // The last try, so that a busy database is an error.
+    // The last poll, so that a busy database is an error.
     let event = json!({"step": "create", "execution": "e", "input": input, "poll": 200});
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
     let error = handle(&app, event, &invocation).await.unwrap_err();
@@ -151,7 +151,7 @@ async fn each_refusal_of_a_clusters_snapshot_has_its_kind() {
         ];
         assert_eq!(asked(&DEV, &answers).await.0.kind(), kind, "{code} {state}");
     }
-    // The role covers no cluster of this name.
+    // The role does not cover a cluster of this name.
     case["DBClusterIdentifier"] = json!("aurora-1");
     let (error, bodies) = asked(&DEV, &[&member(&case), ""]).await;
     assert_eq!((error.kind(), bodies.len()), ("ClusterNotOurs", 1));

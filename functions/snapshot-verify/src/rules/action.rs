@@ -10,7 +10,6 @@ use crate::event::Trigger;
 /// A completed copy or deletion.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// A snapshot was deleted.
     Deleted(ExpiredSnapshot),
     /// A copy is available.
     Copied {

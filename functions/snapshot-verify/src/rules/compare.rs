@@ -17,8 +17,8 @@ pub(crate) struct Changes {
     pub carried: Vec<String>,
 }
 
-/// Compares findings with the previous record's lines. A finding that is out of scope or could not be checked again is carried
-/// over, not resolved.
+/// Compares findings with the previous record's lines. A finding that is out of scope or could not be checked again is
+/// carried over, not resolved.
 pub(crate) fn changes(
     trigger: &Trigger,
     region: Option<&str>,

@@ -10,9 +10,9 @@ use super::snapshot::Snapshot;
 /// Longest name of a source whose ARN fits into a tag of its copy.
 const LONGEST_SOURCE: usize = 180;
 
-/// The snapshot to copy to the other region, the newest good one of the database; or why there is none. The role may copy the
-/// database's automated snapshots and those whose name begins with the environment's, so that no environment can read another's
-/// data.
+/// The snapshot to copy to the other region: the database's newest good one; or the reason why there is none. The role
+/// may copy the database's automated snapshots and those whose name begins with the environment's, so that an
+/// environment cannot read another's data.
 pub(crate) fn source<'a>(
     all: &'a [Snapshot],
     database: &Database,
@@ -31,8 +31,8 @@ pub(crate) fn source<'a>(
     if newest.can_be_copied { Ok(newest) } else { Err(Finding::CopyUnsupported) }
 }
 
-/// The finding that the newest good copy of the database is too old. Its data may be a day old when they are copied, and the next
-/// copy follows a day later and may take `copy_hours`.
+/// The finding that the newest good copy of the database is too old. Its data may be a day old when they are copied;
+/// the next copy follows a day later and may take `copy_hours`.
 pub(crate) fn stale(
     copies: &[Snapshot],
     database: &Database,
@@ -46,8 +46,8 @@ pub(crate) fn stale(
     (hours > most).then(|| Finding::CopyStale { hours, newest: newest.name.clone() })
 }
 
-/// The name of a snapshot's copy. It is the same for the same snapshot, so that RDS refuses a second copy. The source's prefix is
-/// omitted only if the whole name exceeds RDS's limit: a changed name would allow a second copy.
+/// The name of a snapshot's copy. It is the same for the same snapshot, so that RDS refuses a second copy. The source's
+/// prefix is omitted only if the whole name exceeds RDS's limit: a changed name would allow a second copy.
 pub(crate) fn copy_name(settings: &Settings, kind: Kind, source: &str) -> String {
     let own = snapshots::prefix(settings);
     let source = source.strip_prefix("rds:").unwrap_or(source);
@@ -90,7 +90,7 @@ mod tests {
             Snapshot { status: "creating".into(), ..good("moveongs-dev-creating", 0) },
             Snapshot { instance: "moveongs-dev-other".into(), ..good("moveongs-dev-other-1", 1) },
             Snapshot { name: format!("moveongs-dev-{}", "x".repeat(168)), ..good("long", 1) },
-            // The role may not copy these: another environment's, AWS Backup's, a person's.
+            // The role must not copy another environment's, AWS Backup's, or a person's snapshots.
             Snapshot { name: "moveongs-prod-new".to_owned(), ..good("others", 1) },
             Snapshot { name: "rds:moveongs-prod-db-2026-11-26-03-10".to_owned(), ..good("others", 1) },
             Snapshot { name: "awsbackup:job-1".to_owned(), ..good("others", 1) },

@@ -11,7 +11,7 @@ use shared::runtime::settings::Settings;
 use super::snapshot::Snapshot;
 use crate::PROCEDURE;
 
-/// Tag that holds a snapshot, with any value except an empty one and `false`.
+/// Tag that holds a snapshot; any value counts except an empty one and `false`.
 pub(super) const HOLD: &str = "Hold";
 
 /// The last day of its retention; none without a tag of the form `2026-12-26`.
@@ -21,7 +21,7 @@ pub(super) fn last_day(snapshot: &Snapshot) -> Option<Date> {
     (day.to_string() == text).then_some(day)
 }
 
-/// Returns true if a person holds it. The key's case is ignored: a hold that was intended must count.
+/// Returns true if a person holds it. Ignores the key's case, because an intended hold must count.
 pub(super) fn is_held(snapshot: &Snapshot) -> bool {
     snapshot.tags.iter().any(|(key, value)| {
         let value = value.trim();
@@ -38,7 +38,7 @@ fn is_own(snapshot: &Snapshot, settings: &Settings) -> bool {
         && snapshot.tag(MANAGED_BY).is_some_and(|maker| [CREATOR, PROCEDURE].contains(&maker))
 }
 
-/// Returns true if the snapshot by itself may be deleted: own, expired, not held, and in a final state.
+/// Returns true if the snapshot's own facts allow its deletion: own, expired, not held, and in a final state.
 fn is_expired(snapshot: &Snapshot, settings: &Settings, today: Date) -> bool {
     is_own(snapshot, settings)
         && !is_held(snapshot)
@@ -80,8 +80,8 @@ impl Expired {
 
 /// The snapshots of one region to delete, except those whose ARN is in `in_use`.
 ///
-/// The last good snapshot of a database stays, even if the database is gone: the newest own one that can be restored, preferring
-/// encrypted ones. Automated snapshots do not count, since RDS deletes them by itself.
+/// The last good snapshot of a database stays, even if the database no longer exists: the newest own one that can be
+/// restored, preferring encrypted ones. Automated snapshots do not count, since RDS deletes them by itself.
 pub(crate) fn expired(
     all: &[Snapshot],
     settings: &Settings,

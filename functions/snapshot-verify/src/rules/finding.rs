@@ -47,11 +47,10 @@ pub(crate) enum Finding {
         /// Its name.
         newest: String,
     },
-    /// No snapshot is fit to be copied.
+    /// No snapshot can be copied.
     NoSource,
     /// RDS copies no snapshot of a Multi-AZ DB cluster.
     CopyUnsupported,
-    /// It is not encrypted.
     NotEncrypted,
     /// Its size differs implausibly from the previous snapshot's.
     SizeDoubtful {
@@ -137,8 +136,8 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// The subject's name in keys: for a snapshot its name, preceded by `cluster/` if it is a cluster's, and followed by the
-    /// region if it is the copies'.
+    /// The subject's name in keys: for a snapshot its name, preceded by `cluster/` if it is a cluster's, and followed
+    /// by the region if it is the copies'.
     pub(crate) fn label(&self) -> String {
         let of = |kind: Kind| if kind == Kind::Cluster { "cluster/" } else { "" };
         match self {
@@ -156,9 +155,7 @@ impl Subject {
 /// A subject and its findings.
 #[derive(Clone, Debug)]
 pub(crate) struct Judged {
-    /// The subject.
     pub subject: Subject,
-    /// Its findings.
     pub findings: Vec<Finding>,
 }
 

@@ -1,5 +1,5 @@
-//! The runs' journal: the day's copy, fixed before it is requested; the planned deletions; and when a snapshot without a time was
-//! first seen.
+//! The runs' journal: the day's copy, fixed before it is requested; the planned deletions; and the time at which a
+//! snapshot without a creation time was first seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub(crate) const NOTE: &str = "book";
 /// The document that the runs share.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Journal {
-    /// One per day, the newest last.
+    /// One per day, newest last.
     pub copies: Vec<Copy>,
     /// Planned deletions that are not recorded yet.
     pub deleting: Vec<ExpiredSnapshot>,
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(copy.source, chosen, "{day} {candidate}");
         }
         assert_eq!(journal.copies.len(), 2);
-        // The day's copy stays even when it was reported.
+        // The day's copy stays even if it was reported.
         journal.settle("2", &set(&["copy-b"]), &[]);
         assert_eq!(
             journal.copies.iter().map(|copy| (copy.day.as_str(), copy.reported)).collect::<Vec<_>>(),

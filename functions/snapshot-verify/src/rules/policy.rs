@@ -32,7 +32,8 @@ pub(crate) fn before<'a>(snapshot: &Snapshot, all: &'a [Snapshot]) -> Option<&'a
     earlier.max_by_key(|other| other.taken)
 }
 
-/// The findings of a snapshot; `before` is the previous snapshot, `first_seen` when a run first saw this one without a time.
+/// The findings of a snapshot; `before` is the previous snapshot, `first_seen` when a run first saw this one without a
+/// time.
 pub(crate) fn findings(
     snapshot: &Snapshot,
     before: Option<&Snapshot>,
@@ -85,8 +86,8 @@ pub(crate) fn findings(
     found
 }
 
-/// The finding that the size differs implausibly from the previous one: by the written blocks if RDS reports them for both
-/// snapshots, else by the database's storage.
+/// The finding that the size differs implausibly from the previous one: by the written blocks if RDS reports them for
+/// both snapshots, else by the database's storage.
 fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Finding> {
     let (now, then) = match (snapshot.full_bytes, before.full_bytes) {
         (Some(now), Some(then)) => (now, then),
@@ -101,7 +102,8 @@ fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Findin
     (!is_plausible).then(|| Finding::SizeDoubtful { percent, before: before.name.clone() })
 }
 
-/// Returns true if a finding about an automated snapshot stems from its instance, so that the next snapshot will have it too.
+/// Returns true if the instance causes a finding about an automated snapshot, so that the next snapshot will have it,
+/// too.
 pub(crate) fn is_of_instance(finding: &Finding) -> bool {
     matches!(finding, Finding::NotEncrypted | Finding::Untagged { .. })
 }

@@ -1,4 +1,4 @@
-//! A snapshot, and the trace that a deleted one leaves in the journal.
+//! A snapshot, and a deleted one's entry in the journal.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,12 @@ pub(crate) struct Snapshot {
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The instance or cluster that it was taken of.
     pub instance: String,
     /// RDS's id of that database, which changes if it is recreated under the same name.
     pub resource: String,
-    /// Not made by RDS's daily backup. Copies are always manual.
+    /// False for RDS's daily backup. Copies are always manual.
     pub is_manual: bool,
     /// RDS's status.
     pub status: String,
@@ -43,9 +42,9 @@ pub(crate) struct Snapshot {
     pub full_bytes: Option<i64>,
     /// Whether RDS can copy it; it copies none of a Multi-AZ DB cluster.
     pub can_be_copied: bool,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be shared.
+    /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be
+    /// shared.
     pub shared_with: Result<Vec<String>, String>,
 }
 
@@ -78,7 +77,6 @@ pub(crate) struct ExpiredSnapshot {
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The instance or cluster that it was taken of.
     pub instance: String,
@@ -88,7 +86,6 @@ pub(crate) struct ExpiredSnapshot {
     pub status: String,
     /// Storage of the instance, in GiB.
     pub size_gib: i32,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
 }
 

@@ -13,7 +13,6 @@ use crate::rules::finding::{Judged, key};
 
 /// The contents of the channel's message.
 pub(crate) struct Summary<'a> {
-    /// Run id.
     pub run_id: &'a str,
     /// The subjects in scope, with their findings.
     pub judged: &'a [Judged],
@@ -65,7 +64,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     };
     list(language.pick("Continua:", "Unchanged:"), summary.still);
     list(language.pick("Resolvido:", "Resolved:"), summary.resolved);
-    // Nothing may be left to report if an attempt that died already reported it.
+    // If an attempt that died already reported everything, nothing is left to report.
     let nothing = language.pick("sem mudança", "no change");
     let counts = if counts.is_empty() { nothing.to_owned() } else { counts.join(", ") };
     Message {

@@ -399,7 +399,7 @@ fn the_admins_secret_is_named_by_its_arn() {
 
 #[test]
 fn every_place_of_the_login_is_kept_in_step() {
-    // The document says who logs in where; URLs and fields follow, wherever they stand.
+    // The document names the login and its server; URLs and fields follow at any depth.
     kept(
         r#"{"username":"app","password":"s3cret","host":"db","DATABASE_URL":"postgres:\/\/app:s3cret@db\/m?a=b\u0026c=d",
             "replica":[{"PGUSER":"app","PGPASSWORD":"s3cret","PGHOST":"ro"},"postgresql://%61pp:s3cr%65t@ro/m"],
@@ -421,7 +421,7 @@ fn the_login_is_distinguished_from_others_in_the_document() {
     let app = r#""postgres://app:s3cret@db:6432/m""#;
     let expected = ("db", 6432, "m", "app", "s3cret");
     for (text, login) in [
-        // By user and password, and where the URL of the same login points.
+        // By user and password, and by the server of the same login's URL.
         (format!(r#"{{"username":"app","password":"s3cret",{other},"x":{{"y":{app}}}}}"#), expected),
         (
             format!(

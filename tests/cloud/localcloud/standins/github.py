@@ -372,7 +372,7 @@ class GitHub:
 
     @staticmethod
     def _folder(files: dict[str, str], path: str) -> Answer:
-        """What a folder holds; https://docs.github.com/en/rest/repos/contents#get-repository-content."""
+        """A folder's entries; https://docs.github.com/en/rest/repos/contents#get-repository-content."""
         below = {name.removeprefix(f"{path}/"): text for name, text in files.items() if name.startswith(f"{path}/")}
         if not below:
             raise GitHubError(404, "Not Found")

@@ -1,4 +1,4 @@
-"""GitHub's secrets of Actions, of one repository and its environments; part of `github.py`.
+"""GitHub Actions secrets of one repository and its environments; part of `github.py`.
 
 A value arrives in a libsodium sealed box for the scope's public key and is opened here. Names are stored in capital
 letters; times have whole seconds. Documented ("REST API endpoints for GitHub Actions Secrets"): calls, fields, statuses

@@ -42,8 +42,8 @@ pub(super) const BLUE_GREEN: Rule<Instance> = Rule {
     },
 };
 
-/// A database's part in a blue/green deployment. After the switchover the previous production database keeps running under a
-/// name that ends in `-old` and a number.
+/// A database's part in a blue/green deployment. After the switchover the previous production database keeps running
+/// under a name that ends in `-old` and a number.
 pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
     let is = |side: &Option<String>| side.as_deref() == Some(arn);
     let has_old_name = |arn: &str| {
@@ -52,8 +52,8 @@ pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
     };
     let is_old = has_old_name(arn);
     pairs.iter().find_map(|pair| {
-        // After the switchover the status may go on, e.g. to DELETING, but the names stay. Before it, a database in production
-        // may have such a name by chance.
+        // After the switchover the status may go on, e.g. to DELETING, but the names stay. Before it, a database in
+        // production may have such a name by chance.
         let is_before = matches!(pair.status.as_str(), "PROVISIONING" | "AVAILABLE");
         let is_done = pair.status == "SWITCHOVER_COMPLETED"
             || (!is_before && pair.blue.as_deref().is_some_and(has_old_name));
@@ -89,7 +89,7 @@ mod tests {
             ("db-green-abc123", "SWITCHOVER_FAILED", "db", Some(Side::Green)),
             ("db-old1", "SWITCHOVER_COMPLETED", "db-old1", Some(Side::Old)),
             ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
-            // The production name, whichever ARN RDS still shows as the source.
+            // The production name counts, even if RDS still shows another ARN as the source.
             ("db", "SWITCHOVER_COMPLETED", "db", None),
             // Deleted after the switchover, or before it.
             ("db-green-abc123", "DELETING", "db-old1", None),

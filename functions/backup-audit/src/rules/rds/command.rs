@@ -5,8 +5,8 @@ use shared::aws::snapshots::Kind;
 use super::state::{is_at_rest, is_custom, is_multi_az_cluster, stops_backups};
 use crate::rules::facts::{Form, Instance};
 
-/// Advice to encrypt a Multi-AZ DB cluster by a dump: RDS neither encrypts it nor copies its snapshots. Source: RDS user guide,
-/// "Limitations of Multi-AZ DB clusters".
+/// Advice to encrypt a Multi-AZ DB cluster by a dump: RDS neither encrypts it nor copies its snapshots. Source: RDS
+/// user guide, "Limitations of Multi-AZ DB clusters".
 pub(super) fn by_dump(name: &str) -> String {
     format!(
         "# docs/backups.md#cifrar: {name}, Multi-AZ DB cluster: o RDS não o cifra nem copia / RDS neither encrypts nor copies it: dump → cluster novo / new cluster"
@@ -18,9 +18,9 @@ pub(super) fn by_hand(db: &Instance) -> String {
     format!("# docs/backups.md#regras: {}, RDS Custom: à mão / by hand", db.name)
 }
 
-/// Kind and name of the resource that holds a database's settings. The members of a Multi-AZ DB cluster can only be changed
-/// through their cluster; those of an Aurora cluster have settings of their own. Source: RDS user guide, "Modifying a Multi-AZ
-/// DB cluster".
+/// Kind and name of the resource that holds a database's settings. The members of a Multi-AZ DB cluster can only be
+/// changed through their cluster; those of an Aurora cluster have their own settings. Source: RDS user guide,
+/// "Modifying a Multi-AZ DB cluster".
 pub(super) fn changed_at(db: &Instance) -> (&'static str, &str) {
     match &db.form {
         Form::Cluster => ("cluster", &db.name),
@@ -47,8 +47,8 @@ pub(super) fn once_available(db: &Instance, command: String) -> String {
     }
 }
 
-/// Makes a database available for a change: starts a stopped one, and waits for a busy one. None if it is available, or in a
-/// state that does not end by itself. `StartDBInstance` does not apply to RDS Custom.
+/// Makes a database available for a change: starts a stopped one, and waits for a busy one. None if it is available, or
+/// in a state that does not end by itself. `StartDBInstance` does not apply to RDS Custom.
 pub(super) fn make_available(db: &Instance) -> Option<String> {
     let status = db.status.as_deref()?;
     let is_custom_stop = matches!(status, "stopped" | "stopping") && is_custom(db);

@@ -92,8 +92,8 @@ pub(super) fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Ver
     }
 }
 
-/// The end of a version's standard support, from its engine's major versions; the longest one that the version starts with
-/// counts. None if no major version matches; `Some(None)` if AWS announces no end.
+/// The end of a version's standard support, from its engine's major versions; the longest one that the version starts
+/// with counts. None if no major version matches; `Some(None)` if AWS announces no end.
 pub(crate) fn supported_until(
     version: &str,
     majors: &[(String, Option<Timestamp>)],

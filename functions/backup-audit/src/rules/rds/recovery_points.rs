@@ -48,7 +48,8 @@ pub(super) const POINT_IN_TIME: Rule<Instance> = Rule {
 /// Age below which a database may have no snapshot yet.
 const YOUNG: SignedDuration = SignedDuration::from_hours(26);
 
-/// Takes a snapshot: through `snapshot-create` if the database belongs to the environment by name, which that function requires.
+/// Takes a snapshot: through `snapshot-create` if the database belongs to the environment by name, which that function
+/// requires.
 pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     let Instance { name, .. } = instance;
     let Context { project, environment, .. } = context;
@@ -158,7 +159,7 @@ mod tests {
             "aws rds start-db-instance --db-instance-identifier {name} && aws rds wait db-instance-available --db-instance-identifier {name}"
         );
         assert_eq!(failing[0].command, start);
-        // If it ran, it would lack snapshots for three days.
+        // A running database without snapshots for three days fails.
         let running = Instance { status: Some("available".to_owned()), ..stopped.clone() };
         let rows = judge(INSTANCE, (name, ""), &running, &context);
         let failing: Vec<_> =
@@ -176,7 +177,8 @@ mod tests {
     #[test]
     fn a_database_at_rest_is_measured_at_its_stop_for_at_most_a_week() {
         const WEEK: i64 = 7 * DAY;
-        // Status, seconds ago: when it restarts less a week, the latest point, the newest snapshot; the verdicts on both.
+        // Status, seconds ago: when it restarts less a week, the latest point, the newest snapshot; the verdicts on
+        // both.
         for (status, stopped, point, newest, fresh, in_time) in [
             ("stopped", Some(2 * DAY), 2 * DAY, 2 * DAY + 26 * HOUR, "pass", "pass"),
             ("stopped", Some(2 * DAY), 2 * DAY, 2 * DAY + 26 * HOUR + 1, "fail", "pass"),

@@ -61,8 +61,8 @@ pub(super) const BACKUP_PLAN: Rule<Instance> = Rule {
     command: |db, _| select(&db.name, &db.arn),
 };
 
-/// Plans through which AWS Backup owns a database's automated backups, each with the name of its rule and its retention in
-/// days.
+/// Plans through which AWS Backup owns a database's automated backups, each with the name of its rule and its retention
+/// in days.
 fn continuous(db: &Instance) -> Vec<(&Plan, &str, i64)> {
     let plans = db.plans.as_ref().and_then(|plans| plans.as_ref().ok());
     let rules = plans.into_iter().flatten().flat_map(|plan| plan.rules.iter().map(move |rule| (plan, rule)));
@@ -105,7 +105,8 @@ pub(super) fn change_retention(instance: &Instance, context: &Context<'_>) -> St
     modify(instance, &format!("--backup-retention-period {days}{outage}"))
 }
 
-/// Changes all plan rules whose retention is too short, the shortest first. Every one must change: the shortest decides.
+/// Changes all plan rules whose retention is too short, the shortest first. Every one must change: the shortest
+/// decides.
 fn change_plans(instance: &Instance, context: &Context<'_>, days: i32) -> String {
     let least = i64::from(context.retention_days.unwrap_or(7));
     let mut short: Vec<_> = continuous(instance).into_iter().filter(|(.., kept)| *kept < least).collect();

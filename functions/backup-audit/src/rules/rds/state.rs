@@ -1,4 +1,4 @@
-//! Form and state of a database: which rules apply to it, and until when its data may have changed.
+//! Form and state of a database: the rules that apply to it, and the last instant at which its data may have changed.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,13 +31,14 @@ pub(super) fn is_instance(db: &Instance) -> bool {
     db.form != Form::Cluster
 }
 
-/// Whether a database is the spare copy of a blue/green deployment, before or after the switchover: the one in production backs
-/// up the same data.
+/// Whether a database is the spare copy of a blue/green deployment, before or after the switchover: the one in
+/// production backs up the same data.
 pub(super) fn is_spare(db: &Instance) -> bool {
     matches!(&db.deployment, Some(Ok(Some(Deployment { side: Side::Green | Side::Old, .. }))))
 }
 
-/// Whether a database's own automated backups count. A replica has none unless they are switched on; its source's count.
+/// Whether a database's own automated backups count. A replica has none unless they are switched on; its source's
+/// count.
 pub(super) fn is_source(db: &Instance) -> bool {
     owns_backups(db) && db.replica_of.is_none() && !is_spare(db)
 }
@@ -54,8 +55,8 @@ pub(super) fn is_at_rest(db: &Instance) -> bool {
     matches!(db.status.as_deref(), Some("stopped" | "stopping" | "starting"))
 }
 
-/// The last instant at which the data may have changed: now, or when a database at rest was stopped, at most a week ago, since
-/// RDS then starts it again.
+/// The last instant at which the data may have changed: now, or when a database at rest was stopped, at most a week
+/// ago, since RDS then starts it again.
 pub(super) fn changed_until(db: &Instance, context: &Context<'_>) -> Timestamp {
     if !is_at_rest(db) {
         return context.now;

@@ -29,8 +29,8 @@ pub(super) const STORAGE_AUTOSCALING: Rule<Instance> = Rule {
 /// Largest storage of an instance, in GiB. Smaller for some engines and storage types.
 pub(super) const LARGEST_STORAGE: i32 = 65_536;
 
-/// Enlarges a full storage; none if it cannot grow. Raises the autoscaling limit with it if RDS would otherwise refuse, and
-/// repeats the provisioned IOPS, which RDS requires in the same request.
+/// Enlarges a full storage; none if it cannot grow. Raises the autoscaling limit with it if RDS would otherwise refuse,
+/// and repeats the provisioned IOPS, which RDS requires in the same request.
 pub(super) fn enlarge(db: &Instance) -> Option<String> {
     let storage = db.storage_gib.filter(|storage| *storage > 0)?;
     let gib = storage.saturating_add(storage / 5 + 1).min(LARGEST_STORAGE);

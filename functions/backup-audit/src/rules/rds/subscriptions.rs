@@ -46,8 +46,8 @@ pub(super) const EVENTS: Rule<Instance> = Rule {
     },
 };
 
-/// Events of a database that no subscription covers, as source type and category. RDS reports a cluster's backups as events of
-/// its snapshots, whose names are not known in advance.
+/// Events of a database that no subscription covers, as source type and category. RDS reports a cluster's backups as
+/// events of its snapshots, whose names are not known in advance.
 pub(crate) fn unsubscribed(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
     let wanted: &[(&str, &str)] = match db.form {
         Form::Single => &[("db-instance", "backup"), ("db-instance", "failure")],

@@ -45,10 +45,10 @@ pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether an engine refuses connections without TLS if the parameter group does not set it; none if AWS does not document the
-/// version's default. Sources, in the RDS and Aurora user guides: "Requiring SSL/TLS for all connections to a MySQL DB instance"
-/// and "... to a MariaDB DB instance", "Requiring an SSL/TLS connection to an Aurora MySQL DB cluster", "Forcing connections to
-/// your DB instance to use SSL" (SQL Server).
+/// Whether an engine refuses connections without TLS if the parameter group does not set it; none if AWS does not
+/// document the version's default. Sources, in the RDS and Aurora user guides: "Requiring SSL/TLS for all connections
+/// to a MySQL DB instance" and "... to a MariaDB DB instance", "Requiring an SSL/TLS connection to an Aurora MySQL DB
+/// cluster", "Forcing connections to your DB instance to use SSL" (SQL Server).
 fn tls_default(engine: &str, version: (u16, u16)) -> Option<bool> {
     let changed = |last_off: (u16, u16), first_on: (u16, u16)| {
         (version <= last_off || version >= first_on).then_some(version >= first_on)

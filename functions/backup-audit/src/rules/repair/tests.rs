@@ -228,7 +228,7 @@ fn a_harmful_or_useless_repair_is_refused_with_the_reason() {
     for role in [Role::Attachments, Role::Uploads, Role::State, Role::Grafana] {
         assert!(plan("s3.versioning", &of(role), &context()).is_ok(), "{role:?}");
     }
-    // Members of an Aurora cluster have these settings of their own.
+    // Members of an Aurora cluster have their own values of these settings.
     for rule in ["rds.public", "rds.minor-upgrades"] {
         let change = plan(rule, &member("aurora-mysql"), &context()).unwrap();
         assert!(matches!(change, Change::Instance { .. }), "{change}");

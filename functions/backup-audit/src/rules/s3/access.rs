@@ -44,7 +44,7 @@ fn place<'a>(bucket: &'a Bucket, context: &Context<'a>) -> Place<'a> {
     }
 }
 
-/// Strangers that the bucket policy admits; the error is why they are unknown.
+/// Strangers that the bucket policy admits; the error is the reason why they are unknown.
 fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
     let Some(policy) = bucket.policy.as_ref().map_err(ToString::to_string)? else {
         return Ok(BTreeSet::new());
@@ -52,14 +52,15 @@ fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, St
     let found = policy.parse::<Policy>();
     let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
     let found = found.map_err(|error| error.to_string())?;
-    // Only the ACL tells whether a canonical id is the bucket's own account.
+    // Only the ACL shows whether a canonical id is the bucket's own account.
     match acl(bucket) {
         Err(why) if found.iter().any(|who| matches!(who, Who::Canonical(_))) => Err(why),
         _ => Ok(found),
     }
 }
 
-/// Strangers that the bucket policy admits by name. If it is public and public buckets are restricted, S3 only admits services.
+/// Strangers that the bucket policy admits by name. If it is public and public buckets are restricted, S3 only admits
+/// services.
 pub(super) fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
     let mut found = strangers(bucket, context)?;
     if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
@@ -82,7 +83,7 @@ pub(super) fn outsiders(acl: &Acl) -> Vec<&str> {
     acl.accounts.iter().filter(|id| acl.owner.as_ref() != Some(*id)).map(String::as_str).collect()
 }
 
-/// An opening, unless it is blocked; an error if the block is unknown.
+/// An opening, unless a block closes it; an error if the block is unknown.
 fn unless_blocked(
     found: Result<Option<String>, String>,
     is_blocked: Result<bool, CallError>,
@@ -203,7 +204,7 @@ pub(crate) mod tests {
             for rule in ["s3.tls-only", "s3.foreign-access"] {
                 with_policy(rule, broken, "unknown");
             }
-            // Whatever it says, the public access blocks keep strangers out.
+            // The public access blocks keep strangers out, even with a malformed policy.
             with_policy("s3.public", broken, "pass");
         }
     }

@@ -7,7 +7,7 @@ pub(super) fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
     format!("aws s3api {operation} --bucket {} {change}", bucket.name)
 }
 
-/// Enables all four public access blocks, whatever the account has.
+/// Enables all four public access blocks, regardless of the account's.
 pub(super) fn close(bucket: &Bucket) -> String {
     put(
         bucket,
@@ -16,7 +16,8 @@ pub(super) fn close(bucket: &Bucket) -> String {
     )
 }
 
-/// Invokes the repair's plan if the bucket can be repaired. Manual steps are a comment, since they cannot be pasted unchanged.
+/// Invokes the repair's plan if the bucket can be repaired. Manual steps are a comment, since they cannot be pasted
+/// unchanged.
 pub(super) fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
     if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
         return format!("# docs/backups.md#regras: {by_hand}");

@@ -31,8 +31,8 @@ pub(super) fn expiration(bucket: &Bucket, rules: &[Lifecycle], context: &Context
     )
 }
 
-/// The rule that deletes old versions first, other than those whose objects may expire. A rule that also keeps a number of newer
-/// versions keeps more; only its days count.
+/// The rule that deletes old versions first, other than those whose objects may expire. A rule that also keeps a number
+/// of newer versions keeps more; only its days count.
 pub(crate) fn shortest<'a>(
     bucket: &Bucket,
     rules: &'a [Lifecycle],

@@ -68,7 +68,7 @@ fn each_question_has_three_answers() {
     let other = read(Managed::default());
     check(present(Ok(good())), &state(), [Pass, Pass, Pass], &[]);
     check(present(Ok(good())), &other, [Pass, Pass, Fail], &["NotInState"]);
-    // An unread state has a row of its own; the resources do not repeat it.
+    // An unread state has its own row; the resources do not repeat it.
     check(present(Ok(good())), &unread, [Pass, Pass, Unknown], &[]);
     check(present(Ok(good())), &States::Undeclared, [Pass, Pass, Unknown], &[]);
     check(present(Err("x".to_owned())), &state(), [Pass, Unknown, Pass], &["InsufficientData"]);
@@ -141,7 +141,7 @@ fn the_wanted_resources_come_from_policy_and_template() {
         "infrastructure s3-bucket states Squad Infra",
     ];
     assert_eq!(lines, expected);
-    // Terraform does not manage the bucket of its own state.
+    // Terraform does not manage its own state's bucket.
     assert_eq!(wanted.iter().filter(|each| !each.must_be_managed).count(), 1);
 }
 
@@ -456,7 +456,7 @@ fn a_value_in_a_state_is_a_finding_of_its_secret() {
         let Problem::ValueInState { rotates: reported, .. } = &row.problems[0] else { panic!("{row:?}") };
         assert_eq!(*reported, Some(rotates));
     }
-    // A value of a secret without a row gets its own row; the secret is looked at for its rotation.
+    // A value of a secret without a row gets its own row; the secret is read for its rotation.
     let unseen_secrets = unseen_secrets(&state, &[], &Ok(Vec::new()));
     assert_eq!(unseen_secrets, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
     let States::Read { mut managed, .. } = state else { panic!("the state is read") };

@@ -1,4 +1,5 @@
-//! The JSON of a Terraform state. Only ids, names and settings are stored; of any other attribute only whether it has a value.
+//! The JSON of a Terraform state. Only ids, names and settings are stored; of any other attribute, only whether it has
+//! a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -39,7 +39,7 @@ fn managed_resources_are_found_by_arn() {
         ("ec2:us-east-1:123456789012:subnet/subnet-0aaaaaaaaaaaaaaa2", true),
         ("ec2:us-east-1:123456789012:natgateway/nat-0cccccccccccccccc", true),
         ("elasticloadbalancing:us-east-1:123456789012:targetgroup/moveongs-dev-tg/0123456789abcdef", true),
-        // A data source only reads.
+        // A data source only reads its resource.
         ("kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000", false),
         ("ec2:us-east-1:123456789012:subnet/subnet-0bbbbbbbbbbbbbbbb", false),
         // An instance of the same name in another region.
@@ -61,7 +61,7 @@ fn managed_resources_are_found_by_name() {
         (Kind::EcsService, "moveongs-dev-cluster/moveongs-dev-web", false),
         (Kind::LogGroup, "/aws/ecs/moveongs-dev-api", true),
         (Kind::Secret, "moveongs-dev-redis-url", true),
-        // A log group has this name, no bucket.
+        // A log group has this name, but no bucket.
         (Kind::S3Bucket, "/aws/ecs/moveongs-dev-api", false),
     ] {
         assert_eq!(managed.has_name(kind, name), is, "{kind:?} {name}");

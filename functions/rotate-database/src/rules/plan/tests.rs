@@ -143,7 +143,7 @@ fn unexpected_roles_are_refused() {
     ] {
         refused(&settled(&changes), "imm", identity, reason);
     }
-    // A login can set its own `role`, so without a membership that proves nothing.
+    // A login can set its own `role`, so that is no proof without a membership.
     let stranger = json!({
         "memberships": [{"role": "imm_owner", "member": "imm", "inherit": true, "set": true}],
         "roles": {"imm_clone": {"settings": []}}

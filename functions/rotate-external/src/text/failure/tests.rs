@@ -153,7 +153,7 @@ fn each_failure_names_the_value_in_force_and_its_commands() {
         ),
         (database(Some("42501")), admin, SetSecret, Current, &[]),
         (database(None), admin, SetSecret, Unsure, &[]),
-        // A refused login does not show what an earlier attempt did.
+        // A refused login does not show an earlier attempt's changes.
         (database_login("53300"), admin, SetSecret, Unsure, &[]),
         (late().into(), admin, SetSecret, Unsure, &[]),
         (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),

@@ -236,7 +236,7 @@ fn a_missing_fact_never_passes() {
 
 #[test]
 fn an_unread_or_unknown_secret_is_a_finding() {
-    // The service gives only the day.
+    // The service reports only the day.
     check(|facts, _| facts.listed.accessed = Some("2025-12-01T00:00:00Z".parse().unwrap()), &[]);
     check(|facts, _| facts.listed.accessed = Some("2025-11-30T00:00:00Z".parse().unwrap()), &["Unused"]);
     let never = |facts: &mut Facts, created| {
