@@ -43,8 +43,8 @@ pub struct Run<S, I> {
 struct Envelope<S> {
     step: S,
     execution: String,
-    /// Executions of `rotation-followup` from before 2026-11-29 say `source`: an execution keeps its definition, for up
-    /// to four days.
+    /// Executions of `rotation-followup` from before 2026-11-29 say `source`. An execution keeps its definition, even
+    /// if it is redriven: up to 22 days.
     #[serde(default, alias = "source")]
     input: Option<Value>,
     #[serde(default = "first")]

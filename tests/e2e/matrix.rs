@@ -1,9 +1,12 @@
-//! The crash matrix: the function is killed between any two outside calls of a rotation, the service repeats the
-//! rotation with the same token, and the end state must be that of an undisturbed rotation.
+//! The crash matrix: the function is killed between any two outside calls of a rotation that may change something, and
+//! after some of the others; the service repeats the rotation with the same token, and the end state must be that of an
+//! undisturbed rotation.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,20 +17,76 @@ use crate::prober::{Probed, Prober};
 use crate::rotate_database::{incident, is_alive, line};
 use crate::secret::Secret;
 
-/// Kills a function at every distinct moment: before its first call, and after each call. Before any other call the
-/// world equals that after the previous one. `kill` returns none if the run has no such call; `least` is the minimum
-/// number of calls of a run.
-pub(crate) async fn points(
-    least: usize,
-    kill: impl AsyncFn(&'static str, usize) -> Option<Value>,
-) -> Vec<Value> {
+/// One in so many deaths after a read is tried in a run of the tests, others on other days; `--full` tries all.
+const READS: usize = 4;
+
+/// A moment at which a function is killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    when: &'static str,
+    nth: usize,
+    /// Whether calls that may change something are counted, or reads.
+    changes: bool,
+}
+
+impl Kill {
+    /// The rule for the fault switches.
+    pub(crate) fn rule(self) -> Value {
+        json!({"effect": "kill", "when": self.when, "nth": self.nth, "changes": self.changes})
+    }
+
+    /// The same for one action of a service.
+    pub(crate) fn rule_of(self, service: &str, action: &str) -> Value {
+        let mut rule = self.rule();
+        rule["service"] = json!(service);
+        rule["action"] = json!(action);
+        rule
+    }
+
+    /// Adds the moment to a point of the report.
+    fn of(self, mut point: Value) -> Value {
+        point["when"] = json!(self.when);
+        point["call"] = json!(self.nth);
+        point["changes"] = json!(self.changes);
+        point
+    }
+}
+
+/// For the names of resources.
+impl fmt::Display for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.changes { "change" } else { "read" };
+        write!(f, "{}-{kind}-{}", self.when, self.nth)
+    }
+}
+
+/// Kills a function before its first call that may change something, and after each such call. `kill` returns none if
+/// the run has no such call; `least` is the minimum number of these calls of a run.
+pub(crate) async fn points(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
     let mut points = Vec::new();
     for (when, nth) in std::iter::once(("before", 1)).chain((1..).map(|nth| ("after", nth))) {
-        let Some(point) = kill(when, nth).await else { break };
-        points.push(point);
+        let moment = Kill { when, nth, changes: true };
+        let Some(point) = kill(moment).await else { break };
+        points.push(moment.of(point));
     }
     let calls = points.len().saturating_sub(1);
     assert!(calls >= least, "only {calls} calls of at least {least}: {points:?}");
+    points
+}
+
+/// The same, and after the day's share of the reads. A read leaves the world as it was, so such a death equals one
+/// after the previous change, except in its time.
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+pub(crate) async fn points_and_reads(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
+    let mut points = points(least, &kill).await;
+    let share = if std::env::var_os("FULL_TESTS").is_some() { 1 } else { READS };
+    let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let first = usize::try_from(day).unwrap() % share + 1;
+    for nth in (first..).step_by(share) {
+        let moment = Kill { when: "after", nth, changes: false };
+        let Some(point) = kill(moment).await else { break };
+        points.push(moment.of(point));
+    }
     points
 }
 
@@ -47,10 +106,10 @@ async fn every_crash_point_of_rotate_random_recovers() {
     let cloud = Cloud::connect("rotate-random").await;
     let mut points = Vec::new();
     for (name, case, least) in
-        [("plain", Case::Plain, 18), ("field", Case::Field, 18), ("refused", Case::Refused, 10)]
+        [("plain", Case::Plain, 6), ("field", Case::Field, 6), ("refused", Case::Refused, 5)]
     {
-        let of_case = self::points(least, async |when, nth| {
-            let mut point = crash(&cloud, &format!("matrix-{name}-{when}-{nth}"), case, when, nth).await?;
+        let of_case = points_and_reads(least, async |kill| {
+            let mut point = crash(&cloud, &format!("matrix-{name}-{kill}"), case, kill).await?;
             point["case"] = json!(name);
             Some(point)
         });
@@ -64,8 +123,8 @@ async fn every_crash_point_of_rotate_random_recovers() {
     write("rotate-random", &points, json!({}));
 }
 
-/// Kills the function at its `nth` call of a rotation; `None` when it makes fewer calls.
-async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) -> Option<Value> {
+/// Kills the function at a call of a rotation; `None` when it makes fewer calls.
+async fn crash(cloud: &Cloud, name: &str, case: Case, kill: Kill) -> Option<Value> {
     cloud.calm().await;
     let secret = match case {
         Case::Field => Secret::field(cloud, name).await,
@@ -73,7 +132,7 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     };
     cloud.calm().await;
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     if let Case::Refused = case {
         cloud.fault(json!({"action": "PutSecretValue", "effect": "error", "status": 400, "code": "AccessDeniedException"})).await;
     }
@@ -100,10 +159,8 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     // Reported once, or twice if the crash fell between the message and its record.
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{when} call {nth}: told {reported} times");
+    assert!((1..=2).contains(&reported), "{kill}: told {reported} times");
     Some(json!({
-        "when": when,
-        "call": nth,
         "operation": killed,
         "step": step,
         "end": rotation["state"],
@@ -130,7 +187,7 @@ async fn every_crash_point_of_rotate_database_recovers() {
     let mut points = Vec::new();
     let (mut probers, mut logins, mut failures) = (json!({}), 0, 0);
     for (case, major, least) in
-        [(Rotated::SingleUser, 15, 40), (Rotated::FirstSetUp, 18, 45), (Rotated::AlternatingUsers, 18, 45)]
+        [(Rotated::SingleUser, 15, 25), (Rotated::FirstSetUp, 18, 25), (Rotated::AlternatingUsers, 18, 25)]
     {
         let strategy = if case == Rotated::SingleUser { Strategy::Single } else { Strategy::Alternating };
         let name = format!("matrix_{case:?}").to_lowercase();
@@ -140,16 +197,16 @@ async fn every_crash_point_of_rotate_database_recovers() {
         }
         let probed = RefCell::new(Probed::default());
         let lasting_prober = Prober::start(&lasting.server, &lasting.secret.arn, &lasting.user).await;
-        let of_case = self::points(least, async |when, nth| {
+        let of_case = points_and_reads(least, async |kill| {
             let point = if case == Rotated::FirstSetUp {
-                let name = format!("{name}_{when}_{nth}");
+                let name = format!("{name}_{kill}").replace('-', "_");
                 let fresh = Credential::new(&cloud, major, strategy, &name).await;
                 let prober = Prober::start(&fresh.server, &fresh.secret.arn, &fresh.user).await;
-                let point = crash_database(&fresh, &prober, when, nth).await;
+                let point = crash_database(&fresh, &prober, kill).await;
                 probed.borrow_mut().add(prober.end());
                 point
             } else {
-                crash_database(&lasting, &lasting_prober, when, nth).await
+                crash_database(&lasting, &lasting_prober, kill).await
             };
             let mut point = point?;
             point["case"] = json!(format!("{case:?}"));
@@ -189,10 +246,11 @@ async fn every_crash_point_of_rotate_database_ending_a_leaked_login_recovers() {
     let cloud = Cloud::connect("rotate-database").await;
     cloud.calm().await;
     let mut points = Vec::new();
-    for (strategy, least) in [(Strategy::Alternating, 25), (Strategy::Single, 15)] {
-        let of_strategy = self::points(least, async |when, nth| {
-            let credential = Credential::new(&cloud, 18, strategy, &format!("leak_{when}_{nth}")).await;
-            end_leaked(&credential, when, nth).await
+    for (strategy, least) in [(Strategy::Alternating, 10), (Strategy::Single, 8)] {
+        let of_strategy = points_and_reads(least, async |kill| {
+            let name = format!("leak_{kill}").replace('-', "_");
+            let credential = Credential::new(&cloud, 18, strategy, &name).await;
+            end_leaked(&credential, kill).await
         });
         points.extend(of_strategy.await);
     }
@@ -200,44 +258,37 @@ async fn every_crash_point_of_rotate_database_ending_a_leaked_login_recovers() {
     write("rotate-database-leaked", &points, json!({}));
 }
 
-/// Kills the function at its `nth` call while it ends a leaked login; `None` when it makes fewer calls.
-async fn end_leaked(credential: &Credential<'_>, when: &str, nth: usize) -> Option<Value> {
+/// Kills the function while it ends a leaked login; `None` when it makes fewer calls.
+async fn end_leaked(credential: &Credential<'_>, kill: Kill) -> Option<Value> {
     let (cloud, leaked) = (credential.cloud(), &credential.secret.first);
     let thief = credential.enter(leaked).await.unwrap();
     let token = credential.secret.rotate().await;
     incident(credential, &token, leaked, "proved").await;
     cloud.calm().await;
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     let first = cloud.invoke(json!({"retire": true})).await;
     let is_killed = cloud.hits("kill").await > 0;
     let killed = cloud.calls(before).await.0.last().cloned();
     cloud.admin(Method::DELETE, "faults", None).await;
     let answer = if is_killed { cloud.invoke(json!({"retire": true})).await } else { first };
-    let answer = answer.unwrap_or_else(|error| panic!("{when} {nth} ({killed:?}): {error}"));
-    assert_eq!(line(credential, &answer).0, "ended", "{when} {nth} ({killed:?})");
-    assert!(!is_alive(&thief).await && !credential.logs_in(leaked).await, "{when} {nth} ({killed:?})");
+    let answer = answer.unwrap_or_else(|error| panic!("{kill} ({killed:?}): {error}"));
+    assert_eq!(line(credential, &answer).0, "ended", "{kill} ({killed:?})");
+    assert!(!is_alive(&thief).await && !credential.logs_in(leaked).await, "{kill} ({killed:?})");
     credential.works(&token).await;
     let reported = cloud.messages("Credencial vazada está morta").await;
     let reported = reported.iter().filter(|reported| reported.contains(&credential.secret.arn)).count();
-    assert!((1..=2).contains(&reported), "{when} {nth} ({killed:?}): told {reported} times");
-    is_killed.then(
-        || json!({"when": when, "call": nth, "operation": killed, "told": reported, "end": "succeeded"}),
-    )
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times");
+    is_killed.then(|| json!({"operation": killed, "told": reported, "end": "succeeded"}))
 }
 
-/// Kills the function at its `nth` call of a rotation, of AWS or of the database; `None` when it makes fewer calls.
-async fn crash_database(
-    credential: &Credential<'_>,
-    prober: &Prober,
-    when: &str,
-    nth: usize,
-) -> Option<Value> {
+/// Kills the function at a call of a rotation, of AWS or of the database; `None` when it makes fewer calls.
+async fn crash_database(credential: &Credential<'_>, prober: &Prober, kill: Kill) -> Option<Value> {
     let (cloud, secret) = (credential.cloud(), &credential.secret);
     cloud.calm().await;
     let from = secret.labelled("AWSCURRENT").await.unwrap();
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     let token = secret.start().await;
     let rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
     if cloud.hits("kill").await == 0 {
@@ -252,8 +303,8 @@ async fn crash_database(
     let current = secret.labelled("AWSCURRENT").await.unwrap();
     let good = credential.logs_in(&current).await;
     if !good {
-        assert_eq!(credential.strategy, Strategy::Single, "{when} {killed:?}: AWSCURRENT does not log in");
-        assert!(credential.logs_in(&token).await, "{when} {killed:?}: neither logs in");
+        assert_eq!(credential.strategy, Strategy::Single, "{kill} {killed:?}: AWSCURRENT does not log in");
+        assert!(credential.logs_in(&token).await, "{kill} {killed:?}: neither logs in");
     }
     let probed = prober.twice_more().await;
     cloud.admin(Method::DELETE, "faults", None).await;
@@ -265,13 +316,11 @@ async fn crash_database(
     let lines = cloud.log_lines(&token).await;
     let windows = lines.iter().filter(|line| line.contains("rotation.window_ms")).count();
     let expected = if credential.strategy == Strategy::Single { 1..=2 } else { 0..=0 };
-    assert!(expected.contains(&windows), "{when} {killed:?}: the window is logged {windows} times");
+    assert!(expected.contains(&windows), "{kill} {killed:?}: the window is logged {windows} times");
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times: {rotation}");
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times: {rotation}");
     Some(json!({
-        "when": when,
-        "call": nth,
         "operation": killed,
         "step": step,
         "current_good_after_crash": good,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::advice::{self, Advice};
 use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
-use crate::matrix;
+use crate::matrix::{self, Kill};
 use crate::secret::Secret;
 use crate::server::as_the_application;
 
@@ -1053,13 +1053,13 @@ async fn let_the_lease_end(cloud: &Cloud, secret: &Secret<'_>) {
     later(cloud, secret, "/making/until", issuance["making"]["began"].as_str().unwrap()).await;
 }
 
-/// Kills the function at its `nth` call of a rotation; none when it makes fewer calls.
-async fn crash(secret: &Secret<'_>, name: &str, when: &str, nth: usize) -> Option<Value> {
+/// Kills the function at a call of a rotation; none when it makes fewer calls.
+async fn crash(secret: &Secret<'_>, name: &str, kill: Kill) -> Option<Value> {
     let cloud = secret.cloud;
     cloud.calm().await;
     reset(cloud, name).await;
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     let token = secret.start().await;
     let mut rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
     if cloud.hits("kill").await == 0 {
@@ -1086,21 +1086,13 @@ async fn crash(secret: &Secret<'_>, name: &str, when: &str, nth: usize) -> Optio
     }
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times: {rotation}");
-    Some(
-        json!({"case": name, "when": when, "call": nth, "operation": killed, "step": step, "end": rotation["state"],
-        "attempts": attempts, "told": reported}),
-    )
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times: {rotation}");
+    Some(json!({"case": name, "operation": killed, "step": step, "end": rotation["state"],
+        "attempts": attempts, "told": reported}))
 }
 
-/// Kills retiring at its `nth` call; none when it makes fewer.
-async fn crash_retiring(
-    secret: &Secret<'_>,
-    name: &str,
-    deletes: bool,
-    when: &str,
-    nth: usize,
-) -> Option<Value> {
+/// Kills retiring at a call; none when it makes fewer.
+async fn crash_retiring(secret: &Secret<'_>, name: &str, deletes: bool, kill: Kill) -> Option<Value> {
     let cloud = secret.cloud;
     cloud.calm().await;
     reset(cloud, name).await;
@@ -1117,7 +1109,7 @@ async fn crash_retiring(
     }
     cloud.calm().await;
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     let survived = cloud.invoke(json!({"retire": true})).await.is_ok();
     assert_eq!(survived, cloud.hits("kill").await == 0);
     let killed = cloud.calls(before).await.0.last().cloned();
@@ -1127,7 +1119,7 @@ async fn crash_retiring(
         later(cloud, secret, "/promoting", "2026-01-01T00:00:00Z").await;
         again = retire(cloud, name).await;
     }
-    assert_ne!(again.0, "failed", "{when} call {nth} ({killed:?})");
+    assert_ne!(again.0, "failed", "{kill} ({killed:?})");
     let what = if name == SES {
         let current = key_of(cloud, "AWSCURRENT").await;
         let left = if deletes {
@@ -1135,18 +1127,18 @@ async fn crash_retiring(
         } else {
             sorted(&[(&old, "Inactive"), (&current, "Active")])
         };
-        assert_eq!(keys(cloud).await, (left, 2), "{when} call {nth} ({killed:?})");
+        assert_eq!(keys(cloud).await, (left, 2), "{kill} ({killed:?})");
         if deletes { "foi apagada" } else { "foi desativada" }
     } else {
         assert_eq!(
             tokens(cloud).await,
             (json!(value(cloud, TWILIO, "AWSCURRENT").await), Value::Null, 2),
-            "{when} {killed:?}"
+            "{kill} {killed:?}"
         );
         "agora o primário"
     };
     let reported = cloud.messages(what).await.len();
-    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times");
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times");
     let act = if name == TWILIO {
         "promoted"
     } else if deletes {
@@ -1157,24 +1149,27 @@ async fn crash_retiring(
     let key = if name == TWILIO { "" } else { old.as_str() };
     assert!(
         cloud.record_of(&format!("{token}/retire/{act}/{key}")).await.is_some(),
-        "{when} {killed:?}: no record"
+        "{kill} {killed:?}: no record"
     );
-    (!survived).then(|| json!({"case": format!("{name}: {act}"), "when": when, "call": nth, "operation": killed, "end": "succeeded", "told": reported}))
+    (!survived).then(|| {
+        let case = format!("{name}: {act}");
+        json!({"case": case, "operation": killed, "end": "succeeded", "told": reported})
+    })
 }
 
 #[tokio::test]
 async fn every_crash_point_of_rotate_external_recovers() {
     let cloud = fresh().await;
     let mut points = Vec::new();
-    for (name, least) in [(SES, 20), (TWILIO, 20), (ADMIN, 30)] {
+    for (name, least) in [(SES, 10), (TWILIO, 8), (ADMIN, 18)] {
         let secret = Secret::of_the_stack(&cloud, name).await;
-        let of_secret = async |when, nth| crash(&secret, name, when, nth).await;
-        points.extend(matrix::points(least, of_secret).await);
+        let of_secret = async |kill| crash(&secret, name, kill).await;
+        points.extend(matrix::points_and_reads(least, of_secret).await);
     }
     for (name, deletes) in [(SES, false), (SES, true), (TWILIO, false)] {
         let secret = Secret::of_the_stack(&cloud, name).await;
-        let of_act = async |when, nth| crash_retiring(&secret, name, deletes, when, nth).await;
-        points.extend(matrix::points(8, of_act).await);
+        let of_act = async |kill| crash_retiring(&secret, name, deletes, kill).await;
+        points.extend(matrix::points_and_reads(7, of_act).await);
     }
     let records = cloud.evidence("rotate-external").await;
     let runs: std::collections::BTreeSet<_> =

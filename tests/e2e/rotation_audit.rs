@@ -814,7 +814,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_task_one_record_and_a_page() {
-    matrix::write("rotation-audit", &matrix::points(25, crash).await, json!({}));
+    matrix::write("rotation-audit", &matrix::points_and_reads(11, crash).await, json!({}));
 }
 
 /// Removes the secrets that other tests have left below the environment's path: the audit makes calls for each.
@@ -830,8 +830,8 @@ async fn forget_secrets_of_tests(cloud: &Cloud) {
     }
 }
 
-/// Kills the function at its `nth` call; `None` when it makes fewer calls.
-async fn crash(when: &str, nth: usize) -> Option<Value> {
+/// Kills the function at a call; `None` when it makes fewer calls.
+async fn crash(kill: matrix::Kill) -> Option<Value> {
     let world = World::fresh().await;
     let cloud = &world.cloud;
     world.overdue(WEBHOOK).await;
@@ -841,10 +841,10 @@ async fn crash(when: &str, nth: usize) -> Option<Value> {
     let issue = json!({"title": "replaced", "body": replaced, "labels": ["governance-rotation"]});
     cloud.admin(Method::POST, "github/issues", Some(issue)).await;
     let before = cloud.last_call().await;
-    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    cloud.fault(kill.rule()).await;
     let first = cloud.invoke(json!({})).await;
     let is_killed = cloud.hits("kill").await > 0;
-    assert_eq!(first.is_err(), is_killed, "{when} {nth}: {first:?}");
+    assert_eq!(first.is_err(), is_killed, "{kill}: {first:?}");
     let operation = cloud.calls(before).await.0.last().cloned();
 
     cloud.admin(Method::DELETE, "faults", None).await;
@@ -852,7 +852,7 @@ async fn crash(when: &str, nth: usize) -> Option<Value> {
         world.abandon(&marker).await;
         world.audit().await;
     }
-    let at = format!("{when} call {nth} ({operation:?})");
+    let at = format!("{kill} ({operation:?})");
     let tasks = world.issues_with(&marker).await;
     assert_eq!(tasks.len(), 1, "{at}: {tasks:?}");
     assert_eq!(tasks[0]["state"], "open", "{at}");
@@ -869,7 +869,7 @@ async fn crash(when: &str, nth: usize) -> Option<Value> {
     assert!((1..=2).contains(&reported), "{at}: told {reported} times");
     is_killed.then(|| {
         json!({
-            "when": when, "call": nth, "operation": operation, "end": "succeeded",
+            "operation": operation, "end": "succeeded",
             "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "told": reported,
         })
     })

@@ -37,6 +37,7 @@ impl World {
         let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
         world.cloud.calm().await;
         world.cloud.followups(true).await;
+        world.cloud.forget_policy().await;
         let usual =
             json!({"masking": false, "mfa": false, "down": false, "rate_limit": 0, "service": service()});
         world.application(usual).await;
@@ -62,6 +63,12 @@ impl World {
         world.steady().await;
         world.cloud.calm().await;
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
+    }
+
+    /// Lets a batch wait until several changes are noticed, however slow this machine is.
+    async fn wait_for_several(&self) {
+        let patch = json!({"rotation": {"followup": {"settle_seconds": 600}}});
+        self.cloud.set_policy(&patch).await;
     }
 
     async fn ecs(&self, operation: &str, mut body: Value) -> Value {
@@ -324,11 +331,12 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
 #[tokio::test]
 async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_proved() {
     let world = World::fresh().await;
+    world.wait_for_several().await;
     let after = world.cloud.last_call().await;
     // Both secrets change within the batch's waiting time.
+    let database = world.rotate(DATABASE).await;
     let value = format!("{:0<48}", "another value of our own");
     let jwt = world.put(JWT, &value).await;
-    let database = world.rotate(DATABASE).await;
     let (jwt, database) = (world.row(&jwt).await, world.row(&database).await);
     assert_eq!(jwt["execution"], database["execution"]);
     assert_eq!(world.deployments(after).await, 1);
@@ -630,9 +638,10 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     world.proves(&advice).await;
 
     // One of two secrets is changed again while the deployment of both fails.
+    world.wait_for_several().await;
     let after = held().await;
-    let jwt = world.put(JWT, &format!("{:0<48}", "the first of two values")).await;
     let database = world.rotate(DATABASE).await;
+    let jwt = world.put(JWT, &format!("{:0<48}", "the first of two values")).await;
     deployed(after).await;
     let newer = world.put(JWT, &format!("{:0<48}", "the second of two values")).await;
     // The circuit breaker opens at the third failure; the next deployment may follow at once and has to succeed.
@@ -646,6 +655,7 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     assert_eq!(world.row(&newer).await["outcome"], "proved");
     let row = world.proves(&Advice::of(&reported[0])).await;
     assert_eq!(row["version"], json!(database));
+    world.cloud.forget_policy().await;
 
     // The rollback is refused: the message names the version in force, not the intended one.
     world.cloud.calm().await;
@@ -1343,16 +1353,14 @@ async fn every_crash_point_of_rotation_followup_recovers() {
     let (world, old, new) = unfollowed().await;
     let mut points = Vec::new();
     for (service, action, least) in WRITES {
-        let of_call = matrix::points(least, async |when, nth| {
-            let execution = format!("crash-{service}-{when}-{nth}");
+        let of_call = matrix::points(least, async |kill| {
+            let execution = format!("crash-{service}-{kill}");
             if world.current(JWT).await != new {
                 world.make_current(JWT, &new).await;
             }
             world.cloud.calm().await;
             let (before, rows) = (world.cloud.last_call().await, world.rows().await.len());
-            let kill =
-                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
-            world.cloud.fault(kill).await;
+            world.cloud.fault(kill.rule_of(service, action)).await;
             course(&world, &execution, 1).await;
             let rules = world.cloud.admin(Method::GET, "faults", None).await;
             has_ended_well(&world, &execution, &old, &new, rows).await;
@@ -1365,7 +1373,7 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             }
             let deployments = world.deployments(before).await;
             assert!((2..=3).contains(&deployments), "{execution}: {deployments} deployments");
-            Some(json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+            Some(json!({"operation": format!("{service}:{action}"),
                 "end": "succeeded", "told": reported, "deployments": deployments}))
         });
         points.extend(of_call.await);

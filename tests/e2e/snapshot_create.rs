@@ -577,15 +577,13 @@ async fn every_crash_point_of_snapshot_create_recovers() {
     let mut points = Vec::new();
     for (service, action, least) in WRITES {
         for (fail, least) in [0, 1].into_iter().zip(least) {
-            let of_call = matrix::points(least, async |when, nth| {
-                let name = format!("crash-{service}-{fail}-{when}-{nth}");
+            let of_call = matrix::points(least, async |kill| {
+                let name = format!("crash-{service}-{fail}-{kill}");
                 world.cloud.calm().await;
                 world.available().await;
                 world.orders(json!({"fail": fail})).await;
                 let records = world.records().await.len();
-                let kill =
-                    json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
-                world.cloud.fault(kill).await;
+                world.cloud.fault(kill.rule_of(service, action)).await;
                 let end = course(&world, &name, 1).await;
                 let rules = world.cloud.admin(Method::GET, "faults", None).await;
                 assert_eq!(end["status"], if fail == 0 { "available" } else { "failed" }, "{name}: {end}");
@@ -601,7 +599,7 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 world.clear().await;
                 // A death removes the rule.
                 rules["rules"].as_array().unwrap().is_empty().then(|| {
-                    json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                    json!({"operation": format!("{service}:{action}"),
                         "course": if fail == 0 { "available" } else { "failed" }, "end": "succeeded",
                         "told": reported, "pages": pages})
                 })
@@ -679,13 +677,11 @@ async fn every_crash_point_of_a_clusters_snapshot_recovers() {
     cluster::make(&world.cloud).await;
     let mut points = Vec::new();
     for (service, action, least) in [("s3", "PutObject", 5), ("rds", "CreateDBClusterSnapshot", 1)] {
-        let of_call = matrix::points(least, async |when, nth| {
-            let name = format!("crash-cluster-{service}-{when}-{nth}");
+        let of_call = matrix::points(least, async |kill| {
+            let name = format!("crash-cluster-{service}-{kill}");
             world.cloud.calm().await;
             let records = world.records().await.len();
-            let kill =
-                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
-            world.cloud.fault(kill).await;
+            world.cloud.fault(kill.rule_of(service, action)).await;
             let end = course_of(&world, &of_member(&name), 1).await;
             let rules = world.cloud.admin(Method::GET, "faults", None).await;
             assert_eq!(end["status"], "available", "{name}: {end}");
@@ -697,7 +693,7 @@ async fn every_crash_point_of_a_clusters_snapshot_recovers() {
             let deleted = world.cloud.rds.delete_db_cluster_snapshot();
             deleted.db_cluster_snapshot_identifier(made).send().await.unwrap();
             rules["rules"].as_array().unwrap().is_empty().then(|| {
-                json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                json!({"operation": format!("{service}:{action}"),
                     "course": "available", "end": "succeeded", "told": reported, "pages": 0})
             })
         });

@@ -567,20 +567,17 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
     let copy = copy_of(&keeper);
     let mut points = Vec::new();
     for (service, action, least) in WRITES {
-        let of_call = matrix::points(least, async |when, nth| {
+        let of_call = matrix::points(least, async |kill| {
             world.cloud.calm().await;
             world.forget().await;
             for name in world.names(&world.away).await {
                 world.away.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap();
             }
-            let old =
-                format!("moveongs-dev-old-{service}-{action}-{when}-{nth}").to_lowercase().replace('.', "-");
+            let old = format!("moveongs-dev-old-{service}-{action}-{kill}").to_lowercase().replace('.', "-");
             let old = world.take(&old, &tags(EXPIRED), 90).await;
             let pages = world.pages("").await.len();
             let before = world.cloud.last_call().await;
-            let kill =
-                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
-            world.cloud.fault(kill).await;
+            world.cloud.fault(kill.rule_of(service, action)).await;
             world.cloud.despite_death(json!({})).await;
             world.status(&world.away, &copy, &["available"]).await;
             world.cloud.despite_death(json!({"follow": true})).await;
@@ -588,7 +585,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             // A death removes the rule.
             let is_over = !rules["rules"].as_array().unwrap().is_empty();
             world.cloud.admin(Method::DELETE, "faults", None).await;
-            let at = format!("{service}:{action} {when} {nth}");
+            let at = format!("{service}:{action} {kill}");
             assert_eq!(world.names(&world.cloud.rds).await, [failed.as_str(), keeper.as_str()], "{at}");
             assert_eq!(world.names(&world.away).await, [copy.as_str()], "{at}");
             let records = world.records().await;
@@ -612,7 +609,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
                 assert_eq!(world.run(event).await["run_id"], Value::Null, "{at}");
             }
             (!is_over).then(|| {
-                json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                json!({"operation": format!("{service}:{action}"),
                     "end": "succeeded", "told": reported, "pages": paged, "records": records.len()})
             })
         });

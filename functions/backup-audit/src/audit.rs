@@ -79,7 +79,8 @@ impl Audit for App {
         observed.before.clone()
     }
 
-    /// Keys of at most the worst changes: the check has compared all findings with the previous run's report.
+    /// Keys of at most the worst changes: the check has compared all findings with the previous run's report. The
+    /// lines' keys begin with the verdict, so they are not comparable with these.
     fn changes(&self, Observed { outcome, .. }: &Observed, _: &[String], _: &BTreeSet<String>) -> Changes {
         Changes {
             new: outcome.new.findings.iter().map(Finding::key).collect(),

@@ -123,8 +123,10 @@ impl Request {
             return Ok(Self::Trail(trail::parse(event, own)?));
         }
         let retired = event.as_object_mut().and_then(|fields| fields.remove("retired"));
-        let retired: Retired = retired.map(parse).transpose()?.unwrap_or_default();
-        Ok(Self::Step(Run::read(event, source)?, retired.lines()))
+        let retired: Option<Retired> = retired.map(parse).transpose().map_err(|_| {
+            InvalidEvent::at("retired", "expected the answers of the functions that retire old credentials")
+        })?;
+        Ok(Self::Step(Run::read(event, source)?, retired.unwrap_or_default().lines()))
     }
 }
 
@@ -240,5 +242,8 @@ mod tests {
             let (run, lines) = step(finish).unwrap();
             assert_eq!((run.broken, lines), (None, expected));
         }
+        let finish = json!({"step": "finish", "execution": "e", "retired": {"database": {"secret": "/a"}}});
+        let refused = Request::read(finish, &[]).unwrap_err().to_string();
+        assert!(refused.contains("field retired: expected the answers"), "{refused}");
     }
 }

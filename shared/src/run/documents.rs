@@ -34,7 +34,7 @@ pub enum DocumentError {
     #[error("an S3 call for the evidence failed")]
     S3(#[from] CallError),
     /// An object is not in the form in which this product writes it.
-    #[error("evidence object {key} is not valid: {reason}; find out who wrote it")]
+    #[error("evidence object {key} is not valid: {reason}; find out who wrote it before you change anything")]
     Unreadable {
         /// The object's key.
         key: String,

@@ -18,6 +18,8 @@ Routes below /_local:
     - `resource` (`*`) is a shell pattern of the ARN on which IAM evaluates an AWS call, e.g. `arn:aws:s3:::bucket` or
       `arn:aws:rds:*:db:name`; for a list of all it is `*` or `...:db:*`. Calls to other services have none. So the
       third `s3` `GetBucketVersioning` of one bucket can fail, regardless of calls for other buckets.
+    - `changes`: count only calls that may change something (true), or only reads (false). A read is an action of AWS
+      whose name begins with one of `READS`, or a `GET` of a stand-in.
     - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
       there on; 0 = all. If several rules are due, the one armed first strikes; every rule counts every call that
       it matches. Give a `caller` if others call meanwhile, such as a prober of a database.
@@ -71,6 +73,9 @@ from localcloud.cloud import AdminError, Cloud
 # Maximum number of calls in the log; the oldest are dropped.
 LOG_LENGTH = 100_000
 
+# Beginnings of the names of AWS's actions that only read.
+READS = ("BatchGet", "Describe", "Filter", "Get", "Head", "List", "Lookup", "Query", "Scan", "Simulate")
+
 # A server cannot be made to raise 00000, which means success.
 SQLSTATE = re.compile(r"(?!0{5})[0-9A-Z]{5}")
 
@@ -87,6 +92,11 @@ class Call:
     # Determined only if a rule names a resource.
     resource: Callable[[], str] = str
 
+    @property
+    def reads(self) -> bool:
+        """Whether the call certainly changes nothing."""
+        return self.service != "postgres" and self.action.startswith((*READS, "GET "))
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -97,6 +107,7 @@ class Rule:
     effect: str
     caller: str = "*"
     resource: str = "*"
+    changes: bool | None = None
     nth: int = 1
     count: int = 1
     when: str = "before"
@@ -108,6 +119,8 @@ class Rule:
     def matches(self, call: Call) -> bool:
         pairs = (call.service, self.service), (call.action, self.action), (call.caller, self.caller)
         if not all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs):
+            return False
+        if self.changes is not None and self.changes == call.reads:
             return False
         return self.resource == "*" or fnmatch.fnmatchcase(call.resource(), self.resource)
 
@@ -143,6 +156,7 @@ def _check(fields: dict[str, Any]) -> Rule:
             "'*', 'client' or 'lambda:NAME'",
         ),
         "resource": (text, "a text"),
+        "changes": (lambda value: type(value) is bool, "true or false"),
         "nth": (whole(1), "a whole number from 1"),
         "count": (whole(0), "a whole number from 0"),
         "when": (lambda value: value in ("before", "after"), "'before' or 'after'"),

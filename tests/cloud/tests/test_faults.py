@@ -415,6 +415,26 @@ def test_the_rule_armed_first_strikes_and_the_other_counts_on(cloud):
     assert hits(cloud) == {first: 1, second: 1}
 
 
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_rule_may_count_only_changes_or_only_reads(cloud, secret, changes):
+    rule = arm(cloud, "*", "error", status=400, code="Down", nth=2, changes=changes)
+    client = cloud.client("secretsmanager")
+    calls = {
+        "PutSecretValue": lambda: client.put_secret_value(SecretId=secret, SecretString="new"),
+        "GetSecretValue": lambda: client.get_secret_value(SecretId=secret),
+        "ListSecrets": client.list_secrets,
+        "TagResource": lambda: client.tag_resource(SecretId=secret, Tags=[{"Key": "a", "Value": "b"}]),
+    }
+    struck = []
+    for name, call in calls.items():
+        try:
+            call()
+        except botocore.exceptions.ClientError:
+            struck.append(name)
+    assert struck == (["TagResource"] if changes else ["ListSecrets"])
+    assert hits(cloud) == {rule: 1}
+
+
 GOOD = {"service": "secretsmanager", "action": "PutSecretValue", "effect": "drop"}
 
 
@@ -422,6 +442,7 @@ GOOD = {"service": "secretsmanager", "action": "PutSecretValue", "effect": "drop
     ("field", "change"),
     [
         ("sevice", {"sevice": "s3"}),
+        ("changes", {"changes": 1}),
         ("service", {"service": ""}),
         ("service", {"service": None}),
         ("action", {"action": 1}),

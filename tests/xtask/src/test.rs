@@ -38,13 +38,14 @@ const SAM: &str = "sam validate and sam build for arm64";
 
 /// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They
 /// run in parallel, because each test mostly waits. The table at the end of a run shows their times.
-const CLOUDS: [(&str, &[&str]); 6] = [
-    ("test-cloud-1", &["matrix::", "property::"]),
-    ("test-cloud-2", &["rotate_external::"]),
-    ("test-cloud-3", &["inventory_audit::", "rotation_audit::", "rotation_followup::"]),
-    ("test-cloud-4", &["backup_audit::", "snapshot_create::"]),
-    ("test-cloud-5", &["database::", "model::"]),
-    ("test-cloud-6", &[]),
+const CLOUDS: [(&str, &[&str]); 4] = [
+    ("test-cloud-1", &["adversary::", "database::", "model::"]),
+    ("test-cloud-2", &["in_force::", "of_rotate_database", "property::", "rotate_external::"]),
+    (
+        "test-cloud-3",
+        &["backup_audit::", "inventory_audit::", "policy::", "rotation_audit::", "snapshot_create::"],
+    ),
+    ("test-cloud-4", &[]),
 ];
 
 const CHECKS: &[Check] = &[
@@ -263,10 +264,13 @@ fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
             .iter()
             .zip(&logs)
             .map(|((_, place, which), log)| {
-                let repo = context.repo;
+                let (repo, full) = (context.repo, context.full);
                 scope.spawn(move || {
                     let (mut modules, mut last) = (BTreeMap::new(), Instant::now());
                     let run = on_clouds(repo, &[place], "e2e", which).and_then(|mut tests| {
+                        if full {
+                            tests.env("FULL_TESTS", "1");
+                        }
                         run::watch(&mut tests, log, |line| {
                             let took = last.elapsed().as_secs_f64();
                             last = Instant::now();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Writes each kind once: the variant's name is the stored word.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The kinds that rules depend on. For a new kind, the compiler names each rule that must handle it.
+        /// The kinds that rules depend on. For a new kind, the compiler names only `implicates`; look also at
+        /// `prevents_deployment`, `proof.rs` and `text/failure.rs`.
         #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
         #[serde(from = "String", into = "String")]
         pub(crate) enum Kind {

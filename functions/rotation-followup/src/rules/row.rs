@@ -72,7 +72,7 @@ pub(crate) enum Ending {
     /// The previous value is in use again.
     #[serde(rename = "rolled back")]
     RolledBack,
-    /// The value in use is unknown.
+    /// The follow-up failed and brought no proved value back into use; the failure says why.
     Failed,
 }
 

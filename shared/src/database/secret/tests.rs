@@ -1,6 +1,8 @@
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use proptest::prelude::*;
 use tokio_postgres::config::Host;
 
+use super::url::RESERVED;
 use super::*;
 
 fn secret(text: &str) -> SecretString {
@@ -757,7 +759,7 @@ proptest! {
         prop_assert!(pending.differs_only_in_login(&current));
 
         // The WHATWG standard's parser.
-        let url = url::Url::parse(text).unwrap();
+        let url = ::url::Url::parse(text).unwrap();
         let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
         prop_assert_eq!(read(url.username()), user.as_str());
         prop_assert_eq!(read(url.password().unwrap()), password.as_str());
@@ -789,7 +791,7 @@ proptest! {
             prop_assert_eq!(config.get_password(), Some(login.password.expose_secret().as_bytes()));
             prop_assert_eq!(config.get_hosts(), [Host::Tcp(login.host.clone())]);
             prop_assert_eq!(config.get_dbname(), Some(&*login.database));
-            let url = url::Url::parse(&text).unwrap();
+            let url = ::url::Url::parse(&text).unwrap();
             let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(read(url.username()), login.user.as_str());
             prop_assert_eq!(read(url.password().unwrap()), login.password.expose_secret());
@@ -827,7 +829,7 @@ proptest! {
 
         let pending = current.with(&new.0, &secret(&new.1)).unwrap();
 
-        let (user, password) = (document::quote(&new.0), document::quote(&new.1));
+        let (user, password) = (quote(&new.0), quote(&new.1));
         prop_assert_eq!(
             pending.expose_secret(),
             &document(&user, &password, &encoded(&new.0), &encoded(&new.1))
