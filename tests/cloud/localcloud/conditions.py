@@ -18,6 +18,7 @@ request that the model describes under PreSignedUrl: without tags.
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 import re
 from typing import Any
@@ -129,6 +130,12 @@ def install(cloud: Cloud) -> None:
                 return refused
         return None
 
+    parse = functools.lru_cache(maxsize=256)(iam_evaluator.parse_policy_document)
+
+    def parsed_once(document: str | dict) -> list:
+        # ministack parses each policy of the caller twice for each request.
+        return list(parse(document)) if isinstance(document, str) else parse.__wrapped__(document)
+
     plain_resource_tags = tagging.resource_tags
 
     def secret_tags(arn: str) -> dict[str, str] | None:
@@ -143,6 +150,7 @@ def install(cloud: Cloud) -> None:
     iam_actions.extract_resource_arn = with_services
     iam_actions.request_tag_context = with_cluster
     iam_evaluator.enforce = each_named
+    iam_evaluator.parse_policy_document = parsed_once
     iam_actions.s3_service_context = with_conditional_puts
     iam_evaluator._resolve_condition_key = with_role_arn
 

@@ -62,12 +62,12 @@ from urllib.parse import parse_qs, unquote
 import botocore.exceptions
 import botocore.loaders
 import ministack.app
-from hypercorn.events import Closed
 from ministack.core import iam_actions, lambda_runtime
 from ministack.core.responses import get_account_id
 from ministack.core.router import detect_service, extract_access_key_id, extract_region
 from ministack.services import sts
 
+from localcloud import http
 from localcloud.cloud import AdminError, Cloud
 
 # Maximum number of calls in the log; the oldest are dropped.
@@ -274,7 +274,7 @@ class Switches:
     def guard(self, inner, describe: Describe, refuse: Refuse):
         """Wraps a service's ASGI application, to log its calls and apply the rules.
 
-        The wrapper needs hypercorn's own `send`: no other layer may be between the two.
+        The wrapper needs the server's own `send`: no other layer may be between the two.
         """
 
         async def guarded(scope, receive, send):
@@ -376,8 +376,8 @@ class Switches:
             for pid in victims:
                 await kill(pid)
         finally:
-            # Close even if the cloud stops meanwhile: otherwise hypercorn answers 500.
-            await _close(send)
+            # Close even if the cloud stops meanwhile: otherwise the server answers 500.
+            http.drop(send)
 
     async def hang(self, seconds: float, left: Coroutine[Any, Any, None]) -> None:
         """Waits for the time, the rules' removal or the client's disconnection, whichever comes first."""
@@ -413,14 +413,6 @@ async def _send(send, scope, answer: Answer) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _close(send) -> None:
-    """Closes the connection without an answer, through hypercorn's internals because ASGI does not support it."""
-    stream = send.__self__
-    # Otherwise hypercorn answers 500 for an application that ends without an answer.
-    stream.closed = True
-    await stream.send.__self__.send(Closed())
 
 
 def _error_code(start: dict[str, Any], body: bytes) -> str:

@@ -9,8 +9,6 @@ from socketserver import StreamRequestHandler
 from urllib.parse import parse_qsl
 
 import ministack.app
-from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
 
 from localcloud import (
     accesskeys,
@@ -24,6 +22,7 @@ from localcloud import (
     conditions,
     ecs,
     faults,
+    http,
     mail,
     rds,
     rotation,
@@ -57,12 +56,6 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
             # AWS's endpoints accept TLS only, so a policy condition on aws:SecureTransport must hold here too.
             await app({**scope, "scheme": "https"} if scope["type"] == "http" else scope, receive, send)
 
-    config = Config()
-    config.bind = [f"127.0.0.1:{cloud.port}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
-    config.errorlog = "-"
-
     # Stops every part in reverse order, even if another one fails to start or to stop.
     async with contextlib.AsyncExitStack() as ends:
         ends.callback((cloud.state / "cloud.json").unlink, missing_ok=True)
@@ -71,7 +64,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         for start in cloud.on_start:
             await start()
         cloud.publish()
-        await hypercorn_serve(entry, config, shutdown_trigger=stop.wait)
+        await http.serve(entry, http.listener(cloud.port), stop)
 
 
 async def admin(cloud: Cloud, scope, receive, send) -> None:

@@ -124,7 +124,7 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
             build
         }
         Build::Test => {
-            let mut build = run::cargo();
+            let mut build = run::clippy();
             build.args(["build", "--locked", "--bins", "--tests", "--workspace", "--features", ON_CLOUD]);
             build
         }

@@ -131,6 +131,15 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// [`cargo`] with Clippy as the compiler of the workspace's own crates: it lints what it compiles, so that lints and
+/// binaries come from one compilation.
+pub(crate) fn clippy() -> Command {
+    let mut cargo = cargo();
+    let driver = Path::new(cargo.get_program()).with_file_name("clippy-driver");
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", driver);
+    cargo
+}
+
 /// The log file of one step.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {

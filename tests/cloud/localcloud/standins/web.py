@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import socket
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-
+from localcloud import http
 from localcloud.cloud import AdminError, Cloud
 from localcloud.faults import Answer, Call, Refuse, function_of
 
@@ -60,7 +57,7 @@ def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
                 break
         answer = handle(Request(scope, body))
         status, headers, content = await answer if inspect.isawaitable(answer) else answer
-        # A response to HEAD has the length of the omitted body; hypercorn omits the body itself.
+        # A response to HEAD has the length of the omitted body; the server omits the body itself.
         # RFC 9110 forbids the field in a 204 response.
         length = [] if status == 204 else [("content-length", str(len(content)))]
         fields = [*headers.items(), *length, ("date", formatdate(usegmt=True))]
@@ -80,15 +77,9 @@ class Servers:
 
     def listen(self, app) -> str:
         """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(100)
+        listener = http.listener()
         port = listener.getsockname()[1]
-        config = Config()
-        config.bind = [f"fd://{listener.detach()}"]
-        config.graceful_timeout = 1
-        config.errorlog = "-"
-        self._running.append(asyncio.create_task(serve(app, config, shutdown_trigger=self._stop.wait)))
+        self._running.append(asyncio.create_task(http.serve(app, listener, self._stop)))
         return f"http://127.0.0.1:{port}"
 
     async def end(self) -> None:
