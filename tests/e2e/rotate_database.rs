@@ -607,7 +607,7 @@ async fn s15_when_only_another_version_logs_in_it_is_used_and_reported() {
 }
 
 #[tokio::test]
-async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_mend_it() {
+async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_repair_it() {
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s15_other").await;
     let secret = &credential.secret;
