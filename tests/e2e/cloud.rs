@@ -314,13 +314,20 @@ impl Cloud {
 
     /// The function's calls since `after`, as `service:action`, and the newest call's number.
     pub(crate) async fn calls(&self, after: u64) -> (Vec<String>, u64) {
+        let log = self.log_of_calls(after).await;
+        (log["calls"].as_array().unwrap().iter().map(name_of).collect(), log["last"].as_u64().unwrap())
+    }
+
+    /// Those calls that may change something: all but the local cloud's `READS`.
+    pub(crate) async fn changes(&self, after: u64) -> Vec<String> {
+        let log = self.log_of_calls(after).await;
+        let calls = log["calls"].as_array().unwrap().iter();
+        calls.filter(|call| call["changes"].as_bool().unwrap()).map(name_of).collect()
+    }
+
+    async fn log_of_calls(&self, after: u64) -> Value {
         let path = format!("calls?after={after}&caller=lambda:{}", self.function());
-        let log = self.admin(Method::GET, &path, None).await;
-        let calls = log["calls"].as_array().unwrap();
-        let name = |call: &Value| {
-            format!("{}:{}", call["service"].as_str().unwrap(), call["action"].as_str().unwrap())
-        };
-        (calls.iter().map(name).collect(), log["last"].as_u64().unwrap())
+        self.admin(Method::GET, &path, None).await
     }
 
     /// Number of the newest call by any caller.
@@ -568,6 +575,11 @@ fn trust(who: &Value) -> String {
 fn element(answer: &str, tag: &str) -> String {
     let rest = answer.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{answer}"));
     rest.split('<').next().unwrap().to_owned()
+}
+
+/// A logged call, as `service:action`.
+fn name_of(call: &Value) -> String {
+    format!("{}:{}", call["service"].as_str().unwrap(), call["action"].as_str().unwrap())
 }
 
 /// Polls until `look` finds something; otherwise fails the test with `what`.

@@ -171,7 +171,7 @@ async fn a_hidden_record_is_reported_and_nothing_is_added_until_it_is_seen_again
     expire(&cloud, &newest.0).await;
     let advice = rotates_unrecorded(&secret, "EvidenceHidden").await;
     let (key, marker, _) = versions(&cloud, RECORDS).await.into_iter().find(|one| one.2).unwrap();
-    let administrator = cloud.administrator("administrator-who-mends").await;
+    let administrator = cloud.administrator("administrator-who-repairs").await;
     let removed = administrator.delete_object().bucket(EVIDENCE).key(key).version_id(marker).send().await;
     assert_eq!(outcome(removed), "denied");
     advice.run_as(&cloud, &deployer, "aws s3api delete-object");

@@ -299,8 +299,8 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_reported_and_rec
     world.create(REDIS, &TAGS).await;
     world.log_group(true).await;
     world.put_state(&world.state().await).await;
-    let mended = world.audit().await;
-    assert_eq!((findings(&mended), &mended["result"]), (vec![], &json!("succeeded")));
+    let repaired = world.audit().await;
+    assert_eq!((findings(&repaired), &repaired["result"]), (vec![], &json!("succeeded")));
     let reported = world.cloud.messages(&format!("Missing secret {REDIS}")).await;
     assert!(reported.len() == 1 && reported[0].contains("Resolvido"), "{reported:?}");
     let records = world.cloud.evidence("inventory-audit").await;
@@ -346,7 +346,7 @@ async fn a_resource_that_is_being_deleted_counts_as_missing() {
 }
 
 #[tokio::test]
-async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_mends_them() {
+async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_repairs_them() {
     let world = World::fresh().await;
     world.tag_bucket(&[("Project", "moveongs"), ("Environment", "prod")]).await;
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
@@ -454,7 +454,7 @@ async fn a_state_that_cannot_be_read_is_said_and_nothing_counts_as_compared() {
         let rows = report["resources"].as_array().unwrap();
         let states: BTreeSet<_> = rows.iter().map(|row| row["terraform"].as_str().unwrap()).collect();
         assert_eq!(states, BTreeSet::from(["", "unverified"]), "{report}");
-        assert!(!world.cloud.log_lines(reason).await.is_empty(), "{reason} is not told");
+        assert!(!world.cloud.log_lines(reason).await.is_empty(), "{reason} is not reported");
     }
     world.cloud.s3.delete_object().bucket(STATE_BUCKET).key(STATE_KEY).send().await.unwrap();
     assert_eq!(world.findings().await, unread);
@@ -741,7 +741,8 @@ async fn crash(kill: matrix::Kill) -> Option<Value> {
     assert!(records[0].1["findings"].to_string().contains(&format!("Missing secret {REDIS}")), "{at}");
     assert!(world.line(REDIS).await.ends_with(",finding,,,Missing"), "{at}");
     let reported = cloud.messages(REDIS).await.len();
-    assert!((1..=2).contains(&reported), "{at}: told {reported} times");
+    assert!((1..=2).contains(&reported), "{at}: reported {reported} times");
     world.end().await;
-    is_killed.then(|| json!({"operation": operation, "end": "succeeded", "pages": pages, "told": reported}))
+    is_killed
+        .then(|| json!({"operation": operation, "end": "succeeded", "pages": pages, "reported": reported}))
 }

@@ -159,13 +159,13 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, kill: Kill) -> Option<Valu
     // Reported once, or twice if the crash fell between the message and its record.
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{kill}: told {reported} times");
+    assert!((1..=2).contains(&reported), "{kill}: reported {reported} times");
     Some(json!({
         "operation": killed,
         "step": step,
         "end": rotation["state"],
         "attempts": rotation["attempts"],
-        "told": reported,
+        "reported": reported,
     }))
 }
 
@@ -278,8 +278,8 @@ async fn end_leaked(credential: &Credential<'_>, kill: Kill) -> Option<Value> {
     credential.works(&token).await;
     let reported = cloud.messages("Credencial vazada está morta").await;
     let reported = reported.iter().filter(|reported| reported.contains(&credential.secret.arn)).count();
-    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times");
-    is_killed.then(|| json!({"operation": killed, "told": reported, "end": "succeeded"}))
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): reported {reported} times");
+    is_killed.then(|| json!({"operation": killed, "reported": reported, "end": "succeeded"}))
 }
 
 /// Kills the function at a call of a rotation, of AWS or of the database; `None` when it makes fewer calls.
@@ -319,7 +319,7 @@ async fn crash_database(credential: &Credential<'_>, prober: &Prober, kill: Kill
     assert!(expected.contains(&windows), "{kill} {killed:?}: the window is logged {windows} times");
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times: {rotation}");
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): reported {reported} times: {rotation}");
     Some(json!({
         "operation": killed,
         "step": step,
@@ -327,7 +327,7 @@ async fn crash_database(credential: &Credential<'_>, prober: &Prober, kill: Kill
         "probed_until_retry": probed,
         "end": rotation["state"],
         "attempts": rotation["attempts"],
-        "told": reported,
+        "reported": reported,
     }))
 }
 

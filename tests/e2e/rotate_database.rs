@@ -113,7 +113,7 @@ async fn s01_the_applications_secret_is_rotated_and_proved_on_its_own_tables() {
     let before = cloud.last_call().await;
     let token = secret.rotate().await;
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
-    // The policy's six statements, in testSecret and again in finishSecret.
+    // Three of the policy's six statements are updates; testSecret executes them, and finishSecret again.
     let calls = sql_calls(&cloud, before).await;
     assert_eq!(calls.iter().filter(|call| *call == "postgres:UPDATE").count(), 6, "{calls:?}");
     let (old, new) = (parts(&secret.value(&secret.first).await).0, parts(&secret.value(&token).await).0);
@@ -607,7 +607,7 @@ async fn s15_when_only_another_version_logs_in_it_is_used_and_reported() {
 }
 
 #[tokio::test]
-async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_mend_it() {
+async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_repair_it() {
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s15_other").await;
     let secret = &credential.secret;

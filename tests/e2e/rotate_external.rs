@@ -1086,9 +1086,9 @@ async fn crash(secret: &Secret<'_>, name: &str, kill: Kill) -> Option<Value> {
     }
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times: {rotation}");
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): reported {reported} times: {rotation}");
     Some(json!({"case": name, "operation": killed, "step": step, "end": rotation["state"],
-        "attempts": attempts, "told": reported}))
+        "attempts": attempts, "reported": reported}))
 }
 
 /// Kills retiring at a call; none when it makes fewer.
@@ -1138,7 +1138,7 @@ async fn crash_retiring(secret: &Secret<'_>, name: &str, deletes: bool, kill: Ki
         "agora o primário"
     };
     let reported = cloud.messages(what).await.len();
-    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): told {reported} times");
+    assert!((1..=2).contains(&reported), "{kill} ({killed:?}): reported {reported} times");
     let act = if name == TWILIO {
         "promoted"
     } else if deletes {
@@ -1153,7 +1153,7 @@ async fn crash_retiring(secret: &Secret<'_>, name: &str, deletes: bool, kill: Ki
     );
     (!survived).then(|| {
         let case = format!("{name}: {act}");
-        json!({"case": case, "operation": killed, "end": "succeeded", "told": reported})
+        json!({"case": case, "operation": killed, "end": "succeeded", "reported": reported})
     })
 }
 

@@ -770,7 +770,7 @@ async fn a_replay_that_cannot_see_the_evidence_says_so() {
 #[tokio::test]
 async fn a_message_that_slack_refused_is_reported_by_the_next_attempt() {
     let cloud = calm().await;
-    let secret = Secret::plain(&cloud, "told-later").await;
+    let secret = Secret::plain(&cloud, "reported-later").await;
     cloud.calm().await;
     let denied = json!({"service": "secretsmanager", "action": "PutSecretValue", "count": 0,
         "effect": "error", "status": 400, "code": "AccessDeniedException"});

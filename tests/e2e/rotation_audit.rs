@@ -866,11 +866,11 @@ async fn crash(kill: matrix::Kill) -> Option<Value> {
     let record = world.record().await;
     assert!(record["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")), "{at}: {record}");
     let reported = world.reported().await.len();
-    assert!((1..=2).contains(&reported), "{at}: told {reported} times");
+    assert!((1..=2).contains(&reported), "{at}: reported {reported} times");
     is_killed.then(|| {
         json!({
             "operation": operation, "end": "succeeded",
-            "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "told": reported,
+            "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "reported": reported,
         })
     })
 }

@@ -482,7 +482,7 @@ async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_f
 #[tokio::test]
 async fn what_is_not_the_secrets_fault_is_reported_and_fails_nothing() {
     let world = World::fresh().await;
-    for (config, mended, kind, cure) in [
+    for (config, repaired, kind, cure) in [
         (
             json!({"masking": true}),
             json!({"masking": false}),
@@ -500,7 +500,7 @@ async fn what_is_not_the_secrets_fault_is_reported_and_fails_nothing() {
         let reported = world.cloud.messages("prova incompleta").await;
         assert!(reported.last().unwrap().contains(cure), "{reported:?}");
         assert!(world.record(&row["execution"]).await["findings"].to_string().contains(kind));
-        world.application(mended).await;
+        world.application(repaired).await;
         world.proves(&world.advice("prova incompleta").await).await;
     }
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
@@ -1365,7 +1365,7 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             let rules = world.cloud.admin(Method::GET, "faults", None).await;
             has_ended_well(&world, &execution, &old, &new, rows).await;
             let reported = world.cloud.messages(&execution).await.len();
-            assert!((1..=2).contains(&reported), "{execution}: told {reported} times");
+            assert!((1..=2).contains(&reported), "{execution}: reported {reported} times");
             world.paged(&execution).await;
             // A death removes the rule.
             if !rules["rules"].as_array().unwrap().is_empty() {
@@ -1374,7 +1374,7 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             let deployments = world.deployments(before).await;
             assert!((2..=3).contains(&deployments), "{execution}: {deployments} deployments");
             Some(json!({"operation": format!("{service}:{action}"),
-                "end": "succeeded", "told": reported, "deployments": deployments}))
+                "end": "succeeded", "reported": reported, "deployments": deployments}))
         });
         points.extend(of_call.await);
     }

@@ -590,7 +590,7 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 assert_eq!((world.of(&name).await.len(), world.snapshots().await.len()), (1, 1), "{name}");
                 assert_eq!(world.records().await.len(), records + 1, "{name}");
                 let reported = world.cloud.messages(&name).await.len();
-                assert!((1..=2).contains(&reported), "{name}: told {reported} times");
+                assert!((1..=2).contains(&reported), "{name}: reported {reported} times");
                 if fail == 1 {
                     world.paged(&name).await;
                 }
@@ -601,7 +601,7 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 rules["rules"].as_array().unwrap().is_empty().then(|| {
                     json!({"operation": format!("{service}:{action}"),
                         "course": if fail == 0 { "available" } else { "failed" }, "end": "succeeded",
-                        "told": reported, "pages": pages})
+                        "reported": reported, "pages": pages})
                 })
             });
             points.extend(of_call.await);
@@ -688,13 +688,13 @@ async fn every_crash_point_of_a_clusters_snapshot_recovers() {
             let made = cluster::snapshots(&world.cloud.rds).await;
             assert_eq!((made.len(), world.records().await.len()), (1, records + 1), "{name}");
             let reported = world.cloud.messages(&name).await.len();
-            assert!((1..=2).contains(&reported), "{name}: told {reported} times");
+            assert!((1..=2).contains(&reported), "{name}: reported {reported} times");
             let made = made[0].db_cluster_snapshot_identifier().unwrap();
             let deleted = world.cloud.rds.delete_db_cluster_snapshot();
             deleted.db_cluster_snapshot_identifier(made).send().await.unwrap();
             rules["rules"].as_array().unwrap().is_empty().then(|| {
                 json!({"operation": format!("{service}:{action}"),
-                    "course": "available", "end": "succeeded", "told": reported, "pages": 0})
+                    "course": "available", "end": "succeeded", "reported": reported, "pages": 0})
             })
         });
         points.extend(of_call.await);

@@ -599,7 +599,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
             assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
             let reported = world.cloud.messages(&old).await.len();
-            assert!((1..=2).contains(&reported), "{at}: told {reported} times");
+            assert!((1..=2).contains(&reported), "{at}: reported {reported} times");
             let arrived = async || (world.pages("").await.len() > pages).then_some(());
             eventually(&format!("a page: {at}"), arrived).await;
             let paged = world.pages("").await.len() - pages;
@@ -610,7 +610,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             }
             (!is_over).then(|| {
                 json!({"operation": format!("{service}:{action}"),
-                    "end": "succeeded", "told": reported, "pages": paged, "records": records.len()})
+                    "end": "succeeded", "reported": reported, "pages": paged, "records": records.len()})
             })
         });
         points.extend(of_call.await);

@@ -12,10 +12,10 @@ impl World {
     /// Performs the action, and waits for its immediate consequences.
     pub(crate) async fn act(&mut self, name: &str, act: &Act) {
         self.deliver(LABELS, !act.is_missed).await;
-        self.deliver(TRAIL, !act.is_untold).await;
+        self.deliver(TRAIL, !act.is_unreported).await;
         let before = self.row_counts().await;
         if let Some(version) = self.change(name, &act.verb).await {
-            if !act.is_untold {
+            if !act.is_unreported {
                 self.attributed(name, &version).await;
             }
             if !act.is_missed {
@@ -75,7 +75,7 @@ impl World {
                 secrets.tag_resource().secret_id(arn).tags(tag).send().await.unwrap();
                 None
             }
-            "mend" => {
+            "repair" => {
                 secrets.untag_resource().secret_id(arn).tag_keys("rotation:length").send().await.unwrap();
                 None
             }

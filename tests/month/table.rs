@@ -46,7 +46,7 @@ pub(crate) struct Act {
     /// The event is delivered on the next day.
     pub(crate) is_late: bool,
     /// CloudTrail sends no event.
-    pub(crate) is_untold: bool,
+    pub(crate) is_unreported: bool,
 }
 
 /// The lines of the table.
@@ -85,7 +85,7 @@ fn act(text: &str) -> (i8, Act) {
     let mut words = text.split(' ');
     let (day, verb) = (words.next().unwrap().parse().unwrap(), words.next().unwrap());
     let how: Vec<_> = words.collect();
-    let known = ["missed", "twice", "late", "untold"];
+    let known = ["missed", "twice", "late", "unreported"];
     assert!(how.iter().all(|word| known.contains(word)), "{text}");
     let is = |word: &str| how.contains(&word);
     let act = Act {
@@ -93,7 +93,7 @@ fn act(text: &str) -> (i8, Act) {
         is_missed: is("missed"),
         is_twice: is("twice"),
         is_late: is("late"),
-        is_untold: is("untold"),
+        is_unreported: is("unreported"),
     };
     (day, act)
 }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((line.made, line.age), (date(2030, 5, 20), Some(30)));
         assert_eq!(line.rotation, Rotation::Days { days: 30, is_off: true });
         let (day, act) = &line.acts[0];
-        assert!(*day == 2 && act.verb == "put" && act.is_missed && act.is_late && !act.is_untold);
+        assert!(*day == 2 && act.verb == "put" && act.is_missed && act.is_late && !act.is_unreported);
         assert_eq!(line.expected, ["-", "v1 6-", "Overdue 20-30"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::root;
 /// The kinds in a file of errors: in the arms of `fn kind`, or of the function for database errors.
 fn kinds(path: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(path)).unwrap();
-    let named = if path == "shared/src/database.rs" { "pub fn name(" } else { "fn kind(" };
+    let named = if path == "shared/src/database/error.rs" { "pub fn name(" } else { "fn kind(" };
     let body = text.split(named).nth(1).unwrap().split("\n    }\n").next().unwrap().to_owned();
     crate::quoted_after(&body, "=>").into_iter().collect()
 }
@@ -26,7 +26,7 @@ fn every_kind_of_failure_of_a_rotation_says_which_test_runs_its_commands() {
         ("rotation", "shared/src/rotation/error.rs"),
         ("rotate-random", "functions/rotate-random/src/error.rs"),
         ("rotate-database", "functions/rotate-database/src/error.rs"),
-        ("database", "shared/src/database.rs"),
+        ("database", "shared/src/database/error.rs"),
         ("rotate-external", "functions/rotate-external/src/error.rs"),
         ("broken", "functions/rotation-followup/src/error.rs"),
     ] {

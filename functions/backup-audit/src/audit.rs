@@ -55,6 +55,7 @@ impl Audit for App {
 
     const REPORTING: Duration = REPORTING;
     const CHECK: &'static str = "audit";
+    const HAS_VERDICTS: bool = true;
 
     fn base(&self) -> &Base {
         &self.base

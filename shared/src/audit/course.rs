@@ -126,6 +126,9 @@ pub trait Audit {
     /// Name of the failed step in the record of a run whose check failed.
     const CHECK: &'static str = "check";
 
+    /// Whether the findings' lines have a verdict before the key.
+    const HAS_VERDICTS: bool = false;
+
     /// Settings, evidence, channel and paging topic.
     fn base(&self) -> &Base;
 
@@ -235,7 +238,8 @@ pub async fn run<A: Audit>(
     };
     let mut lines = audit.lines(&outcome, now);
     for line in &lines {
-        tracing::info!(message = line, finding = line.split(' ').next());
+        let (verdict, finding) = findings::labels(line, A::HAS_VERDICTS);
+        tracing::info!(message = line, verdict, finding);
     }
     let keys: BTreeSet<String> = lines.iter().map(|line| findings::key_of(line).to_owned()).collect();
     let before: Before = audit.before(&outcome).await;

@@ -17,6 +17,13 @@ pub fn key_of(line: &str) -> &str {
     line.split(": ").next().unwrap_or(line)
 }
 
+/// The verdict in a record's line, if lines have one before the key, and the kind or rule, with which the key begins.
+pub(super) fn labels(line: &str, has_verdict: bool) -> (Option<&str>, Option<&str>) {
+    let mut words = line.split(' ');
+    let verdict = if has_verdict { words.next() } else { None };
+    (verdict, words.next())
+}
+
 /// Differences between two audits.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Changes {
@@ -149,6 +156,12 @@ mod tests {
             step: step.to_owned(),
             pattern: step.replace(about, NAME),
         }
+    }
+
+    #[test]
+    fn a_line_has_its_kind_or_rule_and_perhaps_a_verdict() {
+        assert_eq!(labels("Overdue /moveongs/dev/jwt: old", false), (None, Some("Overdue")));
+        assert_eq!(labels("fail rds.public db: is public", true), (Some("fail"), Some("rds.public")));
     }
 
     #[test]

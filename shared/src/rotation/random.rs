@@ -18,7 +18,7 @@ pub fn made_by(generator: &Generator, value: &str) -> Result<(), RotationError> 
     if found != expected {
         return Err(rejected(format!("{found} characters, expected {expected}")));
     }
-    let good = match generator {
+    let is_valid = match generator {
         Generator::Bytes { bytes, encoding } => {
             let decoded = match encoding {
                 Encoding::Base64 => STANDARD.decode(value).ok(),
@@ -32,7 +32,7 @@ pub fn made_by(generator: &Generator, value: &str) -> Result<(), RotationError> 
         }
         Generator::Characters { alphabet, .. } => value.chars().all(|c| alphabet.contains(c)),
     };
-    if good { Ok(()) } else { Err(rejected("characters that the rule does not produce")) }
+    if is_valid { Ok(()) } else { Err(rejected("characters that the rule does not produce")) }
 }
 
 /// Makes a value by the rule, from the operating system's random generator.

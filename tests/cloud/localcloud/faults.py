@@ -9,10 +9,11 @@ counts all of its outside calls.
 
 Routes below /_local:
 
-- `GET calls?after=SEQ&caller=CALLER` -> `{"calls": [{seq, time, caller, service, action, outcome}], "last": SEQ}`; both
-  arguments are optional. `outcome` is `ok`, `error:<code or HTTP status>` or `fault:<rule id>:<effect>`. An answered
-  call is logged before its caller sees the answer, a struck one before it feels the effect. A call of `client` to
-  `postgres` is logged only when a rule strikes it.
+- `GET calls?after=SEQ&caller=CALLER` -> `{"calls": [{seq, time, caller, service, action, changes, outcome}],
+  "last": SEQ}`; both arguments are optional. `changes` is false for a read (see below). `outcome` is `ok`,
+  `error:<code or HTTP status>` or `fault:<rule id>:<effect>`. An answered call is logged before its caller sees the
+  answer, a struck one before it feels the effect. A call of `client` to `postgres` is logged only when a rule
+  strikes it.
 - `POST faults` arms a rule and answers `{"id": N}`:
     - `service`, `action` and `caller` (default `*`) are shell patterns.
     - `resource` (`*`) is a shell pattern of the ARN on which IAM evaluates an AWS call, e.g. `arn:aws:s3:::bucket` or
@@ -255,7 +256,7 @@ class Switches:
         with self._lock:
             self._sequence += 1
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-            about = {"caller": call.caller, "service": call.service, "action": call.action}
+            about = {"caller": call.caller, "service": call.service, "action": call.action, "changes": not call.reads}
             self._log.append({"seq": self._sequence, "time": time, **about, "outcome": outcome})
 
     def strike(self, call: Call) -> tuple[int, Rule] | None:

@@ -207,8 +207,9 @@ def test_log_holds_no_content_and_only_calls(cloud, secret):
     assert value(cloud, secret) == "must-not-be-logged"
     urllib.request.urlopen(f"{cloud.facts['endpoint']}/_ministack/health").close()
     calls = cloud.admin("GET", f"calls?after={start}&caller=client")["calls"]
-    assert [call["action"] for call in calls] == ["PutSecretValue", "GetSecretValue"]
-    assert all(set(call) == {"seq", "time", "caller", "service", "action", "outcome"} for call in calls)
+    found = [(call["action"], call["changes"]) for call in calls]
+    assert found == [("PutSecretValue", True), ("GetSecretValue", False)]
+    assert all(set(call) == {"seq", "time", "caller", "service", "action", "changes", "outcome"} for call in calls)
     assert "must-not" not in json.dumps(cloud.admin("GET", "calls"))
     assert cloud.admin("GET", f"calls?after={start}&caller=lambda:other")["calls"] == []
 
