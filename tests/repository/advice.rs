@@ -11,7 +11,14 @@ fn kinds(path: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(path)).unwrap();
     let named = if path == "shared/src/database/error.rs" { "pub fn name(" } else { "fn kind(" };
     let body = text.split(named).nth(1).unwrap().split("\n    }\n").next().unwrap().to_owned();
-    crate::quoted_after(&body, "=>").into_iter().collect()
+    let mut kinds: BTreeSet<_> = crate::quoted_after(&body, "=>").into_iter().collect();
+    // The variants of an enum of kinds.
+    let variants = body.split("=> &Kind::").skip(1);
+    kinds.extend(
+        variants.filter_map(|rest| Some(rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?.to_owned())),
+    );
+    assert!(!kinds.is_empty(), "{path}");
+    kinds
 }
 
 #[test]

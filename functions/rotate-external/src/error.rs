@@ -41,9 +41,12 @@ pub enum RotateError {
     /// The previous credential may still be in use.
     #[error("the previous credential is not retired yet, so it leaves no room for a new one")]
     NotRetired,
-    /// The retired credential is still accepted, or no definite refusal was seen.
+    /// The retired credential is still accepted.
     #[error("the old credential was retired, but no refusal of it was seen yet")]
     StillAccepted,
+    /// The answer to a mail with a retired key shows nothing about the key, e.g. that of SES's rate limit.
+    #[error("the old credential was retired, but SES's answer does not show whether AWS refuses it")]
+    NotVerified(#[source] CallError),
     /// AWSCURRENT holds a key that does not belong to the template's user.
     #[error("access key {key} of AWSCURRENT does not belong to the IAM user")]
     NotTheUsersKey {
@@ -201,6 +204,7 @@ impl Failure for RotateError {
             Self::Busy { .. } => "Busy",
             Self::NotRetired => "NotRetired",
             Self::StillAccepted => "StillAccepted",
+            Self::NotVerified(_) => "NotVerified",
             Self::NotTheUsersKey { .. } => "NotTheUsersKey",
             Self::PendingKeyGone { .. } => "PendingKeyGone",
             Self::ForeignKey { .. } => "ForeignKey",
@@ -235,7 +239,7 @@ impl Failure for RotateError {
     fn fingerprint(&self) -> String {
         match self {
             Self::Rotation(error) => error.fingerprint(),
-            Self::Iam(call) | Self::Call(call) | Self::Mail { call, .. } => {
+            Self::Iam(call) | Self::Call(call) | Self::NotVerified(call) | Self::Mail { call, .. } => {
                 format!("{}/{}/{}", self.kind(), call.operation, call.code)
             }
             _ => self.kind().to_owned(),

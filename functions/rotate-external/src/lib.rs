@@ -40,6 +40,7 @@ pub use error::RotateError;
 use kind::Kind;
 use mail::Mail;
 use password::Password;
+use retire::Retirement;
 use rules::password::Applied;
 use text::failure::Names;
 use token::Token;
@@ -221,7 +222,8 @@ pub enum Answer {
 ///
 /// # Errors
 ///
-/// The rotation's; [`RotateError::Retire`] if retiring failed for some secret, which Lambda retries.
+/// The rotation's; the first note's if a change could not be noted as reported, or [`RotateError::Retire`] if retiring
+/// failed for some secret. Either comes after all secrets, and Lambda retries it.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if event::is_step(&event) {
         return shared::rotation::handle(app, event, invocation).await.map(Answer::Step);
@@ -230,7 +232,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
     let mut lines = Vec::new();
-    let mut failed = Vec::new();
+    let (mut failed, mut unsettled) = (Vec::new(), None);
     for kind in app.kinds() {
         let name = kind.secret();
         let declared = request.in_use.as_ref().filter(|declared| declared.secret == name);
@@ -242,8 +244,11 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             report::report(&app.base, &app.names(name), &retirement, declared, invocation).await;
         match &retirement {
             // Settle after reporting: if this attempt dies in between, the next one still reports the change.
-            Ok(retirement) => {
-                notes::settle(&app.base, &retirement.arn, &retirement.retired, invocation.now).await?
+            Ok(Retirement { arn, retired, .. }) => {
+                if let Err(error) = notes::settle(&app.base, arn, retired, invocation.now).await {
+                    tracing::error!(message = chain(&error), error_type = error.kind(), secret.name = name);
+                    unsettled.get_or_insert(error);
+                }
             }
             Err(error) => {
                 tracing::error!(message = chain(error), error_type = error.kind(), secret.name = name);
@@ -253,8 +258,9 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         }
         lines.push(line);
     }
-    if failed.is_empty() {
-        return Ok(Answer::Retired(lines));
+    match unsettled {
+        Some(error) => Err(error),
+        None if failed.is_empty() => Ok(Answer::Retired(lines)),
+        None => Err(RotateError::Retire { secrets: failed.join(", ") }),
     }
-    Err(RotateError::Retire { secrets: failed.join(", ") })
 }

@@ -103,13 +103,13 @@ impl Mail {
 
     /// Proves that AWS refuses a deactivated key, which takes IAM some seconds.
     async fn must_be_refused(&self, key: &Credential) -> Result<(), RotateError> {
-        for _ in 0..ATTEMPTS {
-            match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
-                Err(call) if is_unknown_key(&call) => return Ok(()),
-                _ => tokio::time::sleep(PAUSE).await,
+        for _ in 1..ATTEMPTS {
+            if refusal(aws::send_mail(&self.aws, &self.region, &self.from, key).await).is_ok() {
+                return Ok(());
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(RotateError::StillAccepted)
+        refusal(aws::send_mail(&self.aws, &self.region, &self.from, key).await)
     }
 
     pub(crate) async fn test(&self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
@@ -183,6 +183,16 @@ impl Mail {
     }
 }
 
+/// Whether the answer to a mail with a retired key shows that AWS refuses the key. Another error, such as that of a
+/// rate limit, shows neither that nor the opposite.
+fn refusal(answer: Result<(), CallError>) -> Result<(), RotateError> {
+    match answer {
+        Ok(()) => Err(RotateError::StillAccepted),
+        Err(call) if is_unknown_key(&call) => Ok(()),
+        Err(call) => Err(RotateError::NotVerified(call)),
+    }
+}
+
 fn is_unknown_key(call: &CallError) -> bool {
     [
         "InvalidClientTokenId",
@@ -192,4 +202,27 @@ fn is_unknown_key(call: &CallError) -> bool {
         "InvalidAccessKeyId",
     ]
     .contains(&call.code.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::runtime::failure::Failure;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_the_key_shows_that_it_is_refused() {
+        let kind = |answer| refusal(answer).err().map(|error| error.kind());
+        let refused = |code: &str| {
+            Err(CallError { operation: "ses:SendEmail", code: code.to_owned(), message: String::new() })
+        };
+        assert_eq!(kind(refused("InvalidClientTokenId")), None);
+        assert_eq!(kind(refused("UnrecognizedClientException")), None);
+        assert_eq!(kind(Ok(())), Some("StillAccepted"));
+        for code in
+            ["TooManyRequestsException", "ThrottlingException", "NoServiceCode", "AccessDeniedException"]
+        {
+            assert_eq!(kind(refused(code)), Some("NotVerified"), "{code}");
+        }
+    }
 }

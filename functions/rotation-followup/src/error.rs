@@ -5,6 +5,8 @@ use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 
+use crate::rules::kind::Kind;
+
 /// Why a step failed; the state machine retries a step that may succeed later.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FollowupError {
@@ -46,17 +48,18 @@ pub enum FollowupError {
 
 impl Failure for FollowupError {
     fn kind(&self) -> &'static str {
-        match self {
-            Self::InvalidEvent(_) => "InvalidEvent",
-            Self::NotOurs(_) => "NotOurs",
-            Self::NotRotated(_) => "NotRotated",
-            Self::NotOpen(_) => "NotOpen",
-            Self::SecretsManager(_) => "SecretsManagerCall",
-            Self::Ecs(_) => "EcsCall",
-            Self::NoService(_) => "NoService",
-            Self::Journal(_) => "BookFailed",
-            Self::PageFailed => "PageFailed",
-            Self::Deadline(_) => "DeadlineExceeded",
-        }
+        let kind: &'static Kind = match self {
+            Self::InvalidEvent(_) => &Kind::InvalidEvent,
+            Self::NotOurs(_) => &Kind::NotOurs,
+            Self::NotRotated(_) => &Kind::NotRotated,
+            Self::NotOpen(_) => &Kind::NotOpen,
+            Self::SecretsManager(_) => &Kind::SecretsManagerCall,
+            Self::Ecs(_) => &Kind::EcsCall,
+            Self::NoService(_) => &Kind::NoService,
+            Self::Journal(_) => &Kind::BookFailed,
+            Self::PageFailed => &Kind::PageFailed,
+            Self::Deadline(_) => &Kind::DeadlineExceeded,
+        };
+        kind.as_str()
     }
 }

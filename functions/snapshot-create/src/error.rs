@@ -8,11 +8,36 @@ use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::language::Language;
 
-/// RDS could not complete the snapshot.
-pub(crate) const FAILED: &str = "SnapshotFailed";
-
-/// The snapshot existed and was deleted.
-pub(crate) const DELETED: &str = "SnapshotDeleted";
+shared::kinds! {
+    /// The words for a deploy without a snapshot: the errors' and the two results of RDS. `Other` is an error of Step
+    /// Functions or Lambda. The next step of each is in `text.rs`.
+    pub(crate) enum FailureKind {
+        /// RDS could not complete the snapshot.
+        SnapshotFailed,
+        /// The snapshot existed and was deleted.
+        SnapshotDeleted,
+        /// This and all that follow: see [`SnapshotError`].
+        InvalidEvent,
+        NotOurs,
+        ClusterNotOurs,
+        InstanceNotFound,
+        ClusterNotFound,
+        InstanceBusy,
+        ClusterBusy,
+        InstanceState,
+        ClusterState,
+        SnapshotQuotaExceeded,
+        StorageQuotaExceeded,
+        KeyNotAccessible,
+        NamesTaken,
+        NotAsked,
+        SnapshotSlow,
+        RdsCall,
+        NoteFailed,
+        PageFailed,
+        DeadlineExceeded,
+    }
+}
 
 /// Why a deploy has no snapshot.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -22,7 +47,7 @@ pub enum SnapshotError {
     InvalidEvent(#[from] InvalidEvent),
     /// The instance or cluster is not this environment's.
     #[error(
-        "the instance {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
+        "the instance or cluster {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
     )]
     NotOurs {
         /// The requested name.
@@ -75,8 +100,8 @@ pub enum SnapshotError {
     /// The account has reached its quota of database storage.
     #[error("the account has reached its quota of database storage in this region")]
     StorageQuotaExceeded(#[source] CallError),
-    /// RDS cannot use the key that the instance is encrypted with.
-    #[error("RDS cannot use the KMS key of the instance")]
+    /// RDS cannot use the key that the database is encrypted with.
+    #[error("RDS cannot use the KMS key of the instance or cluster")]
     KeyNotAccessible(#[source] CallError),
     /// Every name that was tried was taken.
     #[error("none of the {0} names tried was free, the last {1}; other deploys are taking them")]
@@ -112,27 +137,30 @@ pub enum SnapshotError {
 
 impl Failure for SnapshotError {
     fn kind(&self) -> &'static str {
-        match self {
-            Self::InvalidEvent(_) => "InvalidEvent",
-            Self::NotOurs { .. } => "NotOurs",
-            Self::ClusterNotOurs { .. } => "ClusterNotOurs",
-            Self::InstanceNotFound(_) => "InstanceNotFound",
-            Self::ClusterNotFound(_) => "ClusterNotFound",
-            Self::Busy { database: Database { kind: Kind::Instance, .. }, .. } => "InstanceBusy",
-            Self::Busy { database: Database { kind: Kind::Cluster, .. }, .. } => "ClusterBusy",
-            Self::State { database: Database { kind: Kind::Instance, .. }, .. } => "InstanceState",
-            Self::State { database: Database { kind: Kind::Cluster, .. }, .. } => "ClusterState",
-            Self::SnapshotQuotaExceeded(_) => "SnapshotQuotaExceeded",
-            Self::StorageQuotaExceeded(_) => "StorageQuotaExceeded",
-            Self::KeyNotAccessible(_) => "KeyNotAccessible",
-            Self::NamesTaken(..) => "NamesTaken",
-            Self::NotAsked(_) => "NotAsked",
-            Self::SnapshotSlow { .. } => "SnapshotSlow",
-            Self::Rds(_) => "RdsCall",
-            Self::Note(_) => "NoteFailed",
-            Self::PageFailed => "PageFailed",
-            Self::Deadline(_) => "DeadlineExceeded",
-        }
+        let kind: &'static FailureKind = match self {
+            Self::InvalidEvent(_) => &FailureKind::InvalidEvent,
+            Self::NotOurs { .. } => &FailureKind::NotOurs,
+            Self::ClusterNotOurs { .. } => &FailureKind::ClusterNotOurs,
+            Self::InstanceNotFound(_) => &FailureKind::InstanceNotFound,
+            Self::ClusterNotFound(_) => &FailureKind::ClusterNotFound,
+            Self::Busy { database: Database { kind: Kind::Instance, .. }, .. } => &FailureKind::InstanceBusy,
+            Self::Busy { database: Database { kind: Kind::Cluster, .. }, .. } => &FailureKind::ClusterBusy,
+            Self::State { database: Database { kind: Kind::Instance, .. }, .. } => {
+                &FailureKind::InstanceState
+            }
+            Self::State { database: Database { kind: Kind::Cluster, .. }, .. } => &FailureKind::ClusterState,
+            Self::SnapshotQuotaExceeded(_) => &FailureKind::SnapshotQuotaExceeded,
+            Self::StorageQuotaExceeded(_) => &FailureKind::StorageQuotaExceeded,
+            Self::KeyNotAccessible(_) => &FailureKind::KeyNotAccessible,
+            Self::NamesTaken(..) => &FailureKind::NamesTaken,
+            Self::NotAsked(_) => &FailureKind::NotAsked,
+            Self::SnapshotSlow { .. } => &FailureKind::SnapshotSlow,
+            Self::Rds(_) => &FailureKind::RdsCall,
+            Self::Note(_) => &FailureKind::NoteFailed,
+            Self::PageFailed => &FailureKind::PageFailed,
+            Self::Deadline(_) => &FailureKind::DeadlineExceeded,
+        };
+        kind.as_str()
     }
 }
 
@@ -175,6 +203,17 @@ mod tests {
                 message: String::new(),
             };
             assert_eq!(refusal(call, "db").kind(), kind, "{code}");
+        }
+    }
+
+    /// The texts name variants, so a variant that no code makes would be a text that no person sees.
+    #[test]
+    fn the_code_makes_every_kind() {
+        let code = [include_str!("error.rs"), include_str!("report.rs")];
+        let code = code.map(|code| code.split("#[cfg(test)]").next().unwrap()).concat();
+        let made: Vec<_> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').collect();
+        for word in FailureKind::WORDS {
+            assert!(made.contains(&format!("FailureKind::{word}").as_str()), "{word}");
         }
     }
 }

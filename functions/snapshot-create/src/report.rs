@@ -8,7 +8,7 @@ use shared::runtime::time;
 use shared::workflow::{Broken, Failed};
 
 use crate::answer::{Answer, progress};
-use crate::error::{DELETED, FAILED};
+use crate::error::FailureKind;
 use crate::observe::Seen;
 use crate::rules::case::Case;
 use crate::rules::job::Job;
@@ -43,10 +43,14 @@ pub(crate) async fn settle(
             app.reporter.report(draft, Some(&message), begun, invocation).await;
             return Ok(answer);
         }
-        Status::Failed => (FAILED, format!("RDS could not complete the snapshot {name}")),
-        Status::Deleted => (DELETED, format!("the snapshot {name} existed and was deleted")),
+        Status::Failed => {
+            (FailureKind::SnapshotFailed, format!("RDS could not complete the snapshot {name}"))
+        }
+        Status::Deleted => {
+            (FailureKind::SnapshotDeleted, format!("the snapshot {name} existed and was deleted"))
+        }
     };
-    let broken = Broken { kind: kind.to_owned(), detail };
+    let broken = Broken { kind: kind.into(), detail };
     report_failed(app, &case, &broken, invocation).await?;
     Ok(Answer { fields: answer.fields.because(broken), ..answer })
 }

@@ -9,7 +9,7 @@ use shared::runtime::settings::Settings;
 use shared::workflow::Broken;
 
 use crate::PROCEDURE;
-use crate::error::{DELETED, FAILED};
+use crate::error::FailureKind;
 use crate::rules::case::Case;
 use crate::rules::job::Job;
 use crate::rules::policy::Status;
@@ -87,7 +87,7 @@ pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: 
         format!(
             "*{}*: {}",
             language.pick("Próximo passo", "Next step"),
-            next_step(settings, case, &broken.kind)
+            next_step(settings, case, &broken.kind.as_str().into())
         ),
     ];
     lines.extend(case.request.iter().map(|request| asked(language, request)));
@@ -111,7 +111,7 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
             broken.kind,
             broken.detail,
             settings.language.pick("Próximo passo", "Next step"),
-            next_step(settings, case, &broken.kind)
+            next_step(settings, case, &broken.kind.as_str().into())
         ),
         owners: vec![settings.policy.responsible(Area::Database)],
         runbook: "docs/backups.md#cada-mensagem-e-o-que-fazer",
@@ -121,7 +121,7 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
 }
 
 /// The next step after a failure, with its command.
-fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
+fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
     let (Database { kind: of, id: database }, name) = (case.database(), case.name());
@@ -143,7 +143,7 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
     };
     let start = format!("`aws rds start-{0} --{0}-identifier {database}`", of.database());
     match kind {
-        "SnapshotQuotaExceeded" => format!(
+        FailureKind::SnapshotQuotaExceeded => format!(
             "{} `aws rds describe-{cli}s --snapshot-type manual --query 'sort_by({listed},&SnapshotCreateTime)[:10].[{identifier},SnapshotCreateTime]' --output table` {} `aws rds delete-{cli} --{cli}-identifier {}`. {same} {again}",
             say("ver os mais antigos", "list the oldest"),
             say(
@@ -152,14 +152,14 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             ),
             say("NOME", "NAME"),
         ),
-        "StorageQuotaExceeded" => format!(
+        FailureKind::StorageQuotaExceeded => format!(
             "{} {same} {again}",
             say(
                 "pedir aumento de «Total storage for all DB instances» em Service Quotas, ou apagar o que não é mais preciso.",
                 "request more «Total storage for all DB instances» in Service Quotas, or delete storage that is no longer needed.",
             ),
         ),
-        "KeyNotAccessible" => format!(
+        FailureKind::KeyNotAccessible => format!(
             "{} {describe}, `aws kms describe-key --key-id {}`. {same} {again}",
             say(
                 "a chave está desligada, marcada para exclusão ou fechada ao RDS:",
@@ -167,34 +167,34 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             ),
             say("CHAVE", "KEY"),
         ),
-        "InstanceNotFound" | "ClusterNotFound" => format!(
+        FailureKind::InstanceNotFound | FailureKind::ClusterNotFound => format!(
             "{} `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]'`. {again}",
             say(
                 "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As instâncias que existem, com o cluster de cada uma:",
                 "correct `instance` in the request, or the stack's DatabaseInstanceId. The existing instances, each with its cluster:",
             ),
         ),
-        "ClusterNotOurs" => format!(
+        FailureKind::ClusterNotOurs => format!(
             "{} {again}",
             say(
                 "pôr o nome do cluster em DatabaseInstanceId da stack, que dá a permissão (docs/backups.md). Depois, pedir de novo com o mesmo `deploy`:",
                 "set the stack's DatabaseInstanceId to the cluster's name, which grants the permission (docs/backups.md). Then request it again with the same `deploy`:",
             ),
         ),
-        "InstanceBusy" | "ClusterBusy" => format!(
+        FailureKind::InstanceBusy | FailureKind::ClusterBusy => format!(
             "{} {describe}. {same} {again}",
             say(
                 "esperar que o banco volte a available (backup, modificação ou manutenção em curso):",
                 "wait until the database is available again (a backup, change or maintenance is in progress):",
             ),
         ),
-        "InstanceState" | "ClusterState" => format!(
+        FailureKind::InstanceState | FailureKind::ClusterState => format!(
             "{} {describe}. {} {start}. {same} {again}",
             say("ver o estado do banco:", "check the database's state:"),
             say("Se está stopped:", "If it is stopped:"),
         ),
-        "NamesTaken" => format!("{same} {again}"),
-        "SnapshotSlow" => format!(
+        FailureKind::NamesTaken => format!("{same} {again}"),
+        FailureKind::SnapshotSlow => format!(
             "{} `aws rds wait {cli}-available --{cli}-identifier {name}`. {} {again}",
             say("ele ainda pode terminar:", "it may still finish:"),
             say(
@@ -202,37 +202,40 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
                 "The same `deploy` continues to wait for it:",
             ),
         ),
-        FAILED => format!(
+        FailureKind::SnapshotFailed => format!(
             "{} `aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440`. {} `aws rds delete-{cli} --{cli}-identifier {name}`. {other} {again}",
             say("não fazer o deploy. Ver por quê:", "do not deploy. Find the cause:"),
             say("Apagar o que falhou:", "Delete the failed snapshot:"),
         ),
-        DELETED => format!(
+        FailureKind::SnapshotDeleted => format!(
             "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}`. {other} {again}",
             say(
                 "não fazer o deploy: alguém apagou o snapshot. Quem:",
                 "do not deploy: the snapshot was deleted. Find out by whom:",
             ),
         ),
-        "InvalidEvent" | "NotOurs" => format!(
+        FailureKind::InvalidEvent | FailureKind::NotOurs => format!(
             "{} {again}",
             say("corrigir o pedido (docs/backups.md):", "correct the request (docs/backups.md):"),
         ),
-        "RdsCall" => format!(
+        FailureKind::RdsCall => format!(
             "{} {same} {again}",
             say(
                 "conferir a permissão (IAM) que o erro nomeia; sem erro de permissão, o RDS não respondeu.",
                 "check the permission (IAM) that the error names; if it names none, RDS did not answer.",
             ),
         ),
-        "NoteFailed" => format!(
+        FailureKind::NoteFailed => format!(
             "{} {same} {again}",
             say(
                 "conferir o acesso ao bucket de evidências: sem a anotação, um segundo snapshot seria possível.",
                 "check the access to the evidence bucket: without the note, a second snapshot would be possible.",
             ),
         ),
-        _ => format!(
+        FailureKind::NotAsked
+        | FailureKind::PageFailed
+        | FailureKind::DeadlineExceeded
+        | FailureKind::Other(_) => format!(
             "{} {same} {again}",
             say(
                 "ver a execução no Step Functions e os logs da função.",
@@ -351,8 +354,8 @@ mod tests {
             ("ClusterNotOurs", "DatabaseInstanceId"),
             ("NamesTaken", "start-execution"),
             ("SnapshotSlow", "aws rds wait"),
-            (FAILED, "describe-events"),
-            (DELETED, "cloudtrail"),
+            ("SnapshotFailed", "describe-events"),
+            ("SnapshotDeleted", "cloudtrail"),
             ("InvalidEvent", "docs/backups.md"),
             ("NotOurs", "docs/backups.md"),
             ("RdsCall", "IAM"),
@@ -361,7 +364,7 @@ mod tests {
         ];
         for language in [Language::Portuguese, Language::English] {
             for (kind, part) in kinds {
-                let step = next_step(&settings(language), &case(), kind);
+                let step = next_step(&settings(language), &case(), &kind.into());
                 assert!(step.contains(part) && step.contains("start-execution"), "{kind}: {step}");
             }
         }
@@ -392,10 +395,13 @@ mod tests {
             ("ClusterState", "start-db-cluster --db-cluster-identifier moveongs-dev`"),
             ("ClusterNotFound", "DBClusterIdentifier"),
             ("SnapshotSlow", "wait db-cluster-snapshot-available"),
-            (FAILED, "--source-type db-cluster-snapshot"),
-            (FAILED, "delete-db-cluster-snapshot --db-cluster-snapshot-identifier moveongs-dev-20261126`"),
+            ("SnapshotFailed", "--source-type db-cluster-snapshot"),
+            (
+                "SnapshotFailed",
+                "delete-db-cluster-snapshot --db-cluster-snapshot-identifier moveongs-dev-20261126`",
+            ),
         ] {
-            let step = next_step(&settings(Language::Portuguese), &case, kind);
+            let step = next_step(&settings(Language::Portuguese), &case, &kind.into());
             assert!(step.contains(part) && !step.contains("db-snapshot"), "{kind}: {step}");
         }
     }
@@ -417,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_page_has_one_key_per_deploy_and_kind() {
-        let broken = Broken { kind: FAILED.to_owned(), detail: "RDS gave it up".to_owned() };
+        let broken = Broken { kind: FailureKind::SnapshotFailed.into(), detail: "RDS gave it up".to_owned() };
         let page = page(&settings(Language::Portuguese), &case(), &broken);
         assert_eq!(page.dedup_key, "snapshot-create/moveongs-dev-db/run-17-1/SnapshotFailed");
         assert_eq!(page.subject, "[dev] SnapshotFailed: moveongs-dev-db");

@@ -18,6 +18,67 @@ pub trait Failure: Error {
     }
 }
 
+/// Declares an enum of kinds: stable names that code branches on and that are stored or shown as words. Each variant's
+/// name is its word, so the word exists once, and code that names a variant which was renamed does not compile.
+///
+/// The macro adds `Other(String)` for every word without a variant, `as_str`, [`Display`](std::fmt::Display)
+/// and the conversions from and to text; for tests `WORDS`, the variants' words in order. Attributes of the enum and of
+/// its variants are kept, e.g. the derives of serde with `#[serde(from = "String", into = "String")]`. `as_str` of a
+/// `&'static` reference, such as `&Kind::NotOurs`, is `'static`, as [`Failure::kind`] requires.
+#[macro_export]
+macro_rules! kinds {
+    ($(#[$meta:meta])* $vis:vis enum $kinds:ident { $($(#[$doc:meta])* $kind:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        $vis enum $kinds {
+            $($(#[$doc])* $kind,)*
+            /// Any other word.
+            Other(String),
+        }
+
+        impl $kinds {
+            /// The variants' words, in order.
+            #[cfg(test)]
+            $vis const WORDS: &'static [&'static str] = &[$(stringify!($kind)),*];
+
+            /// The word.
+            $vis fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$kind => stringify!($kind),)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl ::std::convert::From<&str> for $kinds {
+            fn from(word: &str) -> Self {
+                match word {
+                    $(stringify!($kind) => Self::$kind,)*
+                    _ => Self::Other(word.to_owned()),
+                }
+            }
+        }
+
+        impl ::std::convert::From<String> for $kinds {
+            fn from(word: String) -> Self {
+                word.as_str().into()
+            }
+        }
+
+        impl ::std::convert::From<$kinds> for String {
+            fn from(kind: $kinds) -> Self {
+                kind.as_str().to_owned()
+            }
+        }
+
+        impl ::std::fmt::Display for $kinds {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
 /// The Lambda error response: the failure's kind and its whole source chain.
 pub(crate) fn diagnostic(failure: &impl Failure) -> Diagnostic {
     Diagnostic { error_type: failure.kind().to_owned(), error_message: chain(failure) }
@@ -90,6 +151,35 @@ impl CallError {
             operation,
             code: error.code().unwrap_or("NoServiceCode").to_owned(),
             message: "message omitted: it may quote the secret".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    crate::kinds! {
+        /// Kinds for this test.
+        enum Kind {
+            /// A page that no person answers.
+            Unanswered,
+            /// A page that a person answers late.
+            Late,
+        }
+    }
+
+    #[test]
+    fn a_kind_is_its_word() {
+        let kind: &'static Kind = &Kind::Late;
+        let word: &'static str = kind.as_str();
+        assert_eq!((word, Kind::WORDS), ("Late", &["Unanswered", "Late"][..]));
+        for (word, kind) in [
+            ("Unanswered", Kind::Unanswered),
+            ("States.Timeout", Kind::Other("States.Timeout".to_owned())),
+            ("", Kind::Other(String::new())),
+        ] {
+            assert_eq!((Kind::from(word), Kind::from(word.to_owned())), (kind.clone(), kind.clone()));
+            assert_eq!((kind.to_string().as_str(), kind.as_str()), (word, word));
+            assert_eq!(String::from(kind), word);
         }
     }
 }

@@ -90,6 +90,12 @@ impl RotateError {
             Self::StillAccepted => {
                 "a credencial antiga foi desativada, e ainda não se viu que ela é recusada"
             }
+            Self::NotVerified(call) => {
+                return format!(
+                    "a credencial antiga foi desativada, e a resposta do SES ({}) não mostra se a AWS já a recusa",
+                    call.code
+                );
+            }
             Self::NotTheUsersKey { key } => {
                 return format!("a chave {key} do AWSCURRENT não é do usuário IAM da stack (SesUserName)");
             }
@@ -182,6 +188,14 @@ impl RotateError {
                 say(
                     "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
                     "retiring may take some minutes to take effect everywhere; the next hourly run checks it again. To check it now:",
+                ),
+                names.retire_command()
+            ),
+            Self::NotVerified(_) => format!(
+                "{} {}",
+                say(
+                    "a próxima hora prova de novo. Para provar agora:",
+                    "the next hourly run checks it again. To check it now:",
                 ),
                 names.retire_command()
             ),

@@ -209,7 +209,7 @@ impl Batch {
         }
         if unreached.is_empty() && !self.is_read(change) {
             let why = "no service of the cluster reads the secret";
-            return vec![proof::unproved("services", "NoReader", why).of(&change.key)];
+            return vec![proof::unproved("services", Kind::NoReader, why).of(&change.key)];
         }
         let unproved = |it: &Unreached| {
             let detail = format!("{}: {}", it.reader, it.cause.detail());

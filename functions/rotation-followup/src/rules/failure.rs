@@ -61,5 +61,32 @@ pub(crate) fn implicates(failed: &Failed, key: &str) -> bool {
         | Kind::ConnectionLimit
         | Kind::Pooler
         | Kind::Other(_) => false,
+        // Errors that broke the execution.
+        Kind::InvalidEvent
+        | Kind::NotOurs
+        | Kind::NotRotated
+        | Kind::NotOpen
+        | Kind::SecretsManagerCall
+        | Kind::EcsCall
+        | Kind::NoService
+        | Kind::BookFailed
+        | Kind::PageFailed
+        | Kind::DeadlineExceeded => false,
+        // Reasons why a proof could not be made.
+        Kind::MaskedLogin
+        | Kind::SecondFactor
+        | Kind::SmokeLoginRefused
+        | Kind::NoSmokeAccount
+        | Kind::NotPermitted
+        | Kind::NoReader
+        | Kind::PinnedReader
+        | Kind::OthersDeployment
+        | Kind::DeploymentRefused
+        | Kind::ServiceDraining
+        | Kind::NotShown
+        | Kind::NoApplicationUrl
+        | Kind::OldValue
+        | Kind::SameValue
+        | Kind::NoKey => false,
     }
 }

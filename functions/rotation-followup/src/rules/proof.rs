@@ -160,7 +160,7 @@ fn proof(name: &str, outcome: Outcome, kind: impl Into<Kind>, detail: impl Into<
 }
 
 /// A proof that cannot be made, for a reason other than the secret.
-pub(crate) fn unproved(name: &str, kind: impl Into<Kind>, detail: &str) -> Proof {
+pub(crate) fn unproved(name: &str, kind: Kind, detail: &str) -> Proof {
     proof(name, Outcome::Unproved, kind, detail)
 }
 
@@ -240,17 +240,17 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
         Login::Token(token) => return (proof(NAME, Outcome::Passed, "", detail), Some(token)),
         Login::Masked => unproved(
             NAME,
-            "MaskedLogin",
+            Kind::MaskedLogin,
             "the password was accepted, but the token is masked: RESPONSE_MASKING_ENABLED is on, so no one can log in",
         ),
         Login::SecondFactor => unproved(
             NAME,
-            "SecondFactor",
+            Kind::SecondFactor,
             "the password was accepted, but the login requires a second factor",
         ),
         Login::Refused => unproved(
             NAME,
-            "SmokeLoginRefused",
+            Kind::SmokeLoginRefused,
             "the login with the account for smoke tests was refused: check the secret of the template's SmokeSecretName",
         ),
         Login::NoToken => proof(NAME, Outcome::Failed, Kind::LoginFailed, "200 without a token"),
@@ -270,7 +270,7 @@ pub(crate) fn list(answered: &Answered) -> Proof {
         }
         Ok(answer) if answer.status == 403 => unproved(
             NAME,
-            "NotPermitted",
+            Kind::NotPermitted,
             "the account for smoke tests may not list beneficiaries; give it the role leitura_externa",
         ),
         Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, Kind::RateLimited, answer.says()),
@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_failed_proof_is_repeated_until_the_last_attempt() {
         let bad = old_token(&[answer(200, "")]);
-        let fine = unproved("login", "MaskedLogin", "masked");
+        let fine = unproved("login", Kind::MaskedLogin, "masked");
         assert_eq!(verdict(std::slice::from_ref(&fine), true), Verdict::Proved);
         assert_eq!(verdict(&[fine.clone(), bad.clone()], false), Verdict::Again);
         let Verdict::Failed(failed) = verdict(&[fine, bad], true) else { panic!("not failed") };
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn a_lasting_rate_limit_neither_proves_nor_disproves() {
         let limited = Answer { status: 500, body: String::new(), is_limited: true };
-        let mut proofs = vec![health(&[Ok(limited)]), unproved("login", "SecondFactor", "")];
+        let mut proofs = vec![health(&[Ok(limited)]), unproved("login", Kind::SecondFactor, "")];
         assert_eq!(verdict(&proofs, false), Verdict::Again);
         proofs.iter_mut().for_each(Proof::give_up);
         assert_eq!(result(&proofs[0]), (Outcome::Unproved, "RateLimited"));

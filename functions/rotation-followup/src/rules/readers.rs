@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kind::Kind;
 use super::rollout::Service;
 
 /// A place in a task definition that names a secret.
@@ -57,12 +58,12 @@ pub(crate) enum Cause {
 
 impl Cause {
     /// The stable name of the proof that it prevents.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Pinned(_) => "PinnedReader",
-            Self::Controller(_) => "OthersDeployment",
-            Self::Refused(_) => "DeploymentRefused",
-            Self::Draining => "ServiceDraining",
+            Self::Pinned(_) => Kind::PinnedReader,
+            Self::Controller(_) => Kind::OthersDeployment,
+            Self::Refused(_) => Kind::DeploymentRefused,
+            Self::Draining => Kind::ServiceDraining,
         }
     }
 
@@ -299,8 +300,8 @@ mod tests {
         assert_eq!(found.services, ["api"]);
         let unreached: Vec<_> =
             found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
-        let others = "OthersDeployment";
-        assert_eq!(unreached, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
+        let others = || Kind::OthersDeployment;
+        assert_eq!(unreached, [("batch", others()), ("blue", others()), ("leaving", Kind::ServiceDraining)]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::observe::signing_key;
 use crate::rules::batch::{Batch, Phase};
 use crate::rules::change::Change;
 use crate::rules::keys::{DATABASE, JWT};
+use crate::rules::kind::Kind;
 use crate::rules::proof::{self, Proof, Verdict};
 use crate::text::ledger;
 use crate::{Answer, App, FollowupError, NOTING, Status, application, database};
@@ -60,13 +61,13 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
     proofs.extend(batch.changes.iter().filter(|_| batch.phase == Phase::Forward).filter_map(|change| {
         let old = batch.old.get(&change.secret)?;
         let detail = format!("version {} of {}", old.version, old.made);
-        Some(proof::unproved("value", "OldValue", &detail).of(&change.key))
+        Some(proof::unproved("value", Kind::OldValue, &detail).of(&change.key))
     }));
     if changes.is_empty() {
         return Ok(proofs);
     }
     let of_others = changes.iter().filter(|change| ![JWT, DATABASE].contains(&change.key.as_str()));
-    proofs.extend(of_others.map(|change| proof::unproved("value", "NotShown", "").of(&change.key)));
+    proofs.extend(of_others.map(|change| proof::unproved("value", Kind::NotShown, "").of(&change.key)));
     if let Some(change) = changes.iter().find(|change| change.key == DATABASE) {
         let value = secrets::value(&app.secrets, &change.secret, None)
             .await
@@ -75,7 +76,7 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
         proofs.push(proof::database_login(login).of(DATABASE));
     }
     let Some(application) = &app.application else {
-        proofs.push(proof::unproved("application", "NoApplicationUrl", "the template's AppUrl is empty"));
+        proofs.push(proof::unproved("application", Kind::NoApplicationUrl, "the template's AppUrl is empty"));
         return Ok(proofs);
     };
     let jwt = changes.iter().find(|change| change.key == JWT).copied();
@@ -117,7 +118,7 @@ async fn application_proofs(
     if !proofs.iter().any(Proof::is_limited) {
         let account = smoke_account(app).await;
         if let Err(why) = &account {
-            proofs.push(proof::unproved("login", "NoSmokeAccount", why));
+            proofs.push(proof::unproved("login", Kind::NoSmokeAccount, why));
         }
         proofs.extend(application::check_login(application, account.ok().flatten().as_ref()).await);
     }
@@ -136,13 +137,15 @@ async fn token_proofs(
 ) -> Vec<Proof> {
     const NAME: &str = "token of the old secret";
     if keys.iter().any(|(key, _)| key.expose_secret().is_empty()) {
-        return vec![proof::unproved(NAME, "NoKey", "the secret's value contains no signing key").of(JWT)];
+        return vec![
+            proof::unproved(NAME, Kind::NoKey, "the secret's value contains no signing key").of(JWT),
+        ];
     }
     if let [(new, _), (old, _)] = keys
         && new.expose_secret() == old.expose_secret()
     {
         return vec![
-            proof::unproved(NAME, "SameValue", "the new version has the same key as the previous one")
+            proof::unproved(NAME, Kind::SameValue, "the new version has the same key as the previous one")
                 .of(JWT),
         ];
     }
@@ -162,7 +165,9 @@ async fn smoke_account(app: &App) -> Result<Option<Account>, String> {
     let Some(name) = &app.account else { return Ok(None) };
     let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
     let account = Account::parse(&value);
-    account
-        .map(Some)
-        .ok_or_else(|| format!("the secret {name} must be JSON with email and password, and nothing else"))
+    account.map(Some).ok_or_else(|| {
+        format!(
+            "the secret {name} must be a JSON object with email and password, in which every value is text"
+        )
+    })
 }

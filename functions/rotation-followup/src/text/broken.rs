@@ -11,6 +11,7 @@ use crate::PROCEDURE;
 use crate::event::Source;
 use crate::rules::change::Reason;
 use crate::rules::failure::Failed;
+use crate::rules::kind::Kind;
 
 /// The message of an execution that broke before it had a batch.
 pub(crate) fn broken(
@@ -61,16 +62,16 @@ pub(crate) fn broken_page(
 /// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small
 /// print.
 fn cause(broken: &Failed, language: Language) -> &'static str {
-    match broken.kind.as_str() {
-        "InvalidEvent" => language.pick(
+    match broken.kind {
+        Kind::InvalidEvent => language.pick(
             "a entrada não é uma que o acompanhamento conhece",
             "the follow-up does not know this input",
         ),
-        "NotOurs" => language.pick(
+        Kind::NotOurs => language.pick(
             "o segredo não é deste ambiente: template e política não o nomeiam, e as tags Project e Environment dele não são as deste",
             "the secret does not belong to this environment: neither the template nor the policy names it, and its tags Project and Environment do not match",
         ),
-        "NotRotated" => language.pick(
+        Kind::NotRotated => language.pick(
             "a versão atual do segredo não foi feita depois do incidente, e o acompanhamento nada encerrou",
             "the secret's current version was not made after the incident, so the follow-up revoked nothing",
         ),
@@ -86,7 +87,7 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
         format!("{{\"secret\":\"{secret}\",{reason}\"by\":\"{by}\"}}")
     };
     let Some(Source::Asked(secret, declared)) = source else {
-        return if broken.kind.as_str() == "InvalidEvent" {
+        return if broken.kind == Kind::InvalidEvent {
             let text =
                 language.pick("começar de novo com a entrada certa:", "start again with the right input:");
             let secret = language.pick("NOME DO SEGREDO", "NAME OF THE SECRET");
@@ -101,8 +102,8 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
     };
     // A sweep does not know a person's declaration.
     let again = start_command(settings, &input(secret, declared.reason == Reason::Incident));
-    let (first, then) = match broken.kind.as_str() {
-        "NotOurs" => (
+    let (first, then) = match broken.kind {
+        Kind::NotOurs => (
             format!(
                 "{} `aws secretsmanager tag-resource --secret-id '{secret}' --tags Key=Project,Value={} Key=Environment,Value={}`",
                 language.pick(
@@ -114,7 +115,7 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
             ),
             language.pick("e acompanhar de novo:", "and follow up again:"),
         ),
-        "NotRotated" => (
+        Kind::NotRotated => (
             format!("{} {}", language.pick("rotacionar:", "rotate:"), command("rotate-secret", secret)),
             language.pick(
                 "e, terminada a rotação, declarar o incidente de novo:",

@@ -10,66 +10,74 @@ use crate::rules::batch::Batch;
 use crate::rules::change::Change;
 use crate::rules::failure::{Failed, implicates};
 use crate::rules::keys::DATABASE;
+use crate::rules::kind::Kind;
 use crate::rules::proof::Outcome;
 use crate::rules::rollback;
 
 /// The meaning of a failure, and the observation.
 pub(super) fn meaning(failed: &Failed, language: Language) -> String {
-    let what = match failed.kind.as_str() {
-        "ValueRefused" => language.pick(
+    let what = match failed.kind {
+        Kind::ValueRefused => language.pick(
             "o valor novo certamente não funciona, e por isso nada foi implantado",
             "the new value certainly does not work, so nothing was deployed",
         ),
-        "OldValueLeaked" => language.pick(
+        Kind::OldValueLeaked => language.pick(
             "um valor que vazou, ou de que um acompanhamento já voltou, voltou (gravado de novo como versão nova, ou AWSCURRENT foi movido de volta para a versão), e por isso nada foi implantado. Se foi um `terraform apply`, o estado guarda o valor: pôr lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, ou tirá-lo do código",
             "a value that leaked or was rolled back is current again (stored as a new version, or AWSCURRENT was moved back to its version), so nothing was deployed. If `terraform apply` did it, the state holds the value: set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or remove the value from the code",
         ),
-        "RolloutFailed" => language.pick(
+        Kind::RolloutFailed => language.pick(
             "o deployment falhou, ou não terminou a tempo",
             "the deployment failed or did not end in time",
         ),
-        "RolloutUnfinished" => language.pick(
+        Kind::RolloutUnfinished => language.pick(
             "o deployment não terminou no tempo que o próprio serviço configura; nenhuma task falhou",
             "the deployment did not end in the time that the service's own settings allow; no task failed",
         ),
-        "OthersRolloutFailed" => language.pick(
+        Kind::OthersRolloutFailed => language.pick(
             "outro deployment tomou o lugar do nosso e falhou; isso nada diz do segredo",
             "another deployment replaced this function's deployment and failed, which says nothing about the secret",
         ),
-        "Superseded" => {
+        Kind::Superseded => {
             language.pick("o AWSCURRENT mudou de novo no meio", "AWSCURRENT moved again in the meantime")
         }
-        "NewTokenRefused" => language.pick(
+        Kind::NewTokenRefused => language.pick(
             "a aplicação recusa um token assinado com o valor em vigor",
             "the application refuses a token signed with the value in force",
         ),
-        "OldTokenAccepted" => language.pick(
+        Kind::OldTokenAccepted => language.pick(
             "a aplicação ainda aceita um token assinado com o valor que não está mais em vigor",
             "the application still accepts a token signed with a value that is no longer in force",
         ),
-        "DatabaseRefused" | "LoginFailed" | "ListFailed" => {
+        Kind::DatabaseRefused | Kind::LoginFailed | Kind::ListFailed => {
             language.pick("a aplicação não lê o banco", "the application cannot read its database")
         }
-        "HealthFailed" => language.pick(
+        Kind::HealthFailed => language.pick(
             "a resposta de /health não é a da aplicação",
             "the answer of /health is not the application's",
         ),
-        "Unreachable" => language.pick("a aplicação não responde", "the application does not answer"),
-        "UnclearAnswer" => language.pick(
+        Kind::Unreachable => language.pick("a aplicação não responde", "the application does not answer"),
+        Kind::UnclearAnswer => language.pick(
             "a resposta nem aceita nem recusa, como a de um load balancer sem tasks",
             "the answer is neither an acceptance nor a refusal, as from a load balancer without tasks",
         ),
-        "SessionsNotEnded" => {
+        Kind::SessionsNotEnded => {
             language.pick("os refresh tokens não foram revogados", "the refresh tokens were not revoked")
         }
-        "Auth" | "Permission" | "Identity" | "ReadOnly" | "Busy" | "ProofFailed" | "Pooler" | "Database"
-        | "WrongForm" => {
+        Kind::Auth
+        | Kind::Permission
+        | Kind::Identity
+        | Kind::ReadOnly
+        | Kind::Busy
+        | Kind::ProofFailed
+        | Kind::Pooler
+        | Kind::Database
+        | Kind::WrongForm => {
             language.pick("o banco recusa o valor em vigor", "the database refuses the value in force")
         }
         // Including the error names of Step Functions and Lambda for a step without an answer.
         _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     };
-    if is_own_sentence(failed.kind.as_str()) {
+    if is_own_sentence(&failed.kind) {
         return what.to_owned();
     }
     // The detail begins with the name of the failed proof, which exists in each language.
@@ -82,7 +90,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
 
 /// Technical details of a batch's failures, for the small print.
 pub(super) fn details(batch: &Batch) -> Vec<String> {
-    let own = batch.failures.iter().filter(|failed| is_own_sentence(failed.kind.as_str()));
+    let own = batch.failures.iter().filter(|failed| is_own_sentence(&failed.kind));
     own.map(|failed| brief(&failed.detail)).collect()
 }
 
@@ -121,7 +129,7 @@ pub(super) fn in_force(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
 pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let language = stack.settings.language;
     let first = batch.failures.first();
-    let kind = first.map(|failed| failed.kind.as_str()).unwrap_or_default();
+    let kind = first.map(|failed| &failed.kind);
     let is_implicated = |change: &Change| first.is_some_and(|failed| implicates(failed, &change.key));
     let is_its_own = |change: &Change| first.is_some_and(|failed| failed.key == change.key);
     let rotate = |changes: &[&Change]| {
@@ -175,7 +183,14 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let events = || events(stack.cluster, batch);
     let cause = match kind {
         // A rotation makes a valid value, and its follow-up starts by itself.
-        "ValueRefused" | "OldValueLeaked" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
+        Some(
+            Kind::ValueRefused
+            | Kind::OldValueLeaked
+            | Kind::Auth
+            | Kind::WrongForm
+            | Kind::Permission
+            | Kind::Identity,
+        ) => {
             let refused: Vec<_> = failed.iter().copied().filter(|change| is_implicated(change)).collect();
             let text = language.pick(
                 "fazer um valor que funciona, que será acompanhado sozinho:",
@@ -213,18 +228,18 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             }
             return steps.join(". ");
         }
-        "RolloutFailed" => {
+        Some(Kind::RolloutFailed) => {
             format!("{} {}", language.pick("ver por que as tasks não iniciam:", "find out why the tasks do not start:"), events())
         }
-        "RolloutUnfinished" => format!(
+        Some(Kind::RolloutUnfinished) => format!(
             "{} {}",
             language.pick("esperar que o deployment termine, ou terminá-lo:", "wait for the deployment to end, or end it:"),
             stages(stack.cluster, batch)
         ),
-        "OthersRolloutFailed" => {
+        Some(Kind::OthersRolloutFailed) => {
             format!("{} {}", language.pick("corrigir esse deployment:", "fix that deployment:"), events())
         }
-        "Superseded" => {
+        Some(Kind::Superseded) => {
             steps.push(language.pick(
                 "a versão nova tem o seu próprio acompanhamento, que já espera a vez",
                 "the newer version has its own follow-up, which is waiting for its turn",
@@ -237,13 +252,13 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             steps.push(format!("{} {each}", language.pick("acompanhar de novo os demais:", "follow up the other secrets again:")));
             return steps.join(". ");
         }
-        "OldTokenAccepted" | "NewTokenRefused" => language
+        Some(Kind::OldTokenAccepted | Kind::NewTokenRefused) => language
             .pick(
                 "a aplicação não lê o segredo de onde a stack o conhece. Conferir JWT_SECRET na task definition (valueFrom sem versão fixa)",
                 "the application does not read the secret from the place that the stack knows. Check JWT_SECRET in the task definition (valueFrom without a fixed version)",
             )
             .to_owned(),
-        "DatabaseRefused" | "LoginFailed" | "ListFailed" => format!(
+        Some(Kind::DatabaseRefused | Kind::LoginFailed | Kind::ListFailed) => format!(
             "{} {}",
             language.pick(
                 "ver nos eventos do serviço e nos logs das tasks por que a aplicação não lê o banco (docs/rotacao-banco.md):",
@@ -251,7 +266,7 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             ),
             events()
         ),
-        "HealthFailed" | "Unreachable" | "UnclearAnswer" => format!(
+        Some(Kind::HealthFailed | Kind::Unreachable | Kind::UnclearAnswer) => format!(
             "{} {}",
             language.pick(
                 "o segredo não é a causa. Ver o load balancer, o parâmetro AppUrl e as tasks:",
@@ -259,19 +274,19 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             ),
             events()
         ),
-        "SessionsNotEnded" => language
+        Some(Kind::SessionsNotEnded) => language
             .pick(
                 "as sessões abertas continuam valendo. Entrar no banco e executar: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
                 "open sessions are still valid. Log in to the database and run: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
             )
             .to_owned(),
-        "NoService" => language
+        Some(Kind::NoService) => language
             .pick(
                 "corrigir rotation.secrets.*.services da política, ou o parâmetro EcsClusterName",
                 "correct rotation.secrets.*.services in the policy, or the parameter EcsClusterName",
             )
             .to_owned(),
-        "EcsCall" | "SecretsManagerCall" | "BookFailed" => language
+        Some(Kind::EcsCall | Kind::SecretsManagerCall | Kind::BookFailed) => language
             .pick("conferir a permissão da chamada que a linha miúda nomeia", "check the permission for the call that the small print names")
             .to_owned(),
         _ => language
@@ -284,16 +299,16 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
 }
 
 /// Whether a failure's detail is an English sentence of this function, which belongs in the small print.
-fn is_own_sentence(kind: &str) -> bool {
+fn is_own_sentence(kind: &Kind) -> bool {
     matches!(
         kind,
-        "NoService"
-            | "EcsCall"
-            | "SecretsManagerCall"
-            | "BookFailed"
-            | "DeadlineExceeded"
-            | "NotOpen"
-            | "SessionsNotEnded"
+        Kind::NoService
+            | Kind::EcsCall
+            | Kind::SecretsManagerCall
+            | Kind::BookFailed
+            | Kind::DeadlineExceeded
+            | Kind::NotOpen
+            | Kind::SessionsNotEnded
     )
 }
 

@@ -8,6 +8,7 @@ use shared::runtime::time;
 
 use crate::rules::change::Reason;
 use crate::rules::journal::Journal;
+use crate::rules::kind::Kind;
 use crate::rules::proof::{Outcome, Proof};
 use crate::rules::row::{Ending, Leak, Row};
 
@@ -125,7 +126,7 @@ pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
             format!("{}: {} ({})", language.pick("falhou", "failed"), proof.kind, proof.detail)
         }
         // A reader's name needs no translation.
-        Outcome::Unproved if proof.name == "services" && proof.kind.as_str() != "NoReader" => {
+        Outcome::Unproved if proof.name == "services" && proof.kind != Kind::NoReader => {
             format!("{}: {} ({})", language.pick("sem prova", "unproved"), proof.kind, proof.detail)
         }
         Outcome::Unproved => format!("{}: {}", language.pick("sem prova", "unproved"), proof.kind),

@@ -6,6 +6,7 @@ use shared::runtime::time;
 use super::{Stack, brief, command, follow_command};
 use crate::rules::batch::Batch;
 use crate::rules::keys::JWT;
+use crate::rules::kind::Kind;
 use crate::rules::proof::Outcome;
 use crate::rules::readers::{Cause, Unreached};
 
@@ -14,7 +15,7 @@ pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
     let mut cures: Vec<String> = Vec::new();
     let of_proofs = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
     let of_readers = batch.unreached.values().flatten().map(|it| cure_of_reader(stack, it));
-    for cure in of_proofs.filter_map(|proof| cure(stack, batch, proof.kind.as_str())).chain(of_readers) {
+    for cure in of_proofs.filter_map(|proof| cure(stack, batch, &proof.kind)).chain(of_readers) {
         if !cures.contains(&cure) {
             cures.push(cure);
         }
@@ -28,20 +29,20 @@ pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
     cures
 }
 
-fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
+fn cure(stack: &Stack<'_>, batch: &Batch, kind: &Kind) -> Option<String> {
     let language = stack.settings.language;
     let text = match kind {
-        "MaskedLogin" => language.pick(
+        Kind::MaskedLogin => language.pick(
             "a senha foi aceita, mas o token volta mascarado, e ninguém consegue entrar. Pôr RESPONSE_MASKING_ENABLED=false na task definition da API",
             "the password was accepted, but the token is masked, so no one can log in. Set RESPONSE_MASKING_ENABLED=false in the API's task definition",
         ),
-        "SmokeLoginRefused" | "NoSmokeAccount" | "SecondFactor" | "NotPermitted" => {
+        Kind::SmokeLoginRefused | Kind::NoSmokeAccount | Kind::SecondFactor | Kind::NotPermitted => {
             let why = match kind {
-                "SecondFactor" => language.pick(
+                Kind::SecondFactor => language.pick(
                     "a conta de smoke test pede um segundo fator, que a função não tem",
                     "the account for smoke tests requires a second factor, which the function does not have",
                 ),
-                "NotPermitted" => language.pick(
+                Kind::NotPermitted => language.pick(
                     "a conta de smoke test não pode listar beneficiárias",
                     "the account for smoke tests may not list beneficiaries",
                 ),
@@ -51,8 +52,8 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
                 ),
             };
             let cure = language.pick(
-                "Usar uma conta sem segundo fator e com o papel leitura_externa, e gravar email e password dela como JSON",
-                "Use an account without a second factor and with the role leitura_externa, and store its email and password as JSON",
+                "Usar uma conta sem segundo fator e com o papel leitura_externa, e gravar email e password dela como um objeto JSON em que todo valor é texto",
+                "Use an account without a second factor and with the role leitura_externa, and store its email and password as a JSON object in which every value is text",
             );
             let command = stack.account.map_or_else(
                 || language.pick("no segredo do parâmetro SmokeSecretName", "in the secret named by the parameter SmokeSecretName").to_owned(),
@@ -60,23 +61,23 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
             );
             return Some(format!("{why}. {cure}: {command}"));
         }
-        "NoReader" => language.pick(
+        Kind::NoReader => language.pick(
             "nenhum serviço do cluster lê o segredo pela task definition. Se algum o lê de outro modo, nomeá-lo em rotation.secrets.*.services da política",
             "no service of the cluster reads the secret through its task definition. If one reads it in another way, name it in the policy's rotation.secrets.*.services",
         ),
-        "NoApplicationUrl" => language.pick(
+        Kind::NoApplicationUrl => language.pick(
             "preencher o parâmetro AppUrl da stack, para que a aplicação prove o valor novo",
             "set the stack's parameter AppUrl, so the application can prove the new value",
         ),
-        "RateLimited" => language.pick(
+        Kind::RateLimited => language.pick(
             "a aplicação limita os pedidos, e isso nada diz do valor novo. Esperar um minuto",
             "the application's rate limit was reached, which says nothing about the new value. Wait a minute",
         ),
-        "Network" | "Tls" | "ConnectionLimit" => language.pick(
+        Kind::Network | Kind::Tls | Kind::ConnectionLimit => language.pick(
             "a função não chega ao banco, e isso nada diz do valor novo. Conferir os parâmetros VpcSubnetIds, VpcSecurityGroupIds e RdsCaFile, e as conexões do usuário",
             "the function cannot reach the database, which says nothing about the new value. Check the parameters VpcSubnetIds, VpcSecurityGroupIds and RdsCaFile, and the user's connections",
         ),
-        "OldValue" => {
+        Kind::OldValue => {
             let each = batch.changes.iter().filter_map(|change| {
                 let old = batch.old.get(&change.secret)?;
                 let (name, since) = (&change.name, time::local_date(old.made));
@@ -95,7 +96,7 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
             );
             return Some(format!("{}. {cure} {}", each.collect::<Vec<_>>().join("; "), rotate.join(", ")));
         }
-        "SameValue" | "NoKey" => {
+        Kind::SameValue | Kind::NoKey => {
             let why = language.pick(
                 "a versão nova não tem uma chave nova. Rotacionar:",
                 "the new version contains no new key. Rotate:",
