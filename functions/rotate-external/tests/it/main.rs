@@ -1,5 +1,4 @@
 //! Retiring old credentials on the wire: real SDK, real signing, recorded answers.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
