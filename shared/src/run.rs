@@ -1,5 +1,6 @@
 //! The output of a run: evidence, messages, pages and tables. Also the policy in force for the run.
 
+pub mod command;
 #[cfg(feature = "csv")]
 pub mod csv;
 #[cfg(feature = "evidence")]

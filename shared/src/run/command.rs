@@ -1,0 +1,124 @@
+//! Shell commands that messages, pages and reports advise.
+
+use std::fmt::{self, Display, Formatter};
+
+/// A command that an operator pastes into a POSIX shell. Build one with [`command!`](crate::command).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command(String);
+
+impl Command {
+    /// A command from text that is quoted already; for [`command!`](crate::command).
+    #[doc(hidden)]
+    pub fn from_quoted(text: String) -> Self {
+        Self(text)
+    }
+
+    /// This command, then `next` if this one succeeds.
+    #[must_use]
+    pub fn and(self, next: &Self) -> Self {
+        Self(format!("{self} && {next}"))
+    }
+
+    /// The command as code in a message.
+    pub fn code(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+impl Display for Command {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// An argument of [`command!`](crate::command).
+pub trait Argument {
+    /// The argument as the shell must read it.
+    fn quoted(&self) -> String;
+}
+
+impl Argument for str {
+    /// One word. A control character, which no AWS name has and which a terminal may execute on paste, becomes `?`.
+    fn quoted(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
+        if !self.is_empty() && self.chars().all(plain) {
+            return self.to_owned();
+        }
+        let text: String = self.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+impl Argument for String {
+    fn quoted(&self) -> String {
+        self.as_str().quoted()
+    }
+}
+
+impl Argument for Command {
+    /// A part of the command, such as its options.
+    fn quoted(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl<T: Argument + ?Sized> Argument for &T {
+    fn quoted(&self) -> String {
+        (**self).quoted()
+    }
+}
+
+/// A [`Command`](crate::run::command::Command): `command!("aws rds … --db-instance-identifier {name} {options}", name,
+/// options = of(db))`.
+///
+/// Text arguments are quoted for the shell: each is one word. The literal is not, nor is an argument that is itself a
+/// command, e.g. a group of options. `tests/commands` checks the literals against the AWS CLI.
+#[macro_export]
+macro_rules! command {
+    (@value $name:ident) => { $name };
+    (@value $name:ident $value:expr) => { $value };
+    ($literal:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
+        $crate::run::command::Command::from_quoted(format!(
+            $literal
+            $(, $name = $crate::run::command::Argument::quoted(&$crate::command!(@value $name $($value)?)))*
+        ))
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_one_word_of_the_shell() {
+        for (argument, word) in [
+            ("moveongs-prod_db.1", "moveongs-prod_db.1"),
+            ("arn:aws:rds:us-east-1:1:db:x", "arn:aws:rds:us-east-1:1:db:x"),
+            ("Key=a,Value=b", "Key=a,Value=b"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("~root", "'~root'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("it's", r"'it'\''s'"),
+            ("a\n\u{1b}b", "'a??b'"),
+        ] {
+            assert_eq!(argument.quoted(), word);
+            let echoed = std::process::Command::new("sh").args(["-c", &format!("printf %s {word}")]).output();
+            let echoed = String::from_utf8(echoed.unwrap().stdout).unwrap();
+            assert_eq!(echoed, argument.replace(['\n', '\u{1b}'], "?"));
+        }
+    }
+
+    #[test]
+    fn a_command_is_built_of_words_and_of_commands() {
+        let name = String::from("a b");
+        let options = command!("--deletion-protection --kms-key-id {key}", key = "k;");
+        let change =
+            command!("aws rds modify-db-{kind} --name {name} {options}", kind = "instance", name, options);
+        assert_eq!(
+            change.to_string(),
+            "aws rds modify-db-instance --name 'a b' --deletion-protection --kms-key-id 'k;'"
+        );
+        assert_eq!(command!("true").and(&command!("false")).code(), "`true && false`");
+    }
+}
