@@ -21,7 +21,7 @@ use crate::up;
 /// One benchmark: returns the content of `target/bench/NAME.json`.
 struct Benchmark {
     name: &'static str,
-    measure: fn(&Repo, &Aws, &mut Progress) -> Result<Value>,
+    measure: fn(&Repo, &Aws, &Progress) -> Result<Value>,
     steps: usize,
 }
 
@@ -43,12 +43,12 @@ pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
     let place = Place::new(repo, "bench-cloud");
     place.stop()?;
     let steps = up::STEPS + chosen.iter().map(|bench| bench.steps).sum::<usize>();
-    let mut progress = Progress::new(repo.local().join("logs/bench"), steps, false);
-    let running = up::bring_up(repo, &place, Some(0), &mut progress)?;
+    let progress = Progress::new(repo.local().join("logs/bench"), steps, false);
+    let running = up::bring_up(repo, &place, Some(0), &progress)?;
     let folder = repo.at("target/bench");
     fs::create_dir_all(&folder)?;
     for bench in chosen {
-        let result = (bench.measure)(repo, &running.aws, &mut progress)?;
+        let result = (bench.measure)(repo, &running.aws, &progress)?;
         let file = folder.join(format!("{}.json", bench.name));
         fs::write(&file, format!("{result:#}\n"))?;
         println!("\n{}: {}\n\n{}", bench.name, file.display(), table(&rows(&result)));
@@ -168,7 +168,7 @@ struct Subject {
 }
 
 /// Measures cold starts, and rotations of four steps in a warm process, for both functions and both strategies.
-fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
+fn rotation(repo: &Repo, aws: &Aws, progress: &Progress) -> Result<Value> {
     let subjects = progress.step("preparing the secrets to rotate", |log| prepare(repo, aws, log))?;
     let mut result = json!({});
     for subject in subjects {
@@ -214,7 +214,7 @@ fn prepare(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<Subject>> {
     Ok(vec![random, one, two])
 }
 
-fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -> Result<Value> {
+fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &Progress) -> Result<Value> {
     let name = format!("{PREFIX}-{}", subject.function);
     let configuration = aws.function(&name)?;
     let role = text(&configuration, "/Role").context("the function has no role")?;
@@ -323,7 +323,7 @@ const PEERS: [(&str, usize, [f64; 4]); 6] = [
 ];
 
 /// Measures one audit by each of the two functions, of accounts of growing size.
-fn audit(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
+fn audit(repo: &Repo, aws: &Aws, progress: &Progress) -> Result<Value> {
     let mut result = json!({});
     for size in SIZES {
         let name = format!("an account with {size} of each");

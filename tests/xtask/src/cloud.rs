@@ -227,7 +227,7 @@ impl Drop for Down {
 /// `cargo xtask down`.
 pub(crate) fn down(repo: &Repo) -> Result<()> {
     let _lock = repo.lock()?;
-    let mut progress = Progress::new(repo.local().join("logs/down"), 1, false);
+    let progress = Progress::new(repo.local().join("logs/down"), 1, false);
     let found = progress.step("taking the local cloud down", |_| {
         let mut found = false;
         // A killed test run leaves its clouds behind.

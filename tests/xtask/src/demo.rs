@@ -102,8 +102,8 @@ struct Show<'a> {
 /// `cargo xtask demo`.
 pub(crate) fn demo(repo: &Repo, keep: bool) -> Result<bool> {
     let _lock = repo.lock()?;
-    let mut progress = Progress::new(repo.local().join("logs/demo"), up::STEPS, false);
-    let mut running = up::bring_up(repo, &Place::new(repo, "cloud"), None, &mut progress)?;
+    let progress = Progress::new(repo.local().join("logs/demo"), up::STEPS, false);
+    let mut running = up::bring_up(repo, &Place::new(repo, "cloud"), None, &progress)?;
     let log = Log::create(repo.local().join("logs/demo/procedures.log"))?;
     let outcomes = perform(repo, &running.aws, &log, &mut |line| println!("{line}"))?;
     if keep {

@@ -341,46 +341,57 @@ impl Drop for Group {
 pub(crate) struct Progress {
     logs: PathBuf,
     total: usize,
-    done: usize,
+    done: AtomicUsize,
     quiet: bool,
+    /// Steps may run at the same time: each line then names its step.
+    parallel: bool,
 }
 
 impl Progress {
     pub(crate) fn new(logs: PathBuf, total: usize, quiet: bool) -> Self {
-        Self { logs, total, done: 0, quiet }
+        Self { logs, total, done: AtomicUsize::new(0), quiet, parallel: false }
+    }
+
+    /// For steps that run at the same time.
+    pub(crate) fn parallel(logs: PathBuf, total: usize) -> Self {
+        Self { parallel: true, ..Self::new(logs, total, false) }
+    }
+
+    fn next(&self) -> usize {
+        self.done.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// Runs one step and shows the end of its log if it fails.
-    pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce(&Log) -> Result<T>) -> Result<T> {
+    pub(crate) fn step<T>(&self, name: &str, work: impl FnOnce(&Log) -> Result<T>) -> Result<T> {
         check()?;
-        self.done += 1;
-        let log = Log::create(self.logs.join(format!("{:02}-{}.log", self.done, slug(name))))?;
-        self.say(&format!("[{}/{}] {name}…", self.done, self.total));
+        let number = self.next();
+        let log = Log::create(self.logs.join(format!("{number:02}-{}.log", slug(name))))?;
+        let title = format!("[{number}/{}] {name}", self.total);
+        self.say(&if self.parallel { format!("{title}…\n") } else { format!("{title}…") });
         let started = Instant::now();
-        let result = self.showing_crates(name, &log, || work(&log));
+        let result = self.showing_crates(&title, &log, || work(&log));
         let seconds = started.elapsed().as_secs_f64();
+        let end = |outcome: &str| match self.parallel {
+            true => self.say(&format!("{title}: {outcome}\n")),
+            false => self.say(&format!(" {outcome}\n")),
+        };
         match &result {
-            Ok(_) => self.say(&format!(" {seconds:.1} s\n")),
-            Err(error) if error.is::<Interrupted>() => self.say(" interrupted\n"),
+            Ok(_) => end(&format!("{seconds:.1} s")),
+            Err(error) if error.is::<Interrupted>() => end("interrupted"),
             Err(error) => {
-                if self.quiet {
-                    eprint!("{name}…");
-                }
-                eprintln!(" FAILED after {seconds:.1} s: {error:#}");
                 let tail = log.tail(60);
-                if !tail.is_empty() {
-                    eprintln!("    the end of {}:", log.path.display());
-                    for line in tail.lines() {
-                        eprintln!("    | {line}");
-                    }
-                }
+                let tail = tail.lines().map(|line| format!("    | {line}\n")).collect::<String>();
+                let place = format!("    the end of {}:\n{tail}", log.path.display());
+                let shown = if tail.is_empty() { "" } else { &place };
+                // In one call, so that the lines of another step do not come between. Failures are shown even if quiet.
+                eprint!("{name}: FAILED after {seconds:.1} s: {error:#}\n{shown}");
             }
         }
         result
     }
 
     /// Does the work and, on a terminal, shows the number of crates that cargo has built.
-    fn showing_crates<T>(&self, name: &str, log: &Log, work: impl FnOnce() -> T) -> T {
+    fn showing_crates<T>(&self, title: &str, log: &Log, work: impl FnOnce() -> T) -> T {
         if self.quiet || !std::io::stderr().is_terminal() {
             return work();
         }
@@ -391,10 +402,14 @@ impl Progress {
                 while !has_ended.load(Ordering::SeqCst) {
                     let built = crates(&log.tail(1));
                     if let Some((done, all)) = built.filter(|_| built != shown) {
-                        self.say(&format!("\r[{}/{}] {name}… crate {done} of {all}", self.done, self.total));
+                        // Another step may have ended the line: begin it anew.
+                        self.say(&format!("\r{title}… crate {done} of {all}"));
                         shown = built;
                     }
                     std::thread::sleep(Duration::from_millis(200));
+                }
+                if self.parallel && shown.is_some() {
+                    self.say("\n");
                 }
             });
             let result = work();
@@ -404,9 +419,8 @@ impl Progress {
     }
 
     /// Counts a skipped step.
-    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
-        self.done += 1;
-        self.say(&format!("[{}/{}] {name}: NOT RUN: {reason}\n", self.done, self.total));
+    pub(crate) fn skip(&self, name: &str, reason: &str) {
+        self.say(&format!("[{}/{}] {name}: NOT RUN: {reason}\n", self.next(), self.total));
     }
 
     fn say(&self, text: &str) {

@@ -1,10 +1,10 @@
 //! `cargo xtask test`: runs every check of the repository in turn and prints a complete summary.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -19,7 +19,8 @@ use crate::{demo, deploy, draw, procs, setup};
 /// One check.
 struct Check {
     name: &'static str,
-    /// Names of the checks that must pass before this one.
+    /// Names of the checks that must pass before this one. Checks that need nothing of each other may run at the same
+    /// time.
     after: &'static [&'static str],
     run: fn(&Context<'_>, &Log) -> Result<Verdict>,
 }
@@ -34,6 +35,7 @@ const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to fresh local clouds";
 const TESTS: &str = "tests of the code, the repository and the model of the rotation protocol";
+const NOTHING_LEFT: &str = "nothing left running";
 const SAM: &str = "sam validate and sam build for arm64";
 
 /// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They
@@ -146,7 +148,7 @@ const CHECKS: &[Check] = &[
     Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
     Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: "demo", after: &[PYTHON, POSTGRES], run: demonstration },
-    Check { name: "nothing left running", after: &[], run: nothing_left },
+    Check { name: NOTHING_LEFT, after: &[], run: nothing_left },
 ];
 
 enum Verdict {
@@ -174,9 +176,9 @@ struct Context<'a> {
     test_clouds: Vec<(String, Place, Vec<String>)>,
     month_cloud: Place,
     demo_cloud: Place,
-    before: RefCell<Vec<procs::Process>>,
+    before: Vec<procs::Process>,
     /// Duration of each module of the end-to-end tests, in seconds.
-    modules: RefCell<BTreeMap<String, f64>>,
+    modules: Mutex<BTreeMap<String, f64>>,
 }
 
 impl Context<'_> {
@@ -296,9 +298,10 @@ fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
             .collect()
     });
     let mut all = Ok(Verdict::Passed);
+    let mut all_modules = context.modules.lock().map_err(poisoned)?;
     for ((run, modules), beside) in runs.into_iter().zip(&logs) {
         for (module, seconds) in modules {
-            *context.modules.borrow_mut().entry(module).or_default() += seconds;
+            *all_modules.entry(module).or_default() += seconds;
         }
         if let Err(error) = run {
             log.line(&beside.tail(60))?;
@@ -345,15 +348,15 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool
     let functions = repo.functions()?;
     let procedure = filter.filter(|filter| functions.iter().any(|function| function == filter));
     let selected = procedure.map_or_else(|| select(filter), |_| of_one_procedure());
-    let context = Context {
+    let mut context = Context {
         repo,
         test_clouds: test_clouds(repo, procedure),
         procedure: procedure.map(str::to_owned),
         full,
         month_cloud: Place::new(repo, "month-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
-        before: RefCell::default(),
-        modules: RefCell::default(),
+        before: Vec::new(),
+        modules: Mutex::default(),
     };
     if selected.is_empty() {
         let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
@@ -362,37 +365,22 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool
     }
     // Leftovers of an earlier, killed run do not fail this one.
     context.stop()?;
-    context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
+    context.before = procs::of_folder(&procs::all(), &repo.local());
     let _ends: Vec<_> = context.places().map(cloud::Down::of).collect();
 
-    let mut progress = Progress::new(repo.local().join("logs/test"), selected.len(), false);
-    let mut outcomes: Vec<(&Check, Outcome, f64)> = Vec::new();
-    for check in CHECKS {
-        if !selected.contains(&check.name) {
-            outcomes.push((check, Outcome::NotRun("not asked for by --filter".to_owned()), 0.0));
-            continue;
-        }
-        let is_passed = |name: &&str| {
-            outcomes
-                .iter()
-                .any(|(check, outcome, _)| check.name == *name && matches!(outcome, Outcome::Passed))
-        };
-        if let Some(missing) = check.after.iter().find(|name| !is_passed(name)) {
-            let reason = format!("it needs: {missing}");
-            progress.skip(check.name, &reason);
-            outcomes.push((check, Outcome::NotRun(reason), 0.0));
-            continue;
-        }
-        let started = Instant::now();
-        let outcome = match progress.step(check.name, |log| (check.run)(&context, log)) {
-            Ok(Verdict::Passed) => Outcome::Passed,
-            Ok(Verdict::NotRun(reason)) => Outcome::NotRun(reason),
-            Err(error) if error.is::<Interrupted>() => return Err(error),
-            Err(_) => Outcome::Failed,
-        };
-        outcomes.push((check, outcome, started.elapsed().as_secs_f64()));
-    }
-    let modules = context.modules.borrow();
+    let lanes = Lanes {
+        context: &context,
+        selected: &selected,
+        progress: Progress::parallel(repo.local().join("logs/test"), selected.len()),
+        course: Mutex::new(CHECKS.iter().map(|check| (check, Stage::Waits)).collect()),
+        changed: Condvar::new(),
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(|| lanes.run())).collect();
+        lanes.into_iter().try_for_each(|lane| lane.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })?;
+    let outcomes = lanes.outcomes()?;
+    let modules = context.modules.lock().map_err(poisoned)?;
     let (lines, right) = summary(&outcomes, &modules);
     let times = repo.at("target/test/times.json");
     fs::create_dir_all(repo.at("target/test"))?;
@@ -401,6 +389,120 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool
         println!("{line}");
     }
     Ok(right)
+}
+
+/// How many checks run at the same time. Most use one processor, or wait.
+const LANES: usize = 2;
+
+/// Where a check is.
+enum Stage {
+    Waits,
+    Runs,
+    Ended(Outcome, f64),
+}
+
+/// The checks under way.
+struct Lanes<'a> {
+    context: &'a Context<'a>,
+    selected: &'a [&'static str],
+    progress: Progress,
+    course: Mutex<Vec<(&'static Check, Stage)>>,
+    /// A check has ended.
+    changed: Condvar,
+}
+
+/// What a lane does next.
+enum Next {
+    Run(&'static Check),
+    Skip(&'static Check, String),
+    Wait,
+    End,
+}
+
+impl Lanes<'_> {
+    /// Runs checks until none is left to start; ends early only if the user interrupts.
+    fn run(&self) -> Result<()> {
+        let mut course = self.course.lock().map_err(poisoned)?;
+        loop {
+            let (check, stage) = match next(&course, self.selected) {
+                Next::End => return Ok(()),
+                Next::Wait => {
+                    course = self.changed.wait(course).map_err(poisoned)?;
+                    continue;
+                }
+                Next::Skip(check, reason) => {
+                    if self.selected.contains(&check.name) {
+                        self.progress.skip(check.name, &reason);
+                    }
+                    (check, Stage::Ended(Outcome::NotRun(reason), 0.0))
+                }
+                Next::Run(check) => {
+                    set(&mut course, check, Stage::Runs);
+                    drop(course);
+                    let started = Instant::now();
+                    let result = self.progress.step(check.name, |log| (check.run)(self.context, log));
+                    course = self.course.lock().map_err(poisoned)?;
+                    let outcome = match result {
+                        Ok(Verdict::Passed) => Outcome::Passed,
+                        Ok(Verdict::NotRun(reason)) => Outcome::NotRun(reason),
+                        Err(error) if error.is::<Interrupted>() => {
+                            // The other lane must not wait for this check; its own next one is interrupted too.
+                            set(&mut course, check, Stage::Ended(Outcome::Failed, 0.0));
+                            self.changed.notify_all();
+                            return Err(error);
+                        }
+                        Err(_) => Outcome::Failed,
+                    };
+                    (check, Stage::Ended(outcome, started.elapsed().as_secs_f64()))
+                }
+            };
+            set(&mut course, check, stage);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The outcomes, in the order of [`CHECKS`].
+    fn outcomes(self) -> Result<Vec<(&'static Check, Outcome, f64)>> {
+        let course = self.course.into_inner().map_err(poisoned)?;
+        let outcomes = course.into_iter().map(|(check, stage)| match stage {
+            Stage::Ended(outcome, seconds) => Ok((check, outcome, seconds)),
+            Stage::Waits | Stage::Runs => bail!("{} did not end", check.name),
+        });
+        outcomes.collect()
+    }
+}
+
+fn set(course: &mut [(&'static Check, Stage)], check: &Check, stage: Stage) {
+    if let Some((_, place)) = course.iter_mut().find(|(each, _)| each.name == check.name) {
+        *place = stage;
+    }
+}
+
+/// The first check that can start. One whose prerequisite did not pass is skipped.
+fn next(course: &[(&'static Check, Stage)], selected: &[&str]) -> Next {
+    let stage = |name: &str| course.iter().find(|(check, _)| check.name == name).map(|(_, stage)| stage);
+    let is_idle = course.iter().all(|(_, stage)| !matches!(stage, Stage::Runs));
+    let mut next = Next::End;
+    for (check, _) in course.iter().filter(|(_, stage)| matches!(stage, Stage::Waits)) {
+        if !selected.contains(&check.name) {
+            return Next::Skip(check, "not asked for by --filter".to_owned());
+        }
+        let not_passed = |name: &&&str| matches!(stage(name), Some(Stage::Ended(outcome, _)) if !matches!(outcome, Outcome::Passed));
+        if let Some(missing) = check.after.iter().find(not_passed) {
+            return Next::Skip(check, format!("it needs: {missing}"));
+        }
+        next = Next::Wait;
+        let is_ready = check.after.iter().all(|name| matches!(stage(name), Some(Stage::Ended(..))));
+        // The last check looks at what all others left.
+        if is_ready && (is_idle || check.name != NOTHING_LEFT) {
+            return Next::Run(check);
+        }
+    }
+    next
+}
+
+fn poisoned<T>(_: PoisonError<T>) -> anyhow::Error {
+    anyhow!("a thread panicked")
 }
 
 /// The clouds of the end-to-end tests, or one for a single procedure.
@@ -639,9 +741,8 @@ fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 
 fn nothing_left(context: &Context<'_>, _: &Log) -> Result<Verdict> {
     context.stop()?;
-    let before = context.before.borrow();
     let mut left = procs::of_folder(&procs::all(), &context.repo.local());
-    left.retain(|process| !before.contains(process));
+    left.retain(|process| !context.before.contains(process));
     if !left.is_empty() {
         let left: Vec<String> = left.iter().map(cloud::describe).collect();
         bail!("still running: {}", left.join("; "));
@@ -660,6 +761,43 @@ mod tests {
                 assert!(CHECKS[..index].iter().any(|earlier| earlier.name == *name), "{}", check.name);
             }
         }
+    }
+
+    #[test]
+    fn checks_run_beside_each_other_but_after_what_they_need_and_the_last_one_alone() {
+        fn none(_: &Context<'_>, _: &Log) -> Result<Verdict> {
+            Ok(Verdict::Passed)
+        }
+        static COURSE: [Check; 4] = [
+            Check { name: "tools", after: &[], run: none },
+            Check { name: "uses", after: &["tools"], run: none },
+            Check { name: "free", after: &[], run: none },
+            Check { name: NOTHING_LEFT, after: &[], run: none },
+        ];
+        let all: Vec<&str> = COURSE.iter().map(|check| check.name).collect();
+        let after = |stages: [Stage; 4], selected: &[&str]| {
+            let course: Vec<_> = COURSE.iter().zip(stages).collect();
+            match next(&course, selected) {
+                Next::Run(check) => format!("run {}", check.name),
+                Next::Skip(check, reason) => format!("skip {}: {reason}", check.name),
+                Next::Wait => "wait".to_owned(),
+                Next::End => "end".to_owned(),
+            }
+        };
+        let passed = || Stage::Ended(Outcome::Passed, 1.0);
+        use Stage::{Runs, Waits};
+        assert_eq!(after([Waits, Waits, Waits, Waits], &all), "run tools");
+        assert_eq!(after([Runs, Waits, Waits, Waits], &all), "run free");
+        assert_eq!(after([Runs, Waits, Runs, Waits], &all), "wait");
+        assert_eq!(after([Runs, Waits, passed(), Waits], &all), "wait");
+        assert_eq!(after([passed(), Waits, Runs, Waits], &all), "run uses");
+        assert_eq!(after([passed(), Runs, passed(), Waits], &all), "wait");
+        assert_eq!(after([passed(), passed(), passed(), Waits], &all), format!("run {NOTHING_LEFT}"));
+        assert_eq!(after([passed(), passed(), passed(), Runs], &all), "end");
+        let failed = Stage::Ended(Outcome::Failed, 1.0);
+        assert_eq!(after([failed, Waits, Waits, Waits], &all), "skip uses: it needs: tools");
+        let unasked = after([Waits, Waits, Waits, Waits], &["free"]);
+        assert_eq!(unasked, "skip tools: not asked for by --filter");
     }
 
     #[test]

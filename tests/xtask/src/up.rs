@@ -27,7 +27,7 @@ pub(crate) fn bring_up(
     repo: &Repo,
     place: &Place,
     port: Option<u16>,
-    progress: &mut Progress,
+    progress: &Progress,
 ) -> Result<Running> {
     for (name, part) in setup::PARTS {
         progress.step(name, |log| part(repo, log))?;
@@ -54,8 +54,8 @@ pub(crate) fn bring_up(
 /// `cargo xtask up`.
 pub(crate) fn up(repo: &Repo, port: Option<u16>, quiet: bool) -> Result<()> {
     let _lock = repo.lock()?;
-    let mut progress = Progress::new(repo.local().join("logs/up"), STEPS, quiet);
-    let mut running = bring_up(repo, &Place::new(repo, "cloud"), port, &mut progress)?;
+    let progress = Progress::new(repo.local().join("logs/up"), STEPS, quiet);
+    let mut running = bring_up(repo, &Place::new(repo, "cloud"), port, &progress)?;
     running.down.keep();
     let bin = repo.local().join("bin");
     write_cli(repo, &bin, &running.aws.cloud.endpoint)?;
