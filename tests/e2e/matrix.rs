@@ -17,8 +17,8 @@ use crate::prober::{Probed, Prober};
 use crate::rotate_database::{incident, is_alive, line};
 use crate::secret::Secret;
 
-/// One in so many deaths after a read is tried in a run of the tests, others on other days; `--full` tries all.
-const READS: usize = 4;
+/// One in so many deaths after a read is tried in a run of the tests.
+const READS: usize = 12;
 
 /// A moment at which a function is killed.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,14 @@ impl fmt::Display for Kill {
     }
 }
 
+/// The places, from 0, that have their turn in this run: one in `share`, others on other days; with `--full`, all.
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+pub(crate) fn turns(share: usize) -> impl Iterator<Item = usize> {
+    let share = if std::env::var_os("FULL_TESTS").is_some() { 1 } else { share };
+    let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    (usize::try_from(day).unwrap() % share..).step_by(share)
+}
+
 /// Kills a function before its first call that may change something, and after each such call. `kill` returns none if
 /// the run has no such call; `least` is the minimum number of these calls of a run.
 pub(crate) async fn points(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
@@ -76,13 +84,9 @@ pub(crate) async fn points(least: usize, kill: impl AsyncFn(Kill) -> Option<Valu
 
 /// The same, and after the day's share of the reads. A read leaves the world as it was, so such a death equals one
 /// after the previous change, except in its time.
-#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 pub(crate) async fn points_and_reads(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
     let mut points = points(least, &kill).await;
-    let share = if std::env::var_os("FULL_TESTS").is_some() { 1 } else { READS };
-    let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400;
-    let first = usize::try_from(day).unwrap() % share + 1;
-    for nth in (first..).step_by(share) {
+    for nth in turns(READS).map(|place| place + 1) {
         let moment = Kill { when: "after", nth, changes: false };
         let Some(point) = kill(moment).await else { break };
         points.push(moment.of(point));

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 
 /// Cases of each server, form and strategy.
-const CASES: u32 = 5;
+const CASES: u32 = 3;
 
 /// Name of the reader that refuses a URL with a parameter that it does not know.
 const LIBPQ: &str = "libpq";
