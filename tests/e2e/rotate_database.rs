@@ -988,12 +988,22 @@ async fn a_master_user_whose_password_rds_manages_is_refused_with_the_cure() {
     );
     // The password in the command is the person's, as is the one in the secret.
     let password = document["password"].as_str().unwrap();
+    let held = async |held: bool| {
+        cloud.admin(Method::POST, "rds/snapshots", Some(json!({"hold": held}))).await;
+    };
+    held(true).await;
     Advice::of(&reported.replace('…', &format!("'{password}'"))).run(&cloud, "modify-db-instance");
-    eventually("RDS to leave the password alone", async || {
-        let found = cloud.rds.describe_db_instances().db_instance_identifier(name).send().await.unwrap();
-        let instance = &found.db_instances()[0];
-        let is_free = instance.master_user_secret().is_none();
-        (is_free && instance.db_instance_status() == Some("available")).then_some(())
+    // RDS sets the password after its answer; until then it would overwrite a rotated one.
+    let message = kind(copy.secret.step("createSecret", &token).await, "MasterChanging");
+    assert!(message.contains(name), "{message}");
+    let reported = cloud.messages("createSecret: *MasterChanging*").await.remove(0);
+    let command = Advice::of(&reported);
+    held(false).await;
+    eventually("RDS to set the password", async || {
+        let shown = command.run(&cloud, "describe-db-instances");
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let pending = &shown["DBInstances"][0]["PendingModifiedValues"];
+        pending.as_object().unwrap().is_empty().then_some(())
     })
     .await;
     copy.secret.retry().await;

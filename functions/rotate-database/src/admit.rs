@@ -25,6 +25,10 @@ impl App {
             let user = current.login().user.clone();
             return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
         }
+        if host.is_changing {
+            let user = current.login().user.clone();
+            return Err(Why::MasterChanging { user, kind: host.kind, id: host.id });
+        }
         let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
         let is_begun = self.saved_change(attempt.request).await.is_some_and(|change| change.single_user);
         // Once a single user's password has changed, only finishing the rotation makes a working credential current.

@@ -16,7 +16,13 @@ pub(crate) struct Host {
     pub(crate) cluster: Option<String>,
     /// Whether the login is the master user and RDS stores and rotates its password.
     pub(crate) is_managed: bool,
+    /// Whether the login is the master user and RDS is about to set another password, which it does some time after the
+    /// request.
+    pub(crate) is_changing: bool,
 }
+
+/// RDS's status while it sets the master password.
+const RESETTING: &str = "resetting-master-credentials";
 
 /// The instance or cluster whose endpoint a login names; none for a server outside RDS.
 pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<Option<Host>, CallError> {
@@ -43,13 +49,16 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
             let cluster = instance.db_cluster_identifier().and_then(|cluster| {
                 arn.strip_suffix(&format!(":db:{id}")).map(|place| format!("{place}:cluster:{cluster}"))
             });
+            let is_master = instance.master_username() == Some(login.user.as_str());
+            let pending = instance.pending_modified_values().and_then(|values| values.master_user_password());
             return Ok(Some(Host {
                 kind: "instance",
                 id: id.to_owned(),
                 arn: arn.to_owned(),
                 cluster,
-                is_managed: instance.master_user_secret().is_some()
-                    && instance.master_username() == Some(login.user.as_str()),
+                is_managed: is_master && instance.master_user_secret().is_some(),
+                is_changing: is_master
+                    && (pending.is_some() || instance.db_instance_status() == Some(RESETTING)),
             }));
         }
     }
@@ -77,17 +86,19 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
 }
 
 fn of_cluster(cluster: &aws_sdk_rds::types::DbCluster, login: &Login) -> Host {
+    let is_master = cluster.master_username() == Some(login.user.as_str());
+    let pending = cluster.pending_modified_values().and_then(|values| values.master_user_password());
     Host {
         kind: "cluster",
         id: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),
         arn: cluster.db_cluster_arn().unwrap_or_default().to_owned(),
         cluster: None,
-        is_managed: cluster.master_user_secret().is_some()
-            && cluster.master_username() == Some(login.user.as_str()),
+        is_managed: is_master && cluster.master_user_secret().is_some(),
+        is_changing: is_master && (pending.is_some() || cluster.status() == Some(RESETTING)),
     }
 }
 
-/// The cluster, if RDS stores this login's password with it.
+/// The cluster, if RDS stores or changes this login's password with it.
 async fn managed_by(
     client: &aws_sdk_rds::Client,
     cluster: &str,
@@ -98,7 +109,7 @@ async fn managed_by(
         Ok(described) => {
             let found = described.db_clusters().first().map(|cluster| of_cluster(cluster, login));
             let found = found.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
-            Ok(found.is_managed.then_some(found))
+            Ok((found.is_managed || found.is_changing).then_some(found))
         }
         Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
         Err(call) => Err(call),

@@ -96,6 +96,16 @@ pub enum Why {
         /// Its identifier.
         id: String,
     },
+    /// RDS is about to set another password for its master user, and would overwrite a rotated one.
+    #[error("RDS {kind} {id} has not yet set the requested password of its master user {user}")]
+    MasterChanging {
+        /// Name of the user.
+        user: String,
+        /// `instance` or `cluster`.
+        kind: &'static str,
+        /// Its identifier.
+        id: String,
+    },
     /// The secret belongs to a service that rotates it.
     #[error("the secret is managed by the service {owner}, which rotates it")]
     ManagedSecret {
@@ -202,6 +212,7 @@ impl Failure for RotateError {
             Why::NoLogin { .. } => "Auth",
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
+            Why::MasterChanging { .. } => "MasterChanging",
             Why::BlueGreen { .. } => "BlueGreen",
             Why::StillAccepted { .. } => "StillAccepted",
             Why::LeakUnknown { .. } => "LeakUnknown",

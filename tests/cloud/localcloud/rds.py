@@ -24,8 +24,8 @@ counts are totals over all modes.
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
 - `GET /_local/rds/snapshots` -> `{"fail", "hold", "quota"}`.
 - `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot or CopyDBSnapshot end as
-  `failed`; `{"hold": true}` keeps them `creating` until `false`; `{"quota": N}` allows that many manual ones (100, as
-  with AWS).
+  `failed`; `{"hold": true}` keeps them `creating`, and requested master passwords pending, until `false`;
+  `{"quota": N}` allows that many manual ones (100, as with AWS).
 - `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes the shown facts of a
 snapshot (`region` is optional): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`, or
 `seconds_ago`, its age (for a copy, also the copy's age); null shows no time, as RDS does before a snapshot begins.
@@ -483,6 +483,8 @@ class Plane:
         """Changes the master password; as with RDS, the status stays `available` for a while after the request."""
         instance = database.instance
         self.wait(RESETTING)
+        while self.orders["hold"]:
+            self.wait(1)
         self.move(instance, "resetting-master-credentials")
         with database.lock:
             self.check_alive(instance)

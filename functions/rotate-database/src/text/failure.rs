@@ -231,6 +231,13 @@ impl RotateError {
             | Why::RotationBegan
             | Why::Retire { .. }
             | Why::Ledger { .. } => again,
+            Why::MasterChanging { kind, id, .. } => format!(
+                "{} `aws rds describe-db-{kind}s --db-{kind}-identifier {id}`. {again}",
+                say(
+                    "esperar o RDS trocar a senha: PendingModifiedValues fica vazio. Conferir com",
+                    "wait for RDS to set the password: PendingModifiedValues becomes empty. Check with",
+                ),
+            ),
             Why::Rds(call) => format!(
                 "{} {}. {again}",
                 say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
@@ -350,6 +357,11 @@ impl Why {
             Self::ManagedMaster { user, id, .. } => {
                 format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
+            Self::MasterChanging { user, id, .. } => {
+                format!(
+                    "o RDS ainda não trocou a senha pedida para {user}, o usuário mestre de {id}, e sobrescreveria a rotação"
+                )
+            }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
             Self::BlueGreen { server, deployment, status } => format!(
                 "{server} participa do deployment blue/green {deployment} ({status}): uma senha trocada em um dos bancos pode não chegar ao outro"
@@ -456,6 +468,14 @@ mod tests {
                 "modify-db-cluster --db-cluster-identifier moveongs-dev-db --no-manage-master-user-password",
             ),
             (Why::ManagedSecret { owner: "rds".to_owned() }, "rotacao-banco.md"),
+            (
+                Why::MasterChanging {
+                    user: "imm".to_owned(),
+                    kind: "cluster",
+                    id: "moveongs-dev-db".to_owned(),
+                },
+                "describe-db-clusters --db-cluster-identifier moveongs-dev-db",
+            ),
             (Why::Rds(call), "rds:DescribeDBInstances"),
             (
                 Why::BlueGreen {
