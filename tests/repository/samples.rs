@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::template::{get, pascal, template, text};
 use crate::{folders, root};
 
 #[test]
@@ -19,36 +20,59 @@ fn every_function_has_samples_and_every_sample_parses() {
             let path = entry.unwrap().path();
             let event: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            match function.as_str() {
-                "rotate-external" if path.ends_with("retire.json") => {
-                    rotate_external::check(event)
-                        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                }
-                "rotate-database" if path.ends_with("retire.json") => {
-                    rotate_database::check(&event)
-                        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                }
-                "rotate-database" | "rotate-external" | "rotate-random" => {
-                    let request = shared::rotation::Request::try_from(event);
-                    let request = request.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                    let name = path.file_stem().unwrap().to_string_lossy().replace('-', "");
-                    assert_eq!(request.step.to_string().to_lowercase(), name, "{}", path.display());
-                }
-                "backup-audit" => {
-                    backup_audit::check(event).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                }
-                "rotation-followup" => rotation_followup::check(event)
-                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-                "snapshot-create" => snapshot_create::check(event)
-                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-                "snapshot-verify" => snapshot_verify::check(event)
-                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-                // These functions ignore the event.
-                "inventory-audit" | "rotation-audit" => {}
-                other => panic!("say here how the samples of {other} are parsed"),
-            }
+            accept(&function, path.file_stem().unwrap().to_str().unwrap(), event)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             samples += 1;
         }
         assert!(samples > 0, "no sample for {function}");
+    }
+}
+
+#[test]
+fn every_schedule_has_a_dead_letter_queue_and_an_event_that_its_function_accepts() {
+    let template = template();
+    let mut schedules = 0;
+    for function in folders("functions") {
+        let resource = get(&template, &["Resources", &format!("{}Function", pascal(&function))]);
+        for (name, event) in get(resource, &["Properties", "Events"]).as_mapping().into_iter().flatten() {
+            if text(get(event, &["Type"])) != "ScheduleV2" {
+                continue;
+            }
+            schedules += 1;
+            let of = |key: &str| text(get(event, &["Properties", key]));
+            let queue = text(get(event, &["Properties", "DeadLetterConfig", "Arn"]));
+            assert_eq!(queue, format!("{}DeadLetters.Arn", pascal(&function)), "{function}: {name:?}");
+            assert!(!of("Description").is_empty(), "{function}: {name:?} has no description");
+            // Without an input, Scheduler sends its own event, of which there is a sample.
+            if !of("Input").is_empty() {
+                let event = serde_json::from_str(of("Input")).unwrap();
+                accept(&function, "retire", event).unwrap_or_else(|error| panic!("{function}: {error}"));
+            }
+        }
+    }
+    assert!(schedules >= 10, "{schedules}");
+}
+
+/// Reads an event as the function does. `name` is a rotation's step, or `retire`.
+fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
+    match function {
+        "rotate-external" if name == "retire" => {
+            rotate_external::check(event).map_err(|error| error.to_string())
+        }
+        "rotate-database" if name == "retire" => {
+            rotate_database::check(&event).map_err(|error| error.to_string())
+        }
+        "rotate-database" | "rotate-external" | "rotate-random" => {
+            let request = shared::rotation::Request::try_from(event).map_err(|error| error.to_string())?;
+            let step = request.step.to_string().to_lowercase();
+            if step == name.replace('-', "") { Ok(()) } else { Err(format!("it is {step}")) }
+        }
+        "backup-audit" => backup_audit::check(event).map_err(|error| error.to_string()),
+        "rotation-followup" => rotation_followup::check(event).map_err(|error| error.to_string()),
+        "snapshot-create" => snapshot_create::check(event).map_err(|error| error.to_string()),
+        "snapshot-verify" => snapshot_verify::check(event).map_err(|error| error.to_string()),
+        // These functions ignore the event.
+        "inventory-audit" | "rotation-audit" => Ok(()),
+        other => Err(format!("say here how the events of {other} are read")),
     }
 }

@@ -105,7 +105,7 @@ fn functions(template: &Value) -> BTreeMap<&str, (&str, &Value)> {
     found.collect()
 }
 
-fn pascal(folder: &str) -> String {
+pub(crate) fn pascal(folder: &str) -> String {
     let word = |word: &str| word[..1].to_uppercase() + &word[1..];
     folder.split('-').map(word).collect()
 }
