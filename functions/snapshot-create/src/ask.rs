@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use shared::aws::rds;
 use shared::aws::snapshots::{self, Database};
 
 use crate::error::{code, refusal};
@@ -63,7 +64,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         if !is_busy && !exists && !call.is_unanswered() {
             return Err(refused(call));
         }
-        match aws::find(&app.rds, database.kind, &name).await.map_err(refused)? {
+        match rds::snapshot::<Snapshot>(&app.rds, database.kind, &name).await.map_err(refused)? {
             Some(found) if found.is_of(database, &request.deploy) => {
                 return save(app, request, found, true, now).await;
             }
@@ -83,8 +84,13 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
 /// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance
 /// is a member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
-    let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
-    let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;
+    // The role may only describe this environment's instances.
+    let found = if snapshots::is_ours(name, &app.instance, &app.settings) {
+        rds::database(&app.rds, name).await
+    } else {
+        rds::cluster(&app.rds, name).await
+    };
+    let found = found.map_err(|call| refusal(call, name))?;
     let found = found.ok_or_else(|| SnapshotError::InstanceNotFound(name.to_owned()))?;
     let is_covered = found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.settings);
     if is_covered {

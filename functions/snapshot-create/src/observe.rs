@@ -1,6 +1,7 @@
 //! Observe: the deploy's note, and its snapshot as RDS shows it.
 
 use jiff::Timestamp;
+use shared::aws::rds;
 use shared::runtime::lambda::Invocation;
 
 use crate::error::refusal;
@@ -8,7 +9,7 @@ use crate::rules::job::{self, Job};
 use crate::rules::policy::{self, Status};
 use crate::rules::request::Request;
 use crate::rules::snapshot::Snapshot;
-use crate::{App, REPORTING, SnapshotError, aws};
+use crate::{App, REPORTING, SnapshotError};
 
 /// A deploy's snapshot: its note, and its state in RDS.
 pub(crate) struct Seen {
@@ -35,7 +36,7 @@ pub(crate) async fn look(
         return Err(SnapshotError::NotAsked(request.deploy.clone()));
     };
     let database = job.database_of(instance);
-    let found = aws::find(&app.rds, database.kind, &name).await;
+    let found = rds::snapshot::<Snapshot>(&app.rds, database.kind, &name).await;
     let found = found.map_err(|call| refusal(call, &database.id))?;
     // Identify it by its tag: another deploy may have taken the name by now.
     match found.filter(|found| found.is_of(&database, &request.deploy)) {

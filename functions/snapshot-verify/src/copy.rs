@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use shared::aws::rds;
 use shared::aws::snapshots::{
     self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
@@ -105,5 +106,5 @@ pub(crate) async fn copy(
 
 /// Returns true if RDS has the copy although its answer was lost.
 async fn is_made(away: &Away, copy: &journal::Copy) -> bool {
-    matches!(aws::find(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
+    matches!(rds::snapshot::<Snapshot>(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
 }
