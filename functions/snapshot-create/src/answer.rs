@@ -1,13 +1,13 @@
 //! The steps' answers.
 
 use serde::Serialize;
+use shared::aws::snapshots::Snapshot;
 use shared::workflow::{self, Broken};
 
 use crate::observe::Seen;
 use crate::rules::case::Case;
 use crate::rules::job::Job;
 use crate::rules::policy::Status;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError};
 
 /// The answer: the state machine branches on it; pipelines and people read it.
@@ -57,7 +57,7 @@ impl Fields {
             snapshot: job.name.clone(),
             arn: job.arn.clone(),
             progress: snapshot.map(|snapshot| snapshot.progress),
-            size_gib: snapshot.and_then(|snapshot| snapshot.size_gib),
+            size_gib: snapshot.and_then(|snapshot| snapshot.allocated_gib),
             duration_seconds: job.duration().map(|duration| duration.as_secs()),
             ..Self::default()
         }

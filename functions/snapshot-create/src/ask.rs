@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::aws::rds;
-use shared::aws::snapshots::{self, Database};
+use shared::aws::snapshots::{self, Database, Snapshot};
 
 use crate::error::{code, refusal};
 use crate::observe::{Seen, look, save, update};
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
-use crate::rules::{name, policy, tags};
+use crate::rules::tags::{is_of, tags};
+use crate::rules::{name, policy};
 use crate::{App, SnapshotError, aws};
 
 /// Names that one attempt tries; the next attempt continues from there.
@@ -36,7 +36,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     let listed = aws::list(&app.rds, database).await.map_err(refused)?;
     // An attempt made it that lost RDS's answer or could not save its note.
     let own = |snapshot: &&Snapshot| {
-        snapshot.is_of(database, &request.deploy)
+        is_of(snapshot, database, &request.deploy)
             && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
     };
     if let Some(own) = listed.iter().find(own) {
@@ -52,7 +52,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
-        let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
+        let tags = tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
         tracing::info!(message = "requesting a snapshot", rds.snapshot = name, rds.database = database.id);
         let call = match aws::create(&app.rds, &name, database, tags).await {
             Ok(made) => return save(app, request, made, false, now).await,
@@ -64,8 +64,8 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         if !is_busy && !exists && !call.is_unanswered() {
             return Err(refused(call));
         }
-        match rds::snapshot::<Snapshot>(&app.rds, database.kind, &name).await.map_err(refused)? {
-            Some(found) if found.is_of(database, &request.deploy) => {
+        match rds::snapshot(&app.rds, database.kind, &name).await.map_err(refused)? {
+            Some(found) if is_of(&found, database, &request.deploy) => {
                 return save(app, request, found, true, now).await;
             }
             Some(_) => {

@@ -1,55 +1,12 @@
 //! The RDS calls. The only file that names SDK operations.
 
 use aws_sdk_rds::config::Builder;
-use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::aws::snapshots::{Database, Kind};
+use aws_sdk_rds::types::Tag;
+use shared::aws::snapshots::{Database, Kind, Snapshot};
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
 
-use crate::rules::snapshot::Snapshot;
-use crate::rules::tags::DEPLOY;
-
 type Rds = aws_sdk_rds::Client;
-
-fn deploy(tags: Option<Vec<Tag>>) -> Option<String> {
-    tags.unwrap_or_default().into_iter().find(|tag| tag.key() == Some(DEPLOY)).and_then(|tag| tag.value)
-}
-
-impl From<DbSnapshot> for Snapshot {
-    fn from(snapshot: DbSnapshot) -> Self {
-        Self {
-            name: snapshot.db_snapshot_identifier.unwrap_or_default(),
-            arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-            database: Database {
-                kind: Kind::Instance,
-                id: snapshot.db_instance_identifier.unwrap_or_default(),
-            },
-            status: snapshot.status.unwrap_or_default(),
-            progress: snapshot.percent_progress.unwrap_or_default(),
-            size_gib: Some(snapshot.allocated_storage.unwrap_or_default()),
-            deploy: deploy(snapshot.tag_list),
-        }
-    }
-}
-
-impl From<DbClusterSnapshot> for Snapshot {
-    fn from(snapshot: DbClusterSnapshot) -> Self {
-        // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
-        let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
-        Self {
-            name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
-            arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
-            database: Database {
-                kind: Kind::Cluster,
-                id: snapshot.db_cluster_identifier.unwrap_or_default(),
-            },
-            status: snapshot.status.unwrap_or_default(),
-            progress: snapshot.percent_progress.unwrap_or_default(),
-            size_gib: snapshot.allocated_storage.filter(|_| !is_aurora),
-            deploy: deploy(snapshot.tag_list),
-        }
-    }
-}
 
 /// The manual snapshots of a database.
 pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapshot>, CallError> {

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use shared::aws::rds;
+use shared::aws::snapshots::Snapshot;
 use shared::runtime::lambda::Invocation;
 
 use crate::error::refusal;
 use crate::rules::job::{self, Job};
 use crate::rules::policy::{self, Status};
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
+use crate::rules::tags::is_of;
 use crate::{App, REPORTING, SnapshotError};
 
 /// A deploy's snapshot: its note, and its state in RDS.
@@ -36,10 +37,10 @@ pub(crate) async fn look(
         return Err(SnapshotError::NotAsked(request.deploy.clone()));
     };
     let database = job.database_of(instance);
-    let found = rds::snapshot::<Snapshot>(&app.rds, database.kind, &name).await;
+    let found = rds::snapshot(&app.rds, database.kind, &name).await;
     let found = found.map_err(|call| refusal(call, &database.id))?;
     // Identify it by its tag: another deploy may have taken the name by now.
-    match found.filter(|found| found.is_of(&database, &request.deploy)) {
+    match found.filter(|found| is_of(found, &database, &request.deploy)) {
         Some(found) => save(app, request, found, true, now).await,
         None => Ok(Seen { status: policy::status(None, job.seen), snapshot: None, job }),
     }

@@ -1,6 +1,6 @@
 //! Report: page, message and record of a deploy's snapshot.
 
-use shared::aws::snapshots::Database;
+use shared::aws::snapshots::{Database, Snapshot};
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
@@ -14,7 +14,6 @@ use crate::rules::case::Case;
 use crate::rules::job::Job;
 use crate::rules::policy::Status;
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError, text};
 
 pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
@@ -95,7 +94,7 @@ fn draft(
         at: at.into(),
         outcome: "accepted".to_owned(),
     });
-    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.allocated_gib);
     let size = size.map(|size| format!(", {size} GiB"));
     let duration =
         job.duration().map(|duration| format!(", {} s after the first request", duration.as_secs()));

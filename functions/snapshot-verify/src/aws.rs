@@ -1,77 +1,12 @@
 //! The RDS calls, in this region and in the one of the copies. The only file that names SDK operations.
 
 use aws_sdk_rds::config::Builder;
-use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::aws::snapshots::{Kind, MANAGED_BY};
+use aws_sdk_rds::types::Tag;
+use shared::aws::snapshots::{Kind, Snapshot};
 use shared::runtime::failure::{CallError, chain};
 use shared::runtime::lambda::unhurried;
-use shared::runtime::time::instant;
-
-use crate::PROCEDURE;
-use crate::rules::snapshot::{Snapshot, TAKEN_AT};
 
 type Rds = aws_sdk_rds::Client;
-
-fn tags(tags: Option<Vec<Tag>>) -> impl Iterator<Item = (String, String)> {
-    tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-}
-
-impl From<DbSnapshot> for Snapshot {
-    fn from(snapshot: DbSnapshot) -> Self {
-        let created = instant(snapshot.snapshot_create_time);
-        Self {
-            kind: Kind::Instance,
-            name: snapshot.db_snapshot_identifier.unwrap_or_default(),
-            arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-            instance: snapshot.db_instance_identifier.unwrap_or_default(),
-            resource: snapshot.dbi_resource_id.unwrap_or_default(),
-            is_manual: snapshot.snapshot_type.as_deref() == Some("manual"),
-            status: snapshot.status.unwrap_or_default(),
-            progress: snapshot.percent_progress.unwrap_or_default(),
-            is_encrypted: snapshot.encrypted == Some(true),
-            created,
-            taken: instant(snapshot.original_snapshot_create_time).or(created),
-            allocated_gib: snapshot.allocated_storage.unwrap_or_default(),
-            full_bytes: snapshot.full_snapshot_size_in_bytes,
-            can_be_copied: true,
-            tags: tags(snapshot.tag_list).collect(),
-            shared_with: Ok(Vec::new()),
-        }
-    }
-}
-
-impl From<DbClusterSnapshot> for Snapshot {
-    fn from(snapshot: DbClusterSnapshot) -> Self {
-        let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
-        // RDS does not copy snapshots of Multi-AZ DB clusters, which only these engines have:
-        // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.Limitations.html
-        let is_multi_az = matches!(snapshot.engine(), Some("mysql" | "postgres"));
-        let created = instant(snapshot.snapshot_create_time);
-        let tags: std::collections::BTreeMap<_, _> = tags(snapshot.tag_list).collect();
-        // RDS does not report when a copy's data were taken.
-        let is_copy = tags.get(MANAGED_BY).is_some_and(|maker| maker == PROCEDURE);
-        let taken = tags.get(TAKEN_AT).filter(|_| is_copy).and_then(|at| at.parse().ok()).or(created);
-        Self {
-            kind: Kind::Cluster,
-            name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
-            arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
-            instance: snapshot.db_cluster_identifier.unwrap_or_default(),
-            resource: snapshot.db_cluster_resource_id.unwrap_or_default(),
-            is_manual: snapshot.snapshot_type.as_deref() == Some("manual"),
-            status: snapshot.status.unwrap_or_default(),
-            progress: snapshot.percent_progress.unwrap_or_default(),
-            is_encrypted: snapshot.storage_encrypted == Some(true),
-            created,
-            taken,
-            // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
-            allocated_gib: snapshot.allocated_storage.filter(|_| !is_aurora).unwrap_or_default(),
-            full_bytes: None,
-            can_be_copied: !is_multi_az,
-            tags,
-            shared_with: Ok(Vec::new()),
-        }
-    }
-}
 
 /// The automated and manual snapshots of a region, of instances and of clusters, without those that AWS Backup manages.
 pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
@@ -161,20 +96,4 @@ pub(crate) async fn delete(client: &Rds, kind: Kind, name: &str) -> Result<(), C
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_multi_az_clusters_snapshot_cannot_be_copied() {
-        for (engine, can_be_copied) in
-            [("aurora-postgresql", true), ("aurora-mysql", true), ("postgres", false), ("mysql", false)]
-        {
-            let snapshot = DbClusterSnapshot::builder().engine(engine).build();
-            assert_eq!(Snapshot::from(snapshot).can_be_copied, can_be_copied, "{engine}");
-        }
-        assert!(Snapshot::from(DbSnapshot::builder().engine("postgres").build()).can_be_copied);
-    }
 }

@@ -14,7 +14,7 @@ use crate::rules::expiry::{self, Expired};
 use crate::rules::facts::Facts;
 use crate::rules::finding::{Finding, Judged, Subject};
 use crate::rules::journal::Journal;
-use crate::rules::snapshot::{ExpiredSnapshot, Snapshot};
+use crate::rules::snapshot::ExpiredSnapshot;
 use crate::run::Run;
 use crate::{App, aws, update};
 
@@ -88,10 +88,10 @@ async fn delete(
     today: Date,
 ) -> Result<bool, CallError> {
     let keeper = match &one.keeper {
-        Some(keeper) => rds::snapshot::<Snapshot>(client, keeper.kind, &keeper.name).await?,
+        Some(keeper) => rds::snapshot(client, keeper.kind, &keeper.name).await?,
         None => None,
     };
-    let Some(now) = rds::snapshot::<Snapshot>(client, one.snapshot.kind, &one.snapshot.name).await? else {
+    let Some(now) = rds::snapshot(client, one.snapshot.kind, &one.snapshot.name).await? else {
         // Another attempt was faster.
         return Ok(true);
     };

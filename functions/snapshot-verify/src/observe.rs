@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::aws::rds;
-use shared::aws::snapshots::{self, Database, Kind, Progress, progress};
+use shared::aws::snapshots::{self, Database, Kind, Progress, Snapshot, progress};
 use shared::runtime::failure::{CallError, chain};
 
 use crate::event::Trigger;
 use crate::rules::facts::Facts;
 use crate::rules::scope::concerns;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, aws, update};
 
 /// Reads the environment's snapshots in both regions, and the accounts that may restore those in the run's scope.
