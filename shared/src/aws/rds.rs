@@ -144,7 +144,7 @@ pub async fn cluster(client: &Client, name: &str) -> Result<Option<Database>, Ca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{aws, replies};
+    use crate::testing::{aws, refusal, replies};
 
     #[test]
     fn only_a_multi_az_clusters_snapshot_cannot_be_copied() {
@@ -159,8 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_answer_about_clusters_makes_no_cluster() {
-        const NOT_FOUND: &str =
-            "<ErrorResponse __type='x'><Error><Code>DBInstanceNotFound</Code></Error></ErrorResponse>";
+        let [no_instance, no_cluster] = ["DBInstanceNotFound", "DBClusterNotFoundFault"].map(refusal);
         for (answer, expected) in [
             (
                 "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>",
@@ -174,12 +173,9 @@ mod tests {
                 "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster/></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>",
                 Ok(Some(Kind::Cluster)),
             ),
-            (
-                "<ErrorResponse __type='x'><Error><Code>DBClusterNotFoundFault</Code></Error></ErrorResponse>",
-                Ok(None),
-            ),
+            (&no_cluster, Ok(None)),
         ] {
-            let found = database(&Client::new(&aws(&replies(&[NOT_FOUND, answer]))), "moveongs-dev").await;
+            let found = database(&Client::new(&aws(&replies(&[&no_instance, answer]))), "moveongs-dev").await;
             let found = found.map(|found| found.map(|found| found.kind)).map_err(|call| call.code);
             assert_eq!(found, expected.map_err(str::to_owned), "{answer}");
         }
