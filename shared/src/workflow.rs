@@ -233,6 +233,11 @@ mod tests {
     }
 
     #[test]
+    fn an_execution_that_did_not_break_has_no_error() {
+        assert_eq!(read(with(json!({"failure": null}))).unwrap().broken, None);
+    }
+
+    #[test]
     fn the_message_of_a_functions_error_is_the_detail() {
         for cause in ["why", r#"{"errorType":"EcsCall","errorMessage":"why"}"#] {
             let broken = parse::<Broken>(json!({"Error": "EcsCall", "Cause": cause}));

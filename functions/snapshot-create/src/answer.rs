@@ -76,7 +76,9 @@ pub(crate) fn create(
 ) -> Result<Answer, SnapshotError> {
     let policy = &app.settings.policy.backups.snapshots.instance;
     match asked {
-        Err(SnapshotError::Busy { state, .. }) if !policy.is_last(poll) => {
+        Err(SnapshotError::InstanceBusy(_, state) | SnapshotError::ClusterBusy(_, state))
+            if !policy.is_last(poll) =>
+        {
             tracing::info!(message = "waiting for the database", rds.state = state);
             Ok(Answer::after(policy.every_seconds, Outcome::Waiting))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::aws::rds;
-use shared::aws::snapshots::{self, Database, Snapshot};
+use shared::aws::snapshots::{self, Database, Kind, Snapshot};
 
 use crate::error::{code, refusal};
 use crate::observe::{Seen, look, save, update};
@@ -103,9 +103,15 @@ async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
 
 /// The error for a database that RDS cannot take a snapshot of now.
 async fn busy(app: &App, database: &Database) -> SnapshotError {
-    match aws::state(&app.rds, database).await {
-        Ok(state) if policy::passes(&state) => SnapshotError::Busy { database: database.clone(), state },
-        Ok(state) => SnapshotError::State { database: database.clone(), state },
-        Err(call) => refusal(call, &database.id),
-    }
+    let state = match aws::state(&app.rds, database).await {
+        Ok(state) => state,
+        Err(call) => return refusal(call, &database.id),
+    };
+    let error = match (database.kind, policy::passes(&state)) {
+        (Kind::Instance, true) => SnapshotError::InstanceBusy,
+        (Kind::Instance, false) => SnapshotError::InstanceState,
+        (Kind::Cluster, true) => SnapshotError::ClusterBusy,
+        (Kind::Cluster, false) => SnapshotError::ClusterState,
+    };
+    error(database.id.clone(), state)
 }
