@@ -45,8 +45,7 @@ pub fn variables(given: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + us
     }
 }
 
-/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a
-/// misspelt status would silently take a choice's default branch.
+/// Checks a state machine's words; for [`check_definition!`](crate::check_definition).
 pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     let words = |mark: &str, end: char| -> Vec<Value> {
         let each = definition.split(mark).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0.into()));

@@ -19,12 +19,12 @@ const NAMES: u8 = 8;
 /// Ensures that the deploy's snapshot has been requested from RDS exactly once.
 pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
-    let (project, environment) = (&app.settings.project, &app.settings.environment);
-    if !snapshots::is_own_cluster(instance, &app.instance, &app.settings) {
+    let (project, environment) = (&app.base.settings.project, &app.base.settings.environment);
+    if !snapshots::is_own_cluster(instance, &app.instance, &app.base.settings) {
         return Err(SnapshotError::NotOurs {
             instance: instance.to_owned(),
             expected: app.instance.clone(),
-            prefix: snapshots::prefix(&app.settings),
+            prefix: snapshots::prefix(&app.base.settings),
         });
     }
     let job = update(app, request, |_| ()).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     // An attempt made it that lost RDS's answer or could not save its note.
     let own = |snapshot: &&Snapshot| {
         is_of(snapshot, database, &request.deploy)
-            && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
+            && snapshot.name.starts_with(&snapshots::prefix(&app.base.settings))
     };
     if let Some(own) = listed.iter().find(own) {
         return save(app, request, own.clone(), true, now).await;
@@ -52,7 +52,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
-        let tags = tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
+        let tags = tags(&app.base.settings, request, &snapshots::expires(begun, app.retention_days));
         tracing::info!(message = "requesting a snapshot", rds.snapshot = name, rds.database = database.id);
         let call = match aws::create(&app.rds, &name, database, tags).await {
             Ok(made) => return save(app, request, made, false, now).await,
@@ -85,18 +85,19 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
 /// is a member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
     // The role may only describe this environment's instances.
-    let found = if snapshots::is_ours(name, &app.instance, &app.settings) {
+    let found = if snapshots::is_ours(name, &app.instance, &app.base.settings) {
         rds::database(&app.rds, name).await
     } else {
         rds::cluster(&app.rds, name).await
     };
     let found = found.map_err(|call| refusal(call, name))?;
     let found = found.ok_or_else(|| SnapshotError::InstanceNotFound(name.to_owned()))?;
-    let is_covered = found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.settings);
+    let is_covered =
+        found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.base.settings);
     if is_covered {
         return Ok(found);
     }
-    let prefix = snapshots::prefix(&app.settings);
+    let prefix = snapshots::prefix(&app.base.settings);
     let expected = format!("{} or begin with {prefix}", prefix.trim_end_matches('-'));
     Err(SnapshotError::ClusterNotOurs { instance: name.to_owned(), cluster: found.id, expected })
 }

@@ -5,6 +5,7 @@ use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::DeadlineExceeded;
+use shared::workflow::PageFailed;
 
 shared::kinds! {
     /// The words for a deploy without a snapshot: the errors' and the two results of RDS. `Other` is an error of Step
@@ -102,8 +103,8 @@ shared::kinds! {
         #[error("the deploy's note could not be read or written")]
         NoteFailed(#[from] DocumentError),
         /// Publishing the page failed.
-        #[error("the page was not published; the log has it with error_type PageFailed")]
-        PageFailed,
+        #[error(transparent)]
+        PageFailed(#[from] PageFailed),
         /// The step did not finish in time.
         #[error("the step did not finish within the invocation's time")]
         DeadlineExceeded(#[from] DeadlineExceeded),

@@ -72,7 +72,7 @@ pub(crate) async fn update(
     change: impl Fn(&mut Job),
 ) -> Result<Job, SnapshotError> {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let updated = app.reporter.documents.update(&note, |job: &mut Job| {
+    let updated = app.base.reporter.documents.update(&note, |job: &mut Job| {
         change(job);
         job.clone()
     });
@@ -83,6 +83,6 @@ pub(crate) async fn update(
 /// commands for the instance even if the snapshot belongs to its cluster.
 pub(crate) async fn saved(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let kept = invocation.before_deadline(REPORTING, app.reporter.documents.get::<Job>(&note)).await;
+    let kept = invocation.before_deadline(REPORTING, app.base.reporter.documents.get::<Job>(&note)).await;
     kept.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }

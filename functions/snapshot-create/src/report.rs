@@ -36,10 +36,9 @@ pub(crate) async fn settle(
     let (kind, detail) = match status {
         Status::Creating | Status::Available => {
             let run_id = format!("{}/{}", case.id, status.word());
-            let message = text::message(&app.settings, &case, status, &run_id);
-            let begun = app.reporter.look(&run_id).await;
+            let message = text::message(&app.base.settings, &case, status, &run_id);
             let draft = draft(app, &case, &run_id, "succeeded", status.word(), Vec::new());
-            app.reporter.report(draft, Some(&message), begun, invocation).await;
+            app.base.reporter.report_once(draft, Some(&message), invocation).await;
             return Ok(answer);
         }
         Status::Failed => {
@@ -65,16 +64,12 @@ pub(crate) async fn report_failed(
     let run_id = format!("{}/{}/{day}", case.id, broken.kind);
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
     let failed = Failed {
-        page: &text::page(&app.settings, case, broken),
+        page: &text::page(&app.base.settings, case, broken),
         once: &day,
-        message: &text::failed(&app.settings, case, broken, &run_id),
+        message: &text::failed(&app.base.settings, case, broken, &run_id),
         draft: draft(app, case, &run_id, "failed", &broken.kind, findings),
     };
-    if failed.report(&app.pager, &app.reporter, invocation).await {
-        Ok(())
-    } else {
-        Err(SnapshotError::PageFailed)
-    }
+    Ok(failed.report(&app.base, invocation).await?)
 }
 
 /// The record of a run.
@@ -111,7 +106,7 @@ fn draft(
         ));
         findings.push(format!("requested by {}: {}", request.by, request.reason));
     }
-    findings.extend(text::expires(&app.settings, job).map(|day| format!("kept until {day}")));
+    findings.extend(text::expires(&app.base.settings, job).map(|day| format!("kept until {day}")));
     Draft {
         trigger: "deploy".to_owned(),
         subject: job.arn.clone().unwrap_or_else(|| {
@@ -120,6 +115,6 @@ fn draft(
         }),
         steps: made.into_iter().chain([ended]).collect(),
         findings,
-        ..Draft::of(&app.settings, run_id, result, job.begun.unwrap_or(now))
+        ..Draft::of(&app.base.settings, run_id, result, job.begun.unwrap_or(now))
     }
 }
