@@ -5,7 +5,7 @@ use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 use shared::runtime::time;
-use shared::workflow::{Broken, Failed};
+use shared::workflow::{Broken, Failed, PageFailed};
 
 use crate::answer::{Answer, progress};
 use crate::error::FailureKind;
@@ -59,7 +59,7 @@ pub(crate) async fn report_failed(
     case: &Case,
     broken: &Broken,
     invocation: &Invocation,
-) -> Result<(), SnapshotError> {
+) -> Result<(), PageFailed> {
     let day = time::local_date(invocation.now);
     let run_id = format!("{}/{}/{day}", case.id, broken.kind);
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
@@ -69,7 +69,7 @@ pub(crate) async fn report_failed(
         message: &text::failed(&app.base.settings, case, broken, &run_id),
         draft: draft(app, case, &run_id, "failed", &broken.kind, findings),
     };
-    Ok(failed.report(&app.base, invocation).await?)
+    failed.report(&app.base, invocation).await
 }
 
 /// The record of a run.

@@ -126,15 +126,8 @@ async fn end_sessions(
     batch: &mut Batch,
     invocation: &Invocation,
 ) -> Result<(), FollowupError> {
-    let policy = app
-        .base
-        .settings
-        .policy
-        .rotation
-        .secrets
-        .get(JWT)
-        .map(|entry| entry.end_sessions)
-        .unwrap_or_default();
+    let entries = &app.base.settings.policy.rotation.secrets;
+    let policy = entries.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
     let jwt = batch.changes.iter().find(|change| change.key == JWT && !batch.moved.contains(&change.secret));
     let Some(jwt) = jwt else { return Ok(()) };
     let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && jwt.is_incident();
