@@ -177,6 +177,44 @@ impl Failed<'_> {
     }
 }
 
+/// The two enums of [`kinds!`](crate::kinds), with the errors that every workflow has.
+#[macro_export]
+macro_rules! workflow_errors {
+    (
+        $(#[$meta:meta])* $vis:vis enum $kinds:ident { $($kind:tt)* }
+        $(#[$of_error:meta])* $seen:vis enum $errors:ident { $($error:tt)* }
+    ) => {
+        $crate::kinds! {
+            $(#[$meta])* $vis enum $kinds { $($kind)* }
+
+            $(#[$of_error])* $seen enum $errors {
+                $($error)*
+                /// The event is invalid.
+                #[error("{0}")]
+                InvalidEvent($crate::runtime::event::InvalidEvent),
+                /// Publishing the page failed.
+                #[error("{0}")]
+                PageFailed($crate::workflow::PageFailed),
+                /// The step did not finish in time.
+                #[error("the step did not finish within the invocation's time")]
+                DeadlineExceeded(#[from] $crate::runtime::lambda::DeadlineExceeded),
+            }
+        }
+
+        impl ::std::convert::From<$crate::runtime::event::InvalidEvent> for $errors {
+            fn from(invalid: $crate::runtime::event::InvalidEvent) -> Self {
+                Self::InvalidEvent(invalid)
+            }
+        }
+
+        impl ::std::convert::From<$crate::workflow::PageFailed> for $errors {
+            fn from(failed: $crate::workflow::PageFailed) -> Self {
+                Self::PageFailed(failed)
+            }
+        }
+    };
+}
+
 /// Tests that the definition beside the crate calls only these steps and compares only these statuses. Without it, a
 /// misspelt status would silently take a choice's default branch.
 #[macro_export]

@@ -2,12 +2,9 @@
 //! complete is a result, not an error.
 
 use shared::run::documents::DocumentError;
-use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::CallError;
-use shared::runtime::lambda::DeadlineExceeded;
-use shared::workflow::PageFailed;
 
-shared::kinds! {
+shared::workflow_errors! {
     /// The words for a deploy without a snapshot: the errors' and the two results of RDS. `Other` is an error of Step
     /// Functions or Lambda. The next step of each is in `text.rs`.
     pub(crate) enum FailureKind {
@@ -20,9 +17,6 @@ shared::kinds! {
     /// Why a deploy has no snapshot.
     #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
     pub enum SnapshotError {
-        /// The event is invalid.
-        #[error(transparent)]
-        InvalidEvent(#[from] InvalidEvent),
         /// The instance or cluster is not this environment's.
         #[error(
             "the instance or cluster {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
@@ -102,12 +96,6 @@ shared::kinds! {
         /// The deploy's note could not be read or written; without it, a second snapshot could be made.
         #[error("the deploy's note could not be read or written")]
         NoteFailed(#[from] DocumentError),
-        /// Publishing the page failed.
-        #[error(transparent)]
-        PageFailed(#[from] PageFailed),
-        /// The step did not finish in time.
-        #[error("the step did not finish within the invocation's time")]
-        DeadlineExceeded(#[from] DeadlineExceeded),
     }
 }
 
