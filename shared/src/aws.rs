@@ -6,6 +6,8 @@ pub mod buckets;
 pub mod describe;
 #[cfg(feature = "listing")]
 pub mod listing;
+#[cfg(feature = "rds")]
+pub mod rds;
 #[cfg(feature = "scope")]
 pub mod scope;
 #[cfg(feature = "secrets")]

@@ -471,14 +471,13 @@ async fn report_failed<R: Rotation>(
     // Secrets Manager repeats a failed rotation for days, so report the same failure once a day.
     let day = crate::runtime::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
-    let begun = base.reporter.look(&run_id).await;
     let draft = Draft {
         run_id,
         steps: vec![failed],
         findings: vec![chain(error)],
         ..draft(base, request, "failed", invocation)
     };
-    base.reporter.report(draft, Some(&message), begun, invocation).await;
+    base.reporter.report_once(draft, Some(&message), invocation).await;
 }
 
 /// The common part of every record.

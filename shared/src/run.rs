@@ -1,5 +1,7 @@
 //! The output of a run: evidence, messages, pages and tables. Also the policy in force for the run.
 
+#[cfg(feature = "paging")]
+pub mod base;
 pub mod command;
 #[cfg(feature = "csv")]
 pub mod csv;

@@ -29,8 +29,23 @@ pub fn settings(function: &str, language: Language) -> Settings {
     }
 }
 
-/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a
-/// misspelt status would silently take a choice's default branch.
+/// The variables of a function: the `given` ones, the first of a name; then those of an environment; `x` for any other
+/// name. An empty one counts as unset.
+pub fn variables(given: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
+    let common = [
+        ("PROJECT", "moveongs"),
+        ("MESSAGE_LANGUAGE", "pt-BR"),
+        // No server listens on this port.
+        ("SLACK_API_URL", "http://127.0.0.1:1/api"),
+    ];
+    let all = given.iter().chain(&common).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let all: Vec<_> = all.collect();
+    move |name| {
+        Some(all.iter().find(|(known, _)| known == name).map_or("x", |(_, value)| value.as_str()).to_owned())
+    }
+}
+
+/// Checks a state machine's words; for [`check_definition!`](crate::check_definition).
 pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     let words = |mark: &str, end: char| -> Vec<Value> {
         let each = definition.split(mark).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0.into()));
@@ -56,6 +71,19 @@ pub fn replies(bodies: &[&str]) -> StaticReplayClient {
         ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
     };
     StaticReplayClient::new(bodies.iter().map(event).collect())
+}
+
+/// RDS's refusal of a request, for [`replies`].
+pub fn refusal(code: &str) -> String {
+    format!(
+        "<ErrorResponse __type='x'><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>"
+    )
+}
+
+/// The bodies of the requests, in order.
+pub fn bodies(wire: &StaticReplayClient) -> Vec<String> {
+    let body = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    wire.actual_requests().map(|request| body(request.body().bytes().unwrap_or_default())).collect()
 }
 
 /// Client configuration that uses `wire`.

@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::run::base::Base;
 use crate::run::evidence::Draft;
 use crate::run::notify::Message;
-use crate::run::paging::{Page, Pager};
-use crate::run::report::Reporter;
+use crate::run::paging::Page;
 use crate::runtime::event::{InvalidEvent, parse};
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::lambda::Invocation;
@@ -158,16 +158,79 @@ pub struct Failed<'a> {
     pub draft: Draft,
 }
 
+/// The page was not published. The step fails, and its retry repeats only the page.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the page was not published; the log has it with error_type PageFailed")]
+pub struct PageFailed;
+
 impl Failed<'_> {
-    /// Pages, then reports and records, so that a lost message or record hides no page. Returns whether the page was
-    /// published; if not, the step fails, and its retry repeats only the page.
-    pub async fn report(self, pager: &Pager, reporter: &Reporter, invocation: &Invocation) -> bool {
+    /// Pages, then reports and records, so that a lost message or record hides no page.
+    ///
+    /// # Errors
+    ///
+    /// [`PageFailed`], after the report.
+    pub async fn report(self, base: &Base, invocation: &Invocation) -> Result<(), PageFailed> {
         let Self { page, once, message, draft } = self;
-        let paged = pager.page(reporter, once, page, RECORDING, invocation).await;
-        let begun = reporter.look(&draft.run_id).await;
-        reporter.report(draft, Some(message), begun, invocation).await;
-        paged.is_ok()
+        let paged = base.pager.page(&base.reporter, once, page, RECORDING, invocation).await;
+        base.reporter.report_once(draft, Some(message), invocation).await;
+        paged.map(drop).map_err(|_| PageFailed)
     }
+}
+
+/// The two enums of [`kinds!`](crate::kinds), with the errors that every workflow has.
+#[macro_export]
+macro_rules! workflow_errors {
+    (
+        $(#[$meta:meta])* $vis:vis enum $kinds:ident { $($kind:tt)* }
+        $(#[$of_error:meta])* $seen:vis enum $errors:ident { $($error:tt)* }
+    ) => {
+        $crate::kinds! {
+            $(#[$meta])* $vis enum $kinds { $($kind)* }
+
+            $(#[$of_error])* $seen enum $errors {
+                $($error)*
+                /// The event is invalid.
+                #[error("{0}")]
+                InvalidEvent($crate::runtime::event::InvalidEvent),
+                /// Publishing the page failed.
+                #[error("{0}")]
+                PageFailed($crate::workflow::PageFailed),
+                /// The step did not finish in time.
+                #[error("the step did not finish within the invocation's time")]
+                DeadlineExceeded(#[from] $crate::runtime::lambda::DeadlineExceeded),
+            }
+        }
+
+        impl ::std::convert::From<$crate::runtime::event::InvalidEvent> for $errors {
+            fn from(invalid: $crate::runtime::event::InvalidEvent) -> Self {
+                Self::InvalidEvent(invalid)
+            }
+        }
+
+        impl ::std::convert::From<$crate::workflow::PageFailed> for $errors {
+            fn from(failed: $crate::workflow::PageFailed) -> Self {
+                Self::PageFailed(failed)
+            }
+        }
+    };
+}
+
+/// Tests that the definition beside the crate calls only these steps and compares only these statuses. Without it, a
+/// misspelt status would silently take a choice's default branch.
+#[macro_export]
+macro_rules! check_definition {
+    ($steps:ty, $statuses:ty) => {
+        #[cfg(test)]
+        mod definition {
+            use super::*;
+
+            #[test]
+            fn the_state_machine_uses_the_words_of_this_function() {
+                let definition = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/statemachine.asl.json"));
+                $crate::testing::check_words::<$steps, $statuses>(definition);
+            }
+        }
+    };
 }
 
 #[cfg(test)]
@@ -230,6 +293,11 @@ mod tests {
         assert_eq!(run.broken, Some(Broken { kind: "InvalidEvent".to_owned(), detail: "why".to_owned() }));
         let run = read(with(json!({"input": 7, "failure": failure}))).unwrap();
         assert_eq!(run.input, Some(7));
+    }
+
+    #[test]
+    fn an_execution_that_did_not_break_has_no_error() {
+        assert_eq!(read(with(json!({"failure": null}))).unwrap().broken, None);
     }
 
     #[test]

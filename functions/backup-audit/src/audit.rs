@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared::audit::course::{self, Acted, Audit, Base, Before, News, Paging};
+use shared::audit::course::{self, Acted, Audit, Before, News, Paging};
 use shared::audit::findings::Changes;
 use shared::audit::first_week::{self, FirstWeek, Held};
+use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
 use shared::runtime::lambda::Invocation;

@@ -31,7 +31,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::audit::course::Base;
+use shared::run::base::Base;
 use shared::run::evidence::Draft;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::{Invocation, patient};
@@ -86,7 +86,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let base = Base::new(PROCEDURE, env, aws)?;
+        let base = Base::of_audit(PROCEDURE, env, aws)?;
         let patient = patient(aws);
         let names = settings::names(env, &base.settings)?;
         let repairs = settings::repairs(env)?;

@@ -35,13 +35,12 @@ pub(crate) async fn one(
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let run_id = format!("{day}/{resource}/{}", invocation.now);
-    let earlier = app.base.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now(format!("audit {resource}"), "succeeded")],
         findings: outcome.worst.findings.iter().map(text::line).collect(),
         ..app.draft(&run_id, "a person's request", resource.to_owned(), result, invocation)
     };
-    app.base.reporter.report(draft, None, earlier, invocation).await;
+    app.base.reporter.report_once(draft, None, invocation).await;
     Ok(Report {
         run_id,
         result,

@@ -23,10 +23,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::audit::course::{self, Acted, Audit, Base, Before, Last, News, Paging};
+use shared::audit::course::{self, Acted, Audit, Before, Last, News, Paging};
 use shared::audit::findings::{self, Changes};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::aws::scope::Scope;
+use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
 use shared::runtime::env::{Env, EnvError};
@@ -71,7 +72,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let base = Base::new(PROCEDURE, env, aws)?;
+        let base = Base::of_audit(PROCEDURE, env, aws)?;
         let own: String = env.required("STACK_ID")?;
         let account = own.split(':').nth(4).unwrap_or_default().to_owned();
         let keys: Option<String> = env.optional("TERRAFORM_STATE_KEY")?;

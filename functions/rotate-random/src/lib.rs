@@ -15,6 +15,7 @@ use shared::runtime::env::{Env, EnvError};
 pub use error::RotateError;
 use rules::policy::{self, Rule};
 use rules::value;
+pub use shared::rotation::handle;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-random";

@@ -20,11 +20,12 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use shared::audit::course::{self, Acted, Audit, Base, Before, News, Paging};
+use shared::audit::course::{self, Acted, Audit, Before, News, Paging};
 use shared::audit::findings::{Changes, about_of, changes};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::aws::scope::Scope;
 use shared::github::Repository;
+use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
 use shared::runtime::endpoint::Endpoint;
@@ -65,7 +66,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let base = Base::new(PROCEDURE, env, aws)?;
+        let base = Base::of_audit(PROCEDURE, env, aws)?;
         let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
         let board = match repository {
             None => None,

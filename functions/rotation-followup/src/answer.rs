@@ -47,13 +47,4 @@ pub enum Status {
     Paged,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Step;
-
-    #[test]
-    fn the_state_machine_uses_the_words_of_this_function() {
-        shared::testing::check_words::<Step, Status>(include_str!("../statemachine.asl.json"));
-    }
-}
+shared::check_definition!(crate::event::Step, Status);

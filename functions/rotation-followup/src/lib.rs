@@ -26,14 +26,12 @@ use shared::application::Application;
 use shared::aws::scope::Scope;
 use shared::database::Database;
 use shared::github::{Repository, Setup};
+use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::run::ledger::Line;
-use shared::run::paging::Pager;
-use shared::run::report::Reporter;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
-use shared::runtime::settings::Settings;
 use shared::workflow::Run;
 
 pub use answer::{Answer, Status};
@@ -59,7 +57,7 @@ const GITHUB: Setup = Setup {
 
 /// Settings and clients of all invocations; built once per cold start.
 pub struct App {
-    settings: Settings,
+    base: Base,
     secrets: aws_sdk_secretsmanager::Client,
     ecs: aws_sdk_ecs::Client,
     cluster: String,
@@ -70,8 +68,6 @@ pub struct App {
     /// Name of the secret with the database's URL.
     database_secret: Option<String>,
     database: Database,
-    pager: Pager,
-    reporter: Reporter,
     scope: Scope,
     /// Sessions of this stack's functions that change secrets on behalf of Secrets Manager or of this stack.
     own: Vec<Session>,
@@ -89,21 +85,19 @@ struct Changelog {
 }
 
 impl App {
-    /// Reads the settings and creates the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
-    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be
-    /// empty. With a path, `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// Reads the settings and creates the clients: those of [`Base`] and [`Scope`], `ECS_CLUSTER_NAME`,
+    /// `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
+    /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let settings = Settings::from_env(env)?;
-        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
         let url: Option<Endpoint> = env.optional("APP_URL")?;
         let application = url.map(Application::new).transpose();
         let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
         Ok(Self {
-            settings,
+            base: Base::new(PROCEDURE, env, aws)?,
             secrets: aws_sdk_secretsmanager::Client::new(aws),
             ecs: aws_sdk_ecs::Client::new(aws),
             cluster: env.required("ECS_CLUSTER_NAME")?,
@@ -111,8 +105,6 @@ impl App {
             account: env.optional("SMOKE_SECRET_NAME")?,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             database: Database::from_env(PROCEDURE, env)?,
-            pager: Pager::new(env, aws)?,
-            reporter,
             scope: Scope::from_env(env)?,
             own: {
                 let roles: String = env.required("ROTATION_ROLES")?;
@@ -131,7 +123,7 @@ impl App {
     }
 
     fn documents(&self) -> &Documents {
-        &self.reporter.documents
+        &self.base.reporter.documents
     }
 
     /// Changes the journal and returns the result of `change`.

@@ -19,8 +19,8 @@ use crate::{App, FollowupError, aws};
 
 /// Whether a secret belongs to this environment: the template or the policy names it, or its tags match.
 pub(crate) fn is_ours(app: &App, secret: &Listed) -> bool {
-    app.scope.named(&app.settings.policy.rotation).contains(secret.name.as_str())
-        || Scope::is_tagged(&app.settings, &secret.tags)
+    app.scope.named(&app.base.settings.policy.rotation).contains(secret.name.as_str())
+        || Scope::is_tagged(&app.base.settings, &secret.tags)
 }
 
 /// A secret that an event names; none if it has been deleted since.
@@ -45,7 +45,7 @@ pub(crate) async fn find_readers(
     app: &App,
     changes: &[Change],
 ) -> Result<(BTreeMap<String, Readers>, Vec<Service>), FollowupError> {
-    let policy = &app.settings.policy.rotation;
+    let policy = &app.base.settings.policy.rotation;
     let of_policy = |change: &Change| {
         policy.secrets.get(&change.key).map(|entry| &entry.services[..]).unwrap_or_default()
     };
@@ -114,7 +114,7 @@ pub(crate) async fn current_versions(app: &App, batch: &Batch) -> BTreeMap<Strin
 /// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is
 /// missing.
 pub(crate) fn signing_key(app: &App, value: SecretString) -> SecretString {
-    let entry = app.settings.policy.rotation.secrets.get(JWT);
+    let entry = app.base.settings.policy.rotation.secrets.get(JWT);
     let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());
     let Some(field) = field else { return value };
     proof::field(&value, field).unwrap_or_default()

@@ -73,7 +73,7 @@ pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
     let waiting = match journal {
         Ok(journal) => journal.unwrap_or_default().unpaged,
         Err(error) => {
-            app.reporter.lost("PageFailures", "PageFailed", &chain(&error), "pages of the journal");
+            app.base.reporter.lost("PageFailures", "PageFailed", &chain(&error), "pages of the journal");
             return false;
         }
     };
@@ -91,7 +91,7 @@ pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
 
 /// Publishes a page; returns `false` if that failed. The page is then in the log.
 pub(crate) async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> bool {
-    app.pager.page(&app.reporter, day, page, NOTING, invocation).await.is_ok()
+    app.base.pager.page(&app.base.reporter, day, page, NOTING, invocation).await.is_ok()
 }
 
 /// Pages, reports and records an execution that broke before it had a batch; `false` if publishing the page failed.
@@ -108,19 +108,19 @@ pub(crate) async fn report_broken(
         ..base_draft(app, execution)
     };
     let report = workflow::Failed {
-        page: &broken::broken_page(&app.settings, execution, failed, source),
+        page: &broken::broken_page(&app.base.settings, execution, failed, source),
         once: execution,
-        message: &broken::broken(&app.settings, execution, failed, source),
+        message: &broken::broken(&app.base.settings, execution, failed, source),
         draft,
     };
-    report.report(&app.pager, &app.reporter, invocation).await
+    report.report(&app.base, invocation).await.is_ok()
 }
 
 /// Writes the ledger and the changelog, and proposes the changelog. The next follow-up repeats a failed part.
 pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
-    let language = app.settings.language;
+    let language = app.base.settings.language;
     let lost = |reason: &str, what: &str| {
-        app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
+        app.base.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
     };
     for file in &ledger::FILES {
         let shown = app
@@ -144,21 +144,21 @@ pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
 /// The fields common to all records of this function.
 fn base_draft(app: &App, run_id: &str) -> Draft {
     let trigger = "secretsmanager:Secret Label Updated".to_owned();
-    Draft { trigger, ..Draft::of(&app.settings, run_id, "failed", time::now()) }
+    Draft { trigger, ..Draft::of(&app.base.settings, run_id, "failed", time::now()) }
 }
 
 /// Makes sure that a pull request proposes the changelog to the team's repository.
 async fn propose_changelog(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
     let journal = app.documents().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
-    let language = app.settings.language;
+    let language = app.base.settings.language;
     let content = ledger::changelog(&journal.unwrap_or_default().rows, language);
     // One branch per environment, since stacks may share a repository.
-    let branch = format!("{BRANCH}-{}", app.settings.environment);
+    let branch = format!("{BRANCH}-{}", app.base.settings.environment);
     let title = format!(
         "{} ({})",
         language.pick("Changelog de segurança", "Security changelog"),
-        app.settings.environment
+        app.base.settings.environment
     );
     let body = language.pick(
         "Rotações de segredos, escritas por `rotation-followup`. A fonte é `ledger/security-changelog.md` no bucket de evidências.",

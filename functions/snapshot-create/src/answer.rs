@@ -1,13 +1,13 @@
 //! The steps' answers.
 
 use serde::Serialize;
+use shared::aws::snapshots::Snapshot;
 use shared::workflow::{self, Broken};
 
 use crate::observe::Seen;
 use crate::rules::case::Case;
 use crate::rules::job::Job;
 use crate::rules::policy::Status;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError};
 
 /// The answer: the state machine branches on it; pipelines and people read it.
@@ -57,7 +57,7 @@ impl Fields {
             snapshot: job.name.clone(),
             arn: job.arn.clone(),
             progress: snapshot.map(|snapshot| snapshot.progress),
-            size_gib: snapshot.and_then(|snapshot| snapshot.size_gib),
+            size_gib: snapshot.and_then(|snapshot| snapshot.allocated_gib),
             duration_seconds: job.duration().map(|duration| duration.as_secs()),
             ..Self::default()
         }
@@ -74,9 +74,11 @@ pub(crate) fn create(
     asked: Result<Seen, SnapshotError>,
     poll: u16,
 ) -> Result<Answer, SnapshotError> {
-    let policy = &app.settings.policy.backups.snapshots.instance;
+    let policy = &app.base.settings.policy.backups.snapshots.instance;
     match asked {
-        Err(SnapshotError::Busy { state, .. }) if !policy.is_last(poll) => {
+        Err(SnapshotError::InstanceBusy(_, state) | SnapshotError::ClusterBusy(_, state))
+            if !policy.is_last(poll) =>
+        {
             tracing::info!(message = "waiting for the database", rds.state = state);
             Ok(Answer::after(policy.every_seconds, Outcome::Waiting))
         }
@@ -86,7 +88,7 @@ pub(crate) fn create(
 
 /// The answer of the step that polls the snapshot.
 pub(crate) fn watch(app: &App, seen: &Seen, poll: u16) -> Result<Answer, SnapshotError> {
-    if seen.status == Status::Creating && app.settings.policy.backups.snapshots.creation.is_last(poll) {
+    if seen.status == Status::Creating && app.base.settings.policy.backups.snapshots.creation.is_last(poll) {
         return Err(slow(app, seen));
     }
     Ok(progress(app, seen))
@@ -96,12 +98,12 @@ pub(crate) fn slow(app: &App, seen: &Seen) -> SnapshotError {
     SnapshotError::SnapshotSlow {
         name: seen.job.name.clone().unwrap_or_default(),
         progress: seen.snapshot.as_ref().map_or(0, |snapshot| snapshot.progress),
-        seconds: app.settings.policy.backups.snapshots.creation.seconds(),
+        seconds: app.base.settings.policy.backups.snapshots.creation.seconds(),
     }
 }
 
 pub(crate) fn progress(app: &App, seen: &Seen) -> Answer {
-    let every = app.settings.policy.backups.snapshots.creation.every_seconds;
+    let every = app.base.settings.policy.backups.snapshots.creation.every_seconds;
     Answer {
         status: Outcome::Snapshot(seen.status),
         wait_seconds: if seen.status == Status::Creating { every } else { 0 },
@@ -115,13 +117,4 @@ pub(crate) fn failed(case: &Case, broken: Broken) -> Answer {
     Answer { fields, ..Answer::now(Outcome::Snapshot(Status::Failed)) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Step;
-
-    #[test]
-    fn the_state_machine_uses_the_words_of_this_function() {
-        shared::testing::check_words::<Step, Outcome>(include_str!("../statemachine.asl.json"));
-    }
-}
+shared::check_definition!(crate::event::Step, Outcome);

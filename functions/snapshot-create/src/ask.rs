@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::aws::snapshots::{self, Database};
+use shared::aws::rds;
+use shared::aws::snapshots::{self, Database, Kind, Snapshot};
 
 use crate::error::{code, refusal};
 use crate::observe::{Seen, look, save, update};
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
-use crate::rules::{name, policy, tags};
+use crate::rules::tags::{is_of, tags};
+use crate::rules::{name, policy};
 use crate::{App, SnapshotError, aws};
 
 /// Names that one attempt tries; the next attempt continues from there.
@@ -18,12 +19,12 @@ const NAMES: u8 = 8;
 /// Ensures that the deploy's snapshot has been requested from RDS exactly once.
 pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
-    let (project, environment) = (&app.settings.project, &app.settings.environment);
-    if !snapshots::is_own_cluster(instance, &app.instance, &app.settings) {
+    let (project, environment) = (&app.base.settings.project, &app.base.settings.environment);
+    if !snapshots::is_own_cluster(instance, &app.instance, &app.base.settings) {
         return Err(SnapshotError::NotOurs {
             instance: instance.to_owned(),
             expected: app.instance.clone(),
-            prefix: snapshots::prefix(&app.settings),
+            prefix: snapshots::prefix(&app.base.settings),
         });
     }
     let job = update(app, request, |_| ()).await?;
@@ -35,8 +36,8 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     let listed = aws::list(&app.rds, database).await.map_err(refused)?;
     // An attempt made it that lost RDS's answer or could not save its note.
     let own = |snapshot: &&Snapshot| {
-        snapshot.is_of(database, &request.deploy)
-            && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
+        is_of(snapshot, database, &request.deploy)
+            && snapshot.name.starts_with(&snapshots::prefix(&app.base.settings))
     };
     if let Some(own) = listed.iter().find(own) {
         return save(app, request, own.clone(), true, now).await;
@@ -51,7 +52,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
-        let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
+        let tags = tags(&app.base.settings, request, &snapshots::expires(begun, app.retention_days));
         tracing::info!(message = "requesting a snapshot", rds.snapshot = name, rds.database = database.id);
         let call = match aws::create(&app.rds, &name, database, tags).await {
             Ok(made) => return save(app, request, made, false, now).await,
@@ -63,8 +64,8 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
         if !is_busy && !exists && !call.is_unanswered() {
             return Err(refused(call));
         }
-        match aws::find(&app.rds, database.kind, &name).await.map_err(refused)? {
-            Some(found) if found.is_of(database, &request.deploy) => {
+        match rds::snapshot(&app.rds, database.kind, &name).await.map_err(refused)? {
+            Some(found) if is_of(&found, database, &request.deploy) => {
                 return save(app, request, found, true, now).await;
             }
             Some(_) => {
@@ -83,23 +84,35 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
 /// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance
 /// is a member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
-    let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
-    let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;
+    // The role may only describe this environment's instances.
+    let found = if snapshots::is_ours(name, &app.instance, &app.base.settings) {
+        rds::database(&app.rds, name).await
+    } else {
+        rds::cluster(&app.rds, name).await
+    };
+    let found = found.map_err(|call| refusal(call, name))?;
     let found = found.ok_or_else(|| SnapshotError::InstanceNotFound(name.to_owned()))?;
-    let is_covered = found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.settings);
+    let is_covered =
+        found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.base.settings);
     if is_covered {
         return Ok(found);
     }
-    let prefix = snapshots::prefix(&app.settings);
+    let prefix = snapshots::prefix(&app.base.settings);
     let expected = format!("{} or begin with {prefix}", prefix.trim_end_matches('-'));
     Err(SnapshotError::ClusterNotOurs { instance: name.to_owned(), cluster: found.id, expected })
 }
 
 /// The error for a database that RDS cannot take a snapshot of now.
 async fn busy(app: &App, database: &Database) -> SnapshotError {
-    match aws::state(&app.rds, database).await {
-        Ok(state) if policy::passes(&state) => SnapshotError::Busy { database: database.clone(), state },
-        Ok(state) => SnapshotError::State { database: database.clone(), state },
-        Err(call) => refusal(call, &database.id),
-    }
+    let state = match aws::state(&app.rds, database).await {
+        Ok(state) => state,
+        Err(call) => return refusal(call, &database.id),
+    };
+    let error = match (database.kind, policy::passes(&state)) {
+        (Kind::Instance, true) => SnapshotError::InstanceBusy,
+        (Kind::Instance, false) => SnapshotError::InstanceState,
+        (Kind::Cluster, true) => SnapshotError::ClusterBusy,
+        (Kind::Cluster, false) => SnapshotError::ClusterState,
+    };
+    error(database.id.clone(), state)
 }

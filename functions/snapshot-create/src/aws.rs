@@ -1,79 +1,12 @@
 //! The RDS calls. The only file that names SDK operations.
 
 use aws_sdk_rds::config::Builder;
-use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::aws::snapshots::{Database, Kind};
+use aws_sdk_rds::types::Tag;
+use shared::aws::snapshots::{Database, Kind, Snapshot};
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
 
-use crate::rules::snapshot::Snapshot;
-use crate::rules::tags::DEPLOY;
-
 type Rds = aws_sdk_rds::Client;
-
-fn deploy(tags: Option<Vec<Tag>>) -> Option<String> {
-    tags.unwrap_or_default().into_iter().find(|tag| tag.key() == Some(DEPLOY)).and_then(|tag| tag.value)
-}
-
-fn of_instance(snapshot: DbSnapshot) -> Snapshot {
-    Snapshot {
-        name: snapshot.db_snapshot_identifier.unwrap_or_default(),
-        arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-        database: Database { kind: Kind::Instance, id: snapshot.db_instance_identifier.unwrap_or_default() },
-        status: snapshot.status.unwrap_or_default(),
-        progress: snapshot.percent_progress.unwrap_or_default(),
-        size_gib: Some(snapshot.allocated_storage.unwrap_or_default()),
-        deploy: deploy(snapshot.tag_list),
-    }
-}
-
-fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
-    // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
-    let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
-    Snapshot {
-        name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
-        arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
-        database: Database { kind: Kind::Cluster, id: snapshot.db_cluster_identifier.unwrap_or_default() },
-        status: snapshot.status.unwrap_or_default(),
-        progress: snapshot.percent_progress.unwrap_or_default(),
-        size_gib: snapshot.allocated_storage.filter(|_| !is_aurora),
-        deploy: deploy(snapshot.tag_list),
-    }
-}
-
-/// The database of a name: for a cluster or a member of one, the cluster; none if RDS has neither an instance nor a
-/// cluster of that name. Without `may_be_instance`, instances are not searched: the role may only describe this
-/// environment's.
-pub(crate) async fn database(
-    client: &Rds,
-    name: &str,
-    may_be_instance: bool,
-) -> Result<Option<Database>, CallError> {
-    if may_be_instance {
-        let described = client.describe_db_instances().db_instance_identifier(name).send().await;
-        match described.map_err(CallError::during("rds:DescribeDBInstances")) {
-            Ok(described) => {
-                let instance = described.db_instances.unwrap_or_default().into_iter().next();
-                let instance = instance.ok_or(CallError::empty("rds:DescribeDBInstances"))?;
-                return Ok(Some(match instance.db_cluster_identifier {
-                    Some(id) => Database { kind: Kind::Cluster, id },
-                    None => Database { kind: Kind::Instance, id: name.to_owned() },
-                }));
-            }
-            Err(call) if call.code.starts_with("DBInstanceNotFound") => {}
-            Err(call) => return Err(call),
-        }
-    }
-    let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
-        Ok(described) if described.db_clusters().is_empty() => {
-            Err(CallError::empty("rds:DescribeDBClusters"))
-        }
-        Ok(_) => Ok(Some(Database { kind: Kind::Cluster, id: name.to_owned() })),
-        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
-        Err(call) => Err(call),
-    }
-}
 
 /// The manual snapshots of a database.
 pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapshot>, CallError> {
@@ -86,7 +19,7 @@ pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapsh
             while let Some(page) = pages.next().await {
                 let page = page.map_err(CallError::during("rds:DescribeDBSnapshots"))?.db_snapshots;
                 let page = page.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
-                snapshots.extend(page.into_iter().map(of_instance));
+                snapshots.extend(page.into_iter().map(Snapshot::from));
             }
         }
         Kind::Cluster => {
@@ -96,38 +29,11 @@ pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapsh
                 let page = page.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
                 let page =
                     page.db_cluster_snapshots.ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
-                snapshots.extend(page.into_iter().map(of_cluster));
+                snapshots.extend(page.into_iter().map(Snapshot::from));
             }
         }
     }
     Ok(snapshots)
-}
-
-/// The snapshot of this name, of any deploy.
-pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
-    let found = match kind {
-        Kind::Instance => {
-            let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
-            described.map_err(CallError::during("rds:DescribeDBSnapshots")).and_then(|described| {
-                let found = described.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
-                Ok(found.into_iter().next().map(of_instance))
-            })
-        }
-        Kind::Cluster => {
-            let described =
-                client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
-            described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")).and_then(|described| {
-                let found = described
-                    .db_cluster_snapshots
-                    .ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
-                Ok(found.into_iter().next().map(of_cluster))
-            })
-        }
-    };
-    match found {
-        Err(call) if call.code.contains("SnapshotNotFound") => Ok(None),
-        found => found,
-    }
 }
 
 /// Requests a snapshot. RDS accepts or refuses the request at once, and makes the snapshot later.
@@ -146,14 +52,17 @@ pub(crate) async fn create(
                 client.create_db_snapshot().db_snapshot_identifier(name).db_instance_identifier(&database.id);
             let created = created.set_tags(tags).customize().config_override(patience).send().await;
             let created = created.map_err(CallError::during("rds:CreateDBSnapshot"))?;
-            created.db_snapshot.map(of_instance).ok_or(CallError::empty("rds:CreateDBSnapshot"))
+            created.db_snapshot.map(Snapshot::from).ok_or(CallError::empty("rds:CreateDBSnapshot"))
         }
         Kind::Cluster => {
             let created = client.create_db_cluster_snapshot().db_cluster_snapshot_identifier(name);
             let created = created.db_cluster_identifier(&database.id).set_tags(tags);
             let created = created.customize().config_override(patience).send().await;
             let created = created.map_err(CallError::during("rds:CreateDBClusterSnapshot"))?;
-            created.db_cluster_snapshot.map(of_cluster).ok_or(CallError::empty("rds:CreateDBClusterSnapshot"))
+            created
+                .db_cluster_snapshot
+                .map(Snapshot::from)
+                .ok_or(CallError::empty("rds:CreateDBClusterSnapshot"))
         }
     }
 }

@@ -1,14 +1,10 @@
 //! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not
 //! complete is a result, not an error.
 
-use shared::aws::snapshots::{Database, Kind};
 use shared::run::documents::DocumentError;
-use shared::runtime::event::InvalidEvent;
-use shared::runtime::failure::{CallError, Failure};
-use shared::runtime::lambda::DeadlineExceeded;
-use shared::runtime::language::Language;
+use shared::runtime::failure::CallError;
 
-shared::kinds! {
+shared::workflow_errors! {
     /// The words for a deploy without a snapshot: the errors' and the two results of RDS. `Other` is an error of Step
     /// Functions or Lambda. The next step of each is in `text.rs`.
     pub(crate) enum FailureKind {
@@ -16,151 +12,90 @@ shared::kinds! {
         SnapshotFailed,
         /// The snapshot existed and was deleted.
         SnapshotDeleted,
-        /// This and all that follow: see [`SnapshotError`].
-        InvalidEvent,
-        NotOurs,
-        ClusterNotOurs,
-        InstanceNotFound,
-        ClusterNotFound,
-        InstanceBusy,
-        ClusterBusy,
-        InstanceState,
-        ClusterState,
-        SnapshotQuotaExceeded,
-        StorageQuotaExceeded,
-        KeyNotAccessible,
-        NamesTaken,
-        NotAsked,
-        SnapshotSlow,
-        RdsCall,
-        NoteFailed,
-        PageFailed,
-        DeadlineExceeded,
     }
-}
 
-/// Why a deploy has no snapshot.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SnapshotError {
-    /// The event is invalid.
-    #[error(transparent)]
-    InvalidEvent(#[from] InvalidEvent),
-    /// The instance or cluster is not this environment's.
-    #[error(
-        "the instance or cluster {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
-    )]
-    NotOurs {
-        /// The requested name.
-        instance: String,
-        /// The template's name.
-        expected: String,
-        /// Prefix of this environment's names.
-        prefix: String,
-    },
-    /// The instance is a member of a cluster that the role may not take snapshots of.
-    #[error(
-        "the instance {instance} is a member of the cluster {cluster}, so RDS takes the snapshot of the cluster; the cluster's name must be {expected}, or DatabaseInstanceId must name it"
-    )]
-    ClusterNotOurs {
-        /// The member.
-        instance: String,
-        /// Its cluster.
-        cluster: String,
-        /// The names that the role covers.
-        expected: String,
-    },
-    /// No instance and no cluster has this name.
-    #[error("neither an instance nor a cluster {0} exists in this account and region")]
-    InstanceNotFound(String),
-    /// The cluster no longer exists.
-    #[error("the cluster {0} does not exist in this account and region")]
-    ClusterNotFound(String),
-    /// The database is busy and becomes available by itself.
-    #[error("the {} {} is {state}; RDS takes snapshots only of an available database", .database.kind.word(Language::English), .database.id)]
-    Busy {
-        /// The database.
-        database: Database,
-        /// RDS's status.
-        state: String,
-    },
-    /// The database is in a state that it does not leave by itself.
-    #[error(
-        "the {} {} is {state} and does not leave this state by itself; RDS takes snapshots only of an available database",
-        .database.kind.word(Language::English), .database.id
-    )]
-    State {
-        /// The database.
-        database: Database,
-        /// RDS's status.
-        state: String,
-    },
-    /// The account has reached its quota of manual snapshots.
-    #[error("the account has reached its quota of manual snapshots in this region (100 unless raised)")]
-    SnapshotQuotaExceeded(#[source] CallError),
-    /// The account has reached its quota of database storage.
-    #[error("the account has reached its quota of database storage in this region")]
-    StorageQuotaExceeded(#[source] CallError),
-    /// RDS cannot use the key that the database is encrypted with.
-    #[error("RDS cannot use the KMS key of the instance or cluster")]
-    KeyNotAccessible(#[source] CallError),
-    /// Every name that was tried was taken.
-    #[error("none of the {0} names tried was free, the last {1}; other deploys are taking them")]
-    NamesTaken(u8, String),
-    /// It was polled before it was requested.
-    #[error("the deploy {0} has not requested a snapshot")]
-    NotAsked(String),
-    /// It takes longer than the policy allows.
-    #[error(
-        "the snapshot {name} was still at {progress} % after {seconds} s (backups.snapshots.creation of the policy)"
-    )]
-    SnapshotSlow {
-        /// The snapshot.
-        name: String,
-        /// Progress, in percent.
-        progress: i32,
-        /// How long it was polled.
-        seconds: u32,
-    },
-    /// A call to RDS failed.
-    #[error("an RDS call failed")]
-    Rds(#[source] CallError),
-    /// The deploy's note could not be read or written; without it, a second snapshot could be made.
-    #[error("the deploy's note could not be read or written")]
-    Note(#[from] DocumentError),
-    /// Publishing the page failed.
-    #[error("the page was not published; the log has it with error_type PageFailed")]
-    PageFailed,
-    /// The step did not finish in time.
-    #[error("the step did not finish within the invocation's time")]
-    Deadline(#[from] DeadlineExceeded),
-}
-
-impl Failure for SnapshotError {
-    fn kind(&self) -> &'static str {
-        let kind: &'static FailureKind = match self {
-            Self::InvalidEvent(_) => &FailureKind::InvalidEvent,
-            Self::NotOurs { .. } => &FailureKind::NotOurs,
-            Self::ClusterNotOurs { .. } => &FailureKind::ClusterNotOurs,
-            Self::InstanceNotFound(_) => &FailureKind::InstanceNotFound,
-            Self::ClusterNotFound(_) => &FailureKind::ClusterNotFound,
-            Self::Busy { database: Database { kind: Kind::Instance, .. }, .. } => &FailureKind::InstanceBusy,
-            Self::Busy { database: Database { kind: Kind::Cluster, .. }, .. } => &FailureKind::ClusterBusy,
-            Self::State { database: Database { kind: Kind::Instance, .. }, .. } => {
-                &FailureKind::InstanceState
-            }
-            Self::State { database: Database { kind: Kind::Cluster, .. }, .. } => &FailureKind::ClusterState,
-            Self::SnapshotQuotaExceeded(_) => &FailureKind::SnapshotQuotaExceeded,
-            Self::StorageQuotaExceeded(_) => &FailureKind::StorageQuotaExceeded,
-            Self::KeyNotAccessible(_) => &FailureKind::KeyNotAccessible,
-            Self::NamesTaken(..) => &FailureKind::NamesTaken,
-            Self::NotAsked(_) => &FailureKind::NotAsked,
-            Self::SnapshotSlow { .. } => &FailureKind::SnapshotSlow,
-            Self::Rds(_) => &FailureKind::RdsCall,
-            Self::Note(_) => &FailureKind::NoteFailed,
-            Self::PageFailed => &FailureKind::PageFailed,
-            Self::Deadline(_) => &FailureKind::DeadlineExceeded,
-        };
-        kind.as_str()
+    /// Why a deploy has no snapshot.
+    #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+    pub enum SnapshotError {
+        /// The instance or cluster is not this environment's.
+        #[error(
+            "the instance or cluster {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
+        )]
+        NotOurs {
+            /// The requested name.
+            instance: String,
+            /// The template's name.
+            expected: String,
+            /// Prefix of this environment's names.
+            prefix: String,
+        },
+        /// The instance is a member of a cluster that the role may not take snapshots of.
+        #[error(
+            "the instance {instance} is a member of the cluster {cluster}, so RDS takes the snapshot of the cluster; the cluster's name must be {expected}, or DatabaseInstanceId must name it"
+        )]
+        ClusterNotOurs {
+            /// The member.
+            instance: String,
+            /// Its cluster.
+            cluster: String,
+            /// The names that the role covers.
+            expected: String,
+        },
+        /// No instance and no cluster has this name.
+        #[error("neither an instance nor a cluster {0} exists in this account and region")]
+        InstanceNotFound(String),
+        /// The cluster no longer exists.
+        #[error("the cluster {0} does not exist in this account and region")]
+        ClusterNotFound(String),
+        /// The instance has this status of RDS, and becomes available by itself.
+        #[error("the instance {0} is {1}; RDS takes snapshots only of an available database")]
+        InstanceBusy(String, String),
+        /// The same for a cluster.
+        #[error("the cluster {0} is {1}; RDS takes snapshots only of an available database")]
+        ClusterBusy(String, String),
+        /// The instance has this status of RDS, and does not leave it by itself.
+        #[error(
+            "the instance {0} is {1} and does not leave this state by itself; RDS takes snapshots only of an available database"
+        )]
+        InstanceState(String, String),
+        /// The same for a cluster.
+        #[error(
+            "the cluster {0} is {1} and does not leave this state by itself; RDS takes snapshots only of an available database"
+        )]
+        ClusterState(String, String),
+        /// The account has reached its quota of manual snapshots.
+        #[error("the account has reached its quota of manual snapshots in this region (100 unless raised)")]
+        SnapshotQuotaExceeded(#[source] CallError),
+        /// The account has reached its quota of database storage.
+        #[error("the account has reached its quota of database storage in this region")]
+        StorageQuotaExceeded(#[source] CallError),
+        /// RDS cannot use the key that the database is encrypted with.
+        #[error("RDS cannot use the KMS key of the instance or cluster")]
+        KeyNotAccessible(#[source] CallError),
+        /// Every name that was tried was taken.
+        #[error("none of the {0} names tried was free, the last {1}; other deploys are taking them")]
+        NamesTaken(u8, String),
+        /// It was polled before it was requested.
+        #[error("the deploy {0} has not requested a snapshot")]
+        NotAsked(String),
+        /// It takes longer than the policy allows.
+        #[error(
+            "the snapshot {name} was still at {progress} % after {seconds} s (backups.snapshots.creation of the policy)"
+        )]
+        SnapshotSlow {
+            /// The snapshot.
+            name: String,
+            /// Progress, in percent.
+            progress: i32,
+            /// How long it was polled.
+            seconds: u32,
+        },
+        /// A call to RDS failed.
+        #[error("an RDS call failed")]
+        RdsCall(#[source] CallError),
+        /// The deploy's note could not be read or written; without it, a second snapshot could be made.
+        #[error("the deploy's note could not be read or written")]
+        NoteFailed(#[from] DocumentError),
     }
 }
 
@@ -172,7 +107,7 @@ pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
         "SnapshotQuotaExceeded" => SnapshotError::SnapshotQuotaExceeded(call),
         "StorageQuotaExceeded" => SnapshotError::StorageQuotaExceeded(call),
         "KMSKeyNotAccessible" => SnapshotError::KeyNotAccessible(call),
-        _ => SnapshotError::Rds(call),
+        _ => SnapshotError::RdsCall(call),
     }
 }
 
@@ -183,6 +118,8 @@ pub(crate) fn code(call: &CallError) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use shared::runtime::failure::Failure;
+
     use super::*;
 
     #[test]
@@ -203,17 +140,6 @@ mod tests {
                 message: String::new(),
             };
             assert_eq!(refusal(call, "db").kind(), kind, "{code}");
-        }
-    }
-
-    /// The texts name variants, so a variant that no code makes would be a text that no person sees.
-    #[test]
-    fn the_code_makes_every_kind() {
-        let code = [include_str!("error.rs"), include_str!("report.rs")];
-        let code = code.map(|code| code.split("#[cfg(test)]").next().unwrap()).concat();
-        let made: Vec<_> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').collect();
-        for word in FailureKind::WORDS {
-            assert!(made.contains(&format!("FailureKind::{word}").as_str()), "{word}");
         }
     }
 }

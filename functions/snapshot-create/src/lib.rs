@@ -20,11 +20,9 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use serde_json::Value;
 use shared::aws::snapshots;
-use shared::run::paging::Pager;
-use shared::run::report::Reporter;
+use shared::run::base::Base;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
-use shared::runtime::settings::Settings;
 use shared::workflow::{Broken, Run};
 
 pub use answer::Answer;
@@ -46,32 +44,27 @@ const REPORTING: Duration = Duration::from_secs(25);
 
 /// Settings and clients of an invocation; built once per cold start.
 pub struct App {
-    settings: Settings,
+    base: Base,
     rds: aws_sdk_rds::Client,
     /// Identifier of the database's instance or cluster; an event may name another.
     instance: String,
     /// Days to keep a snapshot.
     retention_days: u16,
-    pager: Pager,
-    reporter: Reporter,
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], and
-    /// `DATABASE_INSTANCE_ID`.
+    /// Reads the settings and makes the clients: those of [`Base`], and `DATABASE_INSTANCE_ID`.
     ///
     /// # Errors
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let settings = Settings::from_env(env)?;
+        let base = Base::new(PROCEDURE, env, aws)?;
         Ok(Self {
             rds: aws_sdk_rds::Client::new(aws),
             instance: env.required("DATABASE_INSTANCE_ID")?,
-            retention_days: snapshots::retention_days(&settings)?,
-            pager: Pager::new(env, aws)?,
-            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
-            settings,
+            retention_days: snapshots::retention_days(&base.settings)?,
+            base,
         })
     }
 

@@ -1,14 +1,16 @@
 //! Observe: the deploy's note, and its snapshot as RDS shows it.
 
 use jiff::Timestamp;
+use shared::aws::rds;
+use shared::aws::snapshots::Snapshot;
 use shared::runtime::lambda::Invocation;
 
 use crate::error::refusal;
 use crate::rules::job::{self, Job};
 use crate::rules::policy::{self, Status};
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
-use crate::{App, REPORTING, SnapshotError, aws};
+use crate::rules::tags::is_of;
+use crate::{App, REPORTING, SnapshotError};
 
 /// A deploy's snapshot: its note, and its state in RDS.
 pub(crate) struct Seen {
@@ -35,10 +37,10 @@ pub(crate) async fn look(
         return Err(SnapshotError::NotAsked(request.deploy.clone()));
     };
     let database = job.database_of(instance);
-    let found = aws::find(&app.rds, database.kind, &name).await;
+    let found = rds::snapshot(&app.rds, database.kind, &name).await;
     let found = found.map_err(|call| refusal(call, &database.id))?;
     // Identify it by its tag: another deploy may have taken the name by now.
-    match found.filter(|found| found.is_of(&database, &request.deploy)) {
+    match found.filter(|found| is_of(found, &database, &request.deploy)) {
         Some(found) => save(app, request, found, true, now).await,
         None => Ok(Seen { status: policy::status(None, job.seen), snapshot: None, job }),
     }
@@ -70,7 +72,7 @@ pub(crate) async fn update(
     change: impl Fn(&mut Job),
 ) -> Result<Job, SnapshotError> {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let updated = app.reporter.documents.update(&note, |job: &mut Job| {
+    let updated = app.base.reporter.documents.update(&note, |job: &mut Job| {
         change(job);
         job.clone()
     });
@@ -81,6 +83,6 @@ pub(crate) async fn update(
 /// commands for the instance even if the snapshot belongs to its cluster.
 pub(crate) async fn saved(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let kept = invocation.before_deadline(REPORTING, app.reporter.documents.get::<Job>(&note)).await;
+    let kept = invocation.before_deadline(REPORTING, app.base.reporter.documents.get::<Job>(&note)).await;
     kept.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 //! Report: page, message and record of a deploy's snapshot.
 
-use shared::aws::snapshots::Database;
+use shared::aws::snapshots::{Database, Snapshot};
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 use shared::runtime::time;
-use shared::workflow::{Broken, Failed};
+use shared::workflow::{Broken, Failed, PageFailed};
 
 use crate::answer::{Answer, progress};
 use crate::error::FailureKind;
@@ -14,7 +14,6 @@ use crate::rules::case::Case;
 use crate::rules::job::Job;
 use crate::rules::policy::Status;
 use crate::rules::request::Request;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError, text};
 
 pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
@@ -37,10 +36,9 @@ pub(crate) async fn settle(
     let (kind, detail) = match status {
         Status::Creating | Status::Available => {
             let run_id = format!("{}/{}", case.id, status.word());
-            let message = text::message(&app.settings, &case, status, &run_id);
-            let begun = app.reporter.look(&run_id).await;
+            let message = text::message(&app.base.settings, &case, status, &run_id);
             let draft = draft(app, &case, &run_id, "succeeded", status.word(), Vec::new());
-            app.reporter.report(draft, Some(&message), begun, invocation).await;
+            app.base.reporter.report_once(draft, Some(&message), invocation).await;
             return Ok(answer);
         }
         Status::Failed => {
@@ -61,21 +59,17 @@ pub(crate) async fn report_failed(
     case: &Case,
     broken: &Broken,
     invocation: &Invocation,
-) -> Result<(), SnapshotError> {
+) -> Result<(), PageFailed> {
     let day = time::local_date(invocation.now);
     let run_id = format!("{}/{}/{day}", case.id, broken.kind);
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
     let failed = Failed {
-        page: &text::page(&app.settings, case, broken),
+        page: &text::page(&app.base.settings, case, broken),
         once: &day,
-        message: &text::failed(&app.settings, case, broken, &run_id),
+        message: &text::failed(&app.base.settings, case, broken, &run_id),
         draft: draft(app, case, &run_id, "failed", &broken.kind, findings),
     };
-    if failed.report(&app.pager, &app.reporter, invocation).await {
-        Ok(())
-    } else {
-        Err(SnapshotError::PageFailed)
-    }
+    failed.report(&app.base, invocation).await
 }
 
 /// The record of a run.
@@ -95,7 +89,7 @@ fn draft(
         at: at.into(),
         outcome: "accepted".to_owned(),
     });
-    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.allocated_gib);
     let size = size.map(|size| format!(", {size} GiB"));
     let duration =
         job.duration().map(|duration| format!(", {} s after the first request", duration.as_secs()));
@@ -112,7 +106,7 @@ fn draft(
         ));
         findings.push(format!("requested by {}: {}", request.by, request.reason));
     }
-    findings.extend(text::expires(&app.settings, job).map(|day| format!("kept until {day}")));
+    findings.extend(text::expires(&app.base.settings, job).map(|day| format!("kept until {day}")));
     Draft {
         trigger: "deploy".to_owned(),
         subject: job.arn.clone().unwrap_or_else(|| {
@@ -121,6 +115,6 @@ fn draft(
         }),
         steps: made.into_iter().chain([ended]).collect(),
         findings,
-        ..Draft::of(&app.settings, run_id, result, job.begun.unwrap_or(now))
+        ..Draft::of(&app.base.settings, run_id, result, job.begun.unwrap_or(now))
     }
 }

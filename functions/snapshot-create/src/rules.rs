@@ -5,5 +5,4 @@ pub(crate) mod job;
 pub(crate) mod name;
 pub(crate) mod policy;
 pub(crate) mod request;
-pub(crate) mod snapshot;
 pub(crate) mod tags;

@@ -54,7 +54,7 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
     if kind == Kind::Cluster && id != case.instance {
         facts.push(format!("{} `{}`", language.pick("da instância", "of the instance"), case.instance));
     }
-    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.allocated_gib);
     facts.extend(size.map(|size| format!("{size} GiB")));
     facts.extend(case.job.duration().map(|duration| format!("{} s", duration.as_secs())));
     let keep = language.pick("guardar até", "keep until");
@@ -273,18 +273,12 @@ fn again(settings: &Settings, case: &Case) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::aws::snapshots::Snapshot;
+
     use super::*;
-    use crate::rules::snapshot::Snapshot;
 
     fn settings(language: Language) -> Settings {
-        Settings {
-            function: "moveongs-dev-snapshot-create".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "dev".to_owned(),
-            code_version: String::new(),
-            language,
-            policy: "".parse().unwrap(),
-        }
+        shared::testing::settings("moveongs-dev-snapshot-create", language)
     }
 
     fn case() -> Case {
@@ -307,15 +301,7 @@ mod tests {
                 seen: true,
                 available: at("2026-11-26T12:01:21Z"),
             },
-            snapshot: Some(Snapshot {
-                name: "moveongs-dev-20261126".to_owned(),
-                arn: String::new(),
-                database: Database { id: "moveongs-dev-db".to_owned(), ..Database::default() },
-                status: "available".to_owned(),
-                progress: 100,
-                size_gib: Some(20),
-                deploy: None,
-            }),
+            snapshot: Some(Snapshot::example("moveongs-dev-20261126")),
             id: "moveongs-dev-db/run-17-1".to_owned(),
         }
     }
@@ -375,7 +361,7 @@ mod tests {
     fn a_members_snapshot_is_reported_with_the_clusters_commands() {
         let mut case = case();
         case.job.database = Some(Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() });
-        case.snapshot.as_mut().unwrap().size_gib = None;
+        case.snapshot.as_mut().unwrap().allocated_gib = None;
         let reported = message(&settings(Language::Portuguese), &case, Status::Creating, "run");
         assert_eq!(
             reported.lines[1],

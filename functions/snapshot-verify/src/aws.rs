@@ -1,73 +1,12 @@
 //! The RDS calls, in this region and in the one of the copies. The only file that names SDK operations.
 
 use aws_sdk_rds::config::Builder;
-use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::aws::snapshots::{Database, Kind, MANAGED_BY};
+use aws_sdk_rds::types::Tag;
+use shared::aws::snapshots::{Kind, Snapshot};
 use shared::runtime::failure::{CallError, chain};
 use shared::runtime::lambda::unhurried;
-use shared::runtime::time::instant;
-
-use crate::PROCEDURE;
-use crate::rules::snapshot::{Snapshot, TAKEN_AT};
 
 type Rds = aws_sdk_rds::Client;
-
-fn tags(tags: Option<Vec<Tag>>) -> impl Iterator<Item = (String, String)> {
-    tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-}
-
-fn of_instance(snapshot: DbSnapshot) -> Snapshot {
-    let created = instant(snapshot.snapshot_create_time);
-    Snapshot {
-        kind: Kind::Instance,
-        name: snapshot.db_snapshot_identifier.unwrap_or_default(),
-        arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-        instance: snapshot.db_instance_identifier.unwrap_or_default(),
-        resource: snapshot.dbi_resource_id.unwrap_or_default(),
-        is_manual: snapshot.snapshot_type.as_deref() == Some("manual"),
-        status: snapshot.status.unwrap_or_default(),
-        progress: snapshot.percent_progress.unwrap_or_default(),
-        is_encrypted: snapshot.encrypted == Some(true),
-        created,
-        taken: instant(snapshot.original_snapshot_create_time).or(created),
-        allocated_gib: snapshot.allocated_storage.unwrap_or_default(),
-        full_bytes: snapshot.full_snapshot_size_in_bytes,
-        can_be_copied: true,
-        tags: tags(snapshot.tag_list).collect(),
-        shared_with: Ok(Vec::new()),
-    }
-}
-
-fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
-    let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
-    // RDS does not copy snapshots of Multi-AZ DB clusters, which only these engines have:
-    // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.Limitations.html
-    let is_multi_az = matches!(snapshot.engine(), Some("mysql" | "postgres"));
-    let created = instant(snapshot.snapshot_create_time);
-    let tags: std::collections::BTreeMap<_, _> = tags(snapshot.tag_list).collect();
-    // RDS does not report when a copy's data were taken.
-    let is_copy = tags.get(MANAGED_BY).is_some_and(|maker| maker == PROCEDURE);
-    let taken = tags.get(TAKEN_AT).filter(|_| is_copy).and_then(|at| at.parse().ok()).or(created);
-    Snapshot {
-        kind: Kind::Cluster,
-        name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
-        arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
-        instance: snapshot.db_cluster_identifier.unwrap_or_default(),
-        resource: snapshot.db_cluster_resource_id.unwrap_or_default(),
-        is_manual: snapshot.snapshot_type.as_deref() == Some("manual"),
-        status: snapshot.status.unwrap_or_default(),
-        progress: snapshot.percent_progress.unwrap_or_default(),
-        is_encrypted: snapshot.storage_encrypted == Some(true),
-        created,
-        taken,
-        // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
-        allocated_gib: snapshot.allocated_storage.filter(|_| !is_aurora).unwrap_or_default(),
-        full_bytes: None,
-        can_be_copied: !is_multi_az,
-        tags,
-        shared_with: Ok(Vec::new()),
-    }
-}
 
 /// The automated and manual snapshots of a region, of instances and of clusters, without those that AWS Backup manages.
 pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
@@ -76,68 +15,15 @@ pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
         let page = page.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
-        snapshots.extend(page.into_iter().map(of_instance));
+        snapshots.extend(page.into_iter().map(Snapshot::from));
     }
     let mut pages = client.describe_db_cluster_snapshots().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
         let page = page.db_cluster_snapshots.ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
-        snapshots.extend(page.into_iter().map(of_cluster));
+        snapshots.extend(page.into_iter().map(Snapshot::from));
     }
     Ok(snapshots)
-}
-
-/// The snapshot of this name.
-pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
-    let found = match kind {
-        Kind::Instance => {
-            let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
-            described.map_err(CallError::during("rds:DescribeDBSnapshots")).and_then(|described| {
-                let found = described.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
-                Ok(found.into_iter().next().map(of_instance))
-            })
-        }
-        Kind::Cluster => {
-            let described =
-                client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
-            described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")).and_then(|described| {
-                let found = described
-                    .db_cluster_snapshots
-                    .ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
-                Ok(found.into_iter().next().map(of_cluster))
-            })
-        }
-    };
-    match found {
-        Err(call) if call.code.contains("SnapshotNotFound") => Ok(None),
-        found => found,
-    }
-}
-
-/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know
-/// counts as an instance, whose snapshots may outlive it.
-pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallError> {
-    let instance = Database { kind: Kind::Instance, id: name.to_owned() };
-    let cluster = |id: &str| Database { kind: Kind::Cluster, id: id.to_owned() };
-    let described = client.describe_db_instances().db_instance_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBInstances")) {
-        Ok(described) => {
-            let found = described.db_instances.unwrap_or_default().into_iter().next();
-            let found = found.ok_or(CallError::empty("rds:DescribeDBInstances"))?;
-            return Ok(found.db_cluster_identifier.map_or(instance, |id| cluster(&id)));
-        }
-        Err(call) if call.code.starts_with("DBInstanceNotFound") => {}
-        Err(call) => return Err(call),
-    }
-    let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
-        Ok(described) if described.db_clusters().is_empty() => {
-            Err(CallError::empty("rds:DescribeDBClusters"))
-        }
-        Ok(_) => Ok(cluster(name)),
-        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(instance),
-        Err(call) => Err(call),
-    }
 }
 
 /// The accounts that may restore a manual snapshot, `all` for every account; or why they are unknown.
@@ -210,46 +96,4 @@ pub(crate) async fn delete(client: &Rds, kind: Kind, name: &str) -> Result<(), C
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::testing::{aws, replies};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn an_empty_answer_about_clusters_makes_no_cluster() {
-        const NOT_FOUND: &str =
-            "<ErrorResponse __type='x'><Error><Code>DBInstanceNotFound</Code></Error></ErrorResponse>";
-        for (answer, expected) in [
-            (
-                "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>",
-                Err("EmptyAnswer"),
-            ),
-            (
-                "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>",
-                Err("EmptyAnswer"),
-            ),
-            (
-                "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster/></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>",
-                Ok(Kind::Cluster),
-            ),
-        ] {
-            let found = database(&Rds::new(&aws(&replies(&[NOT_FOUND, answer]))), "moveongs-dev").await;
-            let found = found.map(|found| found.kind).map_err(|call| call.code);
-            assert_eq!(found, expected.map_err(str::to_owned), "{answer}");
-        }
-    }
-
-    #[test]
-    fn only_a_multi_az_clusters_snapshot_cannot_be_copied() {
-        for (engine, can_be_copied) in
-            [("aurora-postgresql", true), ("aurora-mysql", true), ("postgres", false), ("mysql", false)]
-        {
-            let snapshot = DbClusterSnapshot::builder().engine(engine).build();
-            assert_eq!(of_cluster(snapshot).can_be_copied, can_be_copied, "{engine}");
-        }
-        assert!(of_instance(DbSnapshot::builder().engine("postgres").build()).can_be_copied);
-    }
 }

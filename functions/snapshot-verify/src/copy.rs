@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use shared::aws::rds;
 use shared::aws::snapshots::{
-    self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
+    self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, Snapshot, TAKEN_AT,
+    progress,
 };
 use shared::run::documents::DocumentError;
 use shared::run::evidence::Step;
@@ -13,7 +15,7 @@ use crate::rules::copies;
 use crate::rules::facts::Facts;
 use crate::rules::finding::{Finding, Judged, Subject};
 use crate::rules::journal;
-use crate::rules::snapshot::{COPY_OF, Snapshot, TAKEN_AT};
+use crate::rules::snapshot::COPY_OF;
 use crate::run::Run;
 use crate::{App, Away, PROCEDURE, aws, update};
 
@@ -105,5 +107,5 @@ pub(crate) async fn copy(
 
 /// Returns true if RDS has the copy although its answer was lost.
 async fn is_made(away: &Away, copy: &journal::Copy) -> bool {
-    matches!(aws::find(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
+    matches!(rds::snapshot(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
+use shared::aws::rds;
 use shared::run::documents::DocumentError;
 use shared::run::evidence::Step;
 use shared::runtime::failure::{CallError, chain};
@@ -87,10 +88,10 @@ async fn delete(
     today: Date,
 ) -> Result<bool, CallError> {
     let keeper = match &one.keeper {
-        Some(keeper) => aws::find(client, keeper.kind, &keeper.name).await?,
+        Some(keeper) => rds::snapshot(client, keeper.kind, &keeper.name).await?,
         None => None,
     };
-    let Some(now) = aws::find(client, one.snapshot.kind, &one.snapshot.name).await? else {
+    let Some(now) = rds::snapshot(client, one.snapshot.kind, &one.snapshot.name).await? else {
         // Another attempt was faster.
         return Ok(true);
     };

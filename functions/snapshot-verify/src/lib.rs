@@ -36,7 +36,7 @@ pub use report::{Report, Row};
 use rules::journal::{Journal, NOTE};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
-pub const PROCEDURE: &str = "snapshot-verify";
+pub const PROCEDURE: &str = snapshots::COPIER;
 
 /// Time reserved for pages, copy, deletions and report.
 const ACTING: Duration = Duration::from_secs(140);

@@ -1,10 +1,3 @@
 //! Lambda entry point: build the app once, then serve events.
 
-use std::process::ExitCode;
-
-use snapshot_verify::{App, PROCEDURE, handle};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::runtime::lambda::serve(PROCEDURE, async |env, aws| App::new(env, aws), handle).await
-}
+shared::main!(snapshot_verify);

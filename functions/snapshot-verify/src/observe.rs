@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::aws::snapshots::{self, Database, Kind, Progress, progress};
+use shared::aws::rds;
+use shared::aws::snapshots::{self, Database, Kind, Progress, Snapshot, progress};
 use shared::runtime::failure::{CallError, chain};
 
 use crate::event::Trigger;
 use crate::rules::facts::Facts;
 use crate::rules::scope::concerns;
-use crate::rules::snapshot::Snapshot;
 use crate::{App, aws, update};
 
 /// Reads the environment's snapshots in both regions, and the accounts that may restore those in the run's scope.
@@ -45,9 +45,11 @@ pub(crate) async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Res
     Ok(Facts { home, away, database, journal })
 }
 
-/// The database to copy the snapshots of. For a cluster, the role must cover its name.
+/// The database to copy the snapshots of. For a cluster, the role must cover its name. A name that RDS does not know
+/// counts as an instance, whose snapshots may outlive it.
 async fn copied(app: &App) -> Result<Database, String> {
-    let database = aws::database(&app.rds, &app.instance).await.map_err(|call| chain(&call))?;
+    let database = rds::database(&app.rds, &app.instance).await.map_err(|call| chain(&call))?;
+    let database = database.unwrap_or_else(|| Database { id: app.instance.clone(), ..Database::default() });
     let is_covered = database.kind == Kind::Instance
         || snapshots::is_own_cluster(&database.id, &app.instance, &app.settings);
     if is_covered {

@@ -7,46 +7,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use serde::Deserialize;
 
 use crate::audit::findings::{self, Changes};
 use crate::audit::first_week::{FirstWeek, Held, Quiet};
+use crate::run::base::Base;
 use crate::run::evidence::{Draft, Step};
 use crate::run::notify::Message;
-use crate::run::paging::{Page, Pager};
-use crate::run::report::{Reporter, Unread};
-use crate::runtime::env::{Env, EnvError};
+use crate::run::paging::Page;
+use crate::run::report::Unread;
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::lambda::Invocation;
-use crate::runtime::settings::Settings;
 use crate::runtime::time;
-
-/// Settings, evidence, channel and paging topic of an audit.
-pub struct Base {
-    /// Settings of the stack.
-    pub settings: Settings,
-    /// Evidence and channel.
-    pub reporter: Reporter,
-    /// Paging topic.
-    pub pager: Pager,
-}
-
-impl Base {
-    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and builds their clients.
-    ///
-    /// # Errors
-    ///
-    /// [`EnvError`] for the first missing or invalid setting.
-    pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let settings = Settings::from_env(env)?;
-        let reporter = Reporter::of_audit(procedure, &settings, env, aws)?;
-        let pager = Pager::new(env, aws)?;
-        Ok(Self { settings, reporter, pager })
-    }
-}
 
 /// The part of the last run's record that the next run needs; without findings if the audit keeps them elsewhere.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -311,7 +285,6 @@ async fn report_failed<A: Audit>(
     let (settings, reporter) = (&audit.base().settings, &audit.base().reporter);
     let run_id = format!("{day}/{}", error.fingerprint());
     let message = audit.failed(&run_id, error);
-    let begun = reporter.look(&run_id).await;
     let draft = Draft {
         trigger: trigger.to_owned(),
         subject: audit.subject(),
@@ -319,5 +292,5 @@ async fn report_failed<A: Audit>(
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
         ..Draft::of(settings, &run_id, "failed", invocation.now)
     };
-    reporter.report(draft, Some(&message), begun, invocation).await;
+    reporter.report_once(draft, Some(&message), invocation).await;
 }

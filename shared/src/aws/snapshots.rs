@@ -1,5 +1,7 @@
 //! Database snapshots: their tags, their owner, and the meaning of RDS's status words.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,14 @@ pub const MANAGED_BY: &str = "ManagedBy";
 /// Tag with the last day of retention, in São Paulo: `2026-12-26`.
 pub const EXPIRES_ON: &str = "ExpiresOn";
 
+/// Tag of a copied cluster snapshot: when its data were taken, which RDS does not report for it.
+pub const TAKEN_AT: &str = "TakenAt";
+
 /// The procedure that creates snapshots.
 pub const CREATOR: &str = "snapshot-create";
+
+/// The procedure that copies snapshots to another region.
+pub const COPIER: &str = "snapshot-verify";
 
 /// The kind of database that a snapshot is taken of. A cluster's members have no snapshots: the cluster's contains
 /// their data.
@@ -92,6 +100,96 @@ pub struct Database {
     pub kind: Kind,
     /// Its identifier.
     pub id: String,
+}
+
+/// A snapshot as RDS describes it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Whether it is an instance's or a cluster's; both may have the same name.
+    pub kind: Kind,
+    /// Its identifier.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The instance or cluster that it was taken of.
+    pub instance: String,
+    /// RDS's id of that database, which changes if it is recreated under the same name.
+    pub resource: String,
+    /// False for RDS's daily backup. Copies are always manual.
+    pub is_manual: bool,
+    /// RDS's status; see [`progress`].
+    pub status: String,
+    /// Progress, in percent.
+    pub progress: i32,
+    /// Whether it is encrypted.
+    pub is_encrypted: bool,
+    /// When it was made; for a copy, when it was copied. RDS reports it late.
+    pub created: Option<Timestamp>,
+    /// When its data were taken.
+    pub taken: Option<Timestamp>,
+    /// Storage of the database, in GiB; none for Aurora, for which RDS does not report it.
+    pub allocated_gib: Option<i32>,
+    /// Size of all written blocks, in bytes; RDS does not report it for every snapshot.
+    pub full_bytes: Option<i64>,
+    /// Whether RDS can copy it; it copies none of a Multi-AZ DB cluster.
+    pub can_be_copied: bool,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Accounts that may restore it, `all` for every account, or why they are unknown. Empty until they are read, and for
+    /// automated snapshots, which cannot be shared.
+    pub shared_with: Result<Vec<String>, String>,
+}
+
+impl Snapshot {
+    /// The value of a tag.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.get(key).map(String::as_str)
+    }
+
+    /// The database that it was taken of.
+    pub fn database(&self) -> Database {
+        Database { kind: self.kind, id: self.instance.clone() }
+    }
+
+    /// Whether it was taken of the database.
+    pub fn is_of(&self, database: &Database) -> bool {
+        self.kind == database.kind && self.instance == database.id
+    }
+
+    /// Whether it can be restored and is encrypted.
+    pub fn is_good(&self) -> bool {
+        progress(&self.status) == Progress::Available && self.is_encrypted
+    }
+
+    /// Whether it is the same snapshot, not a later one of the same name.
+    pub fn is_same(&self, arn: &str, taken: Option<Timestamp>) -> bool {
+        self.arn == arn && self.taken == taken
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Snapshot {
+    /// A manual snapshot of the tests' instance, encrypted and private, without tags and times.
+    pub fn example(name: &str) -> Self {
+        Self {
+            kind: Kind::Instance,
+            name: name.to_owned(),
+            arn: format!("arn:aws:rds:r:1:snapshot:{name}"),
+            instance: "moveongs-dev-db".to_owned(),
+            resource: "db-A".to_owned(),
+            is_manual: true,
+            status: "available".to_owned(),
+            progress: 100,
+            is_encrypted: true,
+            created: None,
+            taken: None,
+            allocated_gib: Some(20),
+            full_bytes: None,
+            can_be_copied: true,
+            tags: BTreeMap::new(),
+            shared_with: Ok(Vec::new()),
+        }
+    }
 }
 
 /// State of a snapshot.

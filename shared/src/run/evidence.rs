@@ -47,7 +47,29 @@ const APPENDS: u32 = 8;
 /// A procedure's account of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Draft {
-    /// Identifies the run; the same for all its retries.
+    /// Identifies the run; the same for all its retries. Its forms, with days in São Paulo:
+    ///
+    /// | run | id |
+    /// | --- | --- |
+    /// | rotation | `<token>` |
+    /// | failed step of a rotation | `<token>/<step>/<fingerprint>/<day>` |
+    /// | retirement | `<version>/retire/<done>/<key>`, in `rotate-database` without a key |
+    /// | retirement that waits | `<version>/retire/<reason>/<day>`, in `rotate-database` `<secret>/…` |
+    /// | failed retirement | `<secret>/retire/<fingerprint>/<day>` |
+    /// | follow-up | `<execution>` |
+    /// | `rotation-audit`, `backup-audit`, sweep of `snapshot-verify` | `<day>` |
+    /// | `inventory-audit` | `<day>/<hash of the last run and the findings>` |
+    /// | later run of `snapshot-verify` | `<day>/<sequence>` |
+    /// | failed audit or verification | `<day>/<fingerprint>` |
+    /// | audit of one resource | `<day>/<resource>/<instant>` |
+    /// | repair | `repair/<rule>/<resource>/<instant>` |
+    /// | snapshot | `<database>/<deploy>/<status>` |
+    /// | failed snapshot | `<database>/<deploy>/<kind>/<day>`; with refused input `<execution>/<kind>/<day>` |
+    /// | change of the policy | `<version of the object>` |
+    ///
+    /// These names are stored. After a change of a form, runs in progress would report twice, and code that splits an
+    /// id would not understand old records. The forms have no part in common, so each procedure formats its own. The
+    /// names of other notes in `runs/` must differ from every form.
     pub run_id: String,
     /// Project of the stack.
     pub project: String,

@@ -249,6 +249,12 @@ impl Reporter {
         }
     }
 
+    /// [`Reporter::look`], then [`Reporter::report`].
+    pub async fn report_once(&self, draft: Draft, message: Option<&Message>, invocation: &Invocation) {
+        let begun = self.look(&draft.run_id).await;
+        self.report(draft, message, begun, invocation).await;
+    }
+
     /// Posts the message; returns the outcome for the record.
     async fn tell(&self, message: &Message, margin: Duration, invocation: &Invocation) -> String {
         let reported = invocation.before_deadline(margin, self.channel.post(message)).await;

@@ -172,6 +172,23 @@ where
     }
 }
 
+/// The entry point of a function: [`serve`](crate::runtime::lambda::serve) with its crate's `PROCEDURE`, `App::new` and
+/// `handle`.
+#[macro_export]
+macro_rules! main {
+    ($function:ident) => {
+        #[tokio::main(flavor = "current_thread")]
+        async fn main() -> ::std::process::ExitCode {
+            $crate::runtime::lambda::serve(
+                $function::PROCEDURE,
+                async |env, aws| $function::App::new(env, aws),
+                $function::handle,
+            )
+            .await
+        }
+    };
+}
+
 #[cfg(feature = "testing")]
 #[cfg(test)]
 mod tests {

@@ -25,8 +25,33 @@ pub trait Failure: Error {
 /// and the conversions from and to text; for tests `WORDS`, the variants' words in order. Attributes of the enum and of
 /// its variants are kept, e.g. the derives of serde with `#[serde(from = "String", into = "String")]`. `as_str` of a
 /// `&'static` reference, such as `&Kind::NotOurs`, is `'static`, as [`Failure::kind`] requires.
+///
+/// A second enum has the function's errors: each of its variants is also a kind, and [`Failure::kind`] is its name.
 #[macro_export]
 macro_rules! kinds {
+    (
+        $(#[$meta:meta])* $vis:vis enum $kinds:ident { $($(#[$doc:meta])* $kind:ident,)* }
+        $(#[$of_error:meta])* $seen:vis enum $errors:ident {
+            $($(#[$of_variant:meta])* $error:ident $(($($tuple:tt)*))? $({$($fields:tt)*})?,)*
+        }
+    ) => {
+        $crate::kinds! {
+            $(#[$meta])* $vis enum $kinds { $($(#[$doc])* $kind,)* $($error,)* }
+        }
+
+        $(#[$of_error])*
+        $seen enum $errors {
+            $($(#[$of_variant])* $error $(($($tuple)*))? $({$($fields)*})?,)*
+        }
+
+        impl $crate::runtime::failure::Failure for $errors {
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$error { .. } => stringify!($error),)*
+                }
+            }
+        }
+    };
     ($(#[$meta:meta])* $vis:vis enum $kinds:ident { $($(#[$doc:meta])* $kind:ident,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Eq, PartialEq)]
@@ -157,6 +182,8 @@ impl CallError {
 
 #[cfg(test)]
 mod tests {
+    use super::Failure;
+
     crate::kinds! {
         /// Kinds for this test.
         enum Kind {
@@ -165,13 +192,29 @@ mod tests {
             /// A page that a person answers late.
             Late,
         }
+
+        /// Errors for this test.
+        #[derive(Debug, thiserror::Error)]
+        enum Error {
+            #[error("{0} is gone")]
+            Gone(&'static str),
+            #[error("{after} s")]
+            Timeout { after: u8 },
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_error_is_its_kind() {
+        let (gone, timeout) = (Error::Gone("a"), Error::Timeout { after: 3 });
+        assert_eq!((gone.kind(), Kind::from(gone.kind())), ("Gone", Kind::Gone));
+        assert_eq!((timeout.kind(), timeout.to_string().as_str()), ("Timeout", "3 s"));
     }
 
     #[test]
     fn a_kind_is_its_word() {
         let kind: &'static Kind = &Kind::Late;
         let word: &'static str = kind.as_str();
-        assert_eq!((word, Kind::WORDS), ("Late", &["Unanswered", "Late"][..]));
+        assert_eq!((word, Kind::WORDS), ("Late", &["Unanswered", "Late", "Gone", "Timeout"][..]));
         for (word, kind) in [
             ("Unanswered", Kind::Unanswered),
             ("States.Timeout", Kind::Other("States.Timeout".to_owned())),

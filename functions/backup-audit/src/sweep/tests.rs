@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use shared::runtime::env::Env;
 use shared::runtime::language::Language;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 use super::find::{find, owns_snapshot};
 use super::*;
@@ -103,30 +103,22 @@ impl HttpConnector for Fake {
 }
 
 fn app(database: &'static str, fake: Fake) -> App {
-    let settings = |name: &str| {
-        let value = match name {
-            "PROJECT" => "moveongs",
-            "ENVIRONMENT" => "prod",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "DATABASE_INSTANCE_ID" => database,
-            "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
-            "EVIDENCE_LOCK_DAYS" => "730",
-            "POLICY"
-            | "BACKUP_REPAIRS"
-            | "ATTACHMENTS_BUCKET"
-            | "UPLOADS_BUCKET"
-            | "APP_KMS_KEY_ARN"
-            | "TERRAFORM_STATE_BUCKET"
-            | "TERRAFORM_LOCK_TABLE"
-            | "GRAFANA_BUCKET" => return None,
-            "SLACK_API_URL" => "http://127.0.0.1:1/api",
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
+    let variables = variables(&[
+        ("ENVIRONMENT", "prod"),
+        ("DATABASE_INSTANCE_ID", database),
+        ("EVIDENCE_LOCK_MODE", "GOVERNANCE"),
+        ("EVIDENCE_LOCK_DAYS", "730"),
+        ("BACKUP_REPAIRS", ""),
+        ("ATTACHMENTS_BUCKET", ""),
+        ("UPLOADS_BUCKET", ""),
+        ("APP_KMS_KEY_ARN", ""),
+        ("TERRAFORM_STATE_BUCKET", ""),
+        ("TERRAFORM_LOCK_TABLE", ""),
+        ("GRAFANA_BUCKET", ""),
+    ]);
     let client = http_client_fn(move |_, _| SharedHttpConnector::new(fake));
     let aws = aws(&replies(&[])).to_builder().http_client(client).build();
-    App::new(&Env::new(&settings), &aws).unwrap()
+    App::new(&Env::new(&variables), &aws).unwrap()
 }
 
 type Verdicts = BTreeMap<(String, String), String>;

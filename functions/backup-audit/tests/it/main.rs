@@ -3,36 +3,25 @@
 
 use backup_audit::App;
 use shared::runtime::env::{Env, EnvError};
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
-    let settings = |name: &str| {
-        if let Some((_, value)) = changed.iter().find(|(given, _)| *given == name) {
-            return Some((*value).to_owned());
-        }
-        let value = match name {
-            "PROJECT" => "moveongs",
-            "ENVIRONMENT" => "prod",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
-            "ECS_CLUSTER_NAME" => "moveongs-prod-cluster",
-            "ACCOUNT_ID" => "111122223333",
-            "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
-            "EVIDENCE_LOCK_DAYS" => "730",
-            "BACKUP_REPAIRS"
-            | "ATTACHMENTS_BUCKET"
-            | "UPLOADS_BUCKET"
-            | "TERRAFORM_STATE_BUCKET"
-            | "TERRAFORM_LOCK_TABLE"
-            | "GRAFANA_BUCKET"
-            | "APP_KMS_KEY_ARN" => return None,
-            // No server listens on that port.
-            "SLACK_API_URL" => "http://127.0.0.1:1/api",
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
-    App::new(&Env::new(&settings), &aws(&replies(&[])))
+    let own = [
+        ("ENVIRONMENT", "prod"),
+        ("DATABASE_INSTANCE_ID", "moveongs-prod-db"),
+        ("ECS_CLUSTER_NAME", "moveongs-prod-cluster"),
+        ("ACCOUNT_ID", "111122223333"),
+        ("EVIDENCE_LOCK_MODE", "GOVERNANCE"),
+        ("EVIDENCE_LOCK_DAYS", "730"),
+        ("BACKUP_REPAIRS", ""),
+        ("ATTACHMENTS_BUCKET", ""),
+        ("UPLOADS_BUCKET", ""),
+        ("TERRAFORM_STATE_BUCKET", ""),
+        ("TERRAFORM_LOCK_TABLE", ""),
+        ("GRAFANA_BUCKET", ""),
+        ("APP_KMS_KEY_ARN", ""),
+    ];
+    App::new(&Env::new(&variables(&[changed, &own].concat())), &aws(&replies(&[])))
 }
 
 fn refused(name: &str, value: &str) -> String {

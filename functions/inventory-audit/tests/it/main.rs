@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::runtime::env::Env;
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
-use shared::testing::{Web, answered};
+use shared::testing::{Web, answered, variables};
 
 const NOW: &str = "2026-03-02T12:00:00Z";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -149,22 +149,17 @@ impl World {
             let answer = Response::builder().status(status).header("etag", "\"1\"");
             answer.body(SdkBody::from(body)).unwrap()
         });
-        let api = web.url().to_owned();
-        let settings = |name: &str| {
-            let value = match name {
-                "PROJECT" => "moveongs",
-                "ENVIRONMENT" => "dev",
-                "MESSAGE_LANGUAGE" => "pt-BR",
-                "EVIDENCE_BUCKET" => "evidence-bucket",
-                "GITHUB_REPOSITORY" => "o/n",
-                "SLACK_SECRET_NAME" => "slack",
-                "SLACK_API_URL" | "GITHUB_API_URL" => api.as_str(),
-                "TERRAFORM_STATE_BUCKET" | "TERRAFORM_STATE_KEY" => return None,
-                _ => "x",
-            };
-            Some(value.to_owned())
-        };
-        let app = App::new(&Env::new(&settings), &aws).unwrap();
+        let variables = variables(&[
+            ("ENVIRONMENT", "dev"),
+            ("EVIDENCE_BUCKET", "evidence-bucket"),
+            ("GITHUB_REPOSITORY", "o/n"),
+            ("SLACK_SECRET_NAME", "slack"),
+            ("SLACK_API_URL", web.url()),
+            ("GITHUB_API_URL", web.url()),
+            ("TERRAFORM_STATE_BUCKET", ""),
+            ("TERRAFORM_STATE_KEY", ""),
+        ]);
+        let app = App::new(&Env::new(&variables), &aws).unwrap();
         Self { bucket, web, app }
     }
 

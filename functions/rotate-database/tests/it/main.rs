@@ -12,7 +12,7 @@ use shared::rotation::{Outcome, handle};
 use shared::runtime::env::Env;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::Invocation;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 const CREATE: &str = include_str!("../../../../events/rotate-database/create-secret.json");
 const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
@@ -56,17 +56,12 @@ fn blue_green(source: &str, target: &str, status: &str) -> String {
 }
 
 fn app(wire: &StaticReplayClient) -> App {
-    let settings = |name: &str| {
-        let value = match name {
-            "DATABASE_SECRET_NAME" => "/moveongs/dev/db",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "SLACK_API_URL" => "https://slack.example/api",
-            "DATABASE_ADMIN_SECRET_ARN" | "RDS_CA_FILE" => return None,
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
-    App::new(&Env::new(&settings), &aws(wire)).unwrap()
+    let variables = variables(&[
+        ("DATABASE_SECRET_NAME", "/moveongs/dev/db"),
+        ("DATABASE_ADMIN_SECRET_ARN", ""),
+        ("RDS_CA_FILE", ""),
+    ]);
+    App::new(&Env::new(&variables), &aws(wire)).unwrap()
 }
 
 /// Operation and body of a request. RDS bodies are forms; for S3, only the method is returned.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::runtime::env::Env;
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const OBJECT: &str =
@@ -45,18 +45,15 @@ async fn a_note_that_fails_does_not_keep_the_other_secrets_from_being_retired() 
         &[OBJECT, &refused, ""],
     ];
     let wire = replies(&answers.concat());
-    let settings = |name: &str| {
-        let value = match name {
-            "SES_SECRET_NAME" => "/moveongs/dev/ses",
-            "SEED_ADMIN_SECRET_NAME" => "/moveongs/dev/seed-admin",
-            "TWILIO_SECRET_NAME" | "DATABASE_SECRET_NAME" | "APP_URL" | "SEED_ADMIN_GITHUB_SECRET" => "",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "SLACK_API_URL" => "https://slack.example/api",
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
-    let app = App::new(&Env::new(&settings), &aws(&wire)).unwrap();
+    let variables = variables(&[
+        ("SES_SECRET_NAME", "/moveongs/dev/ses"),
+        ("SEED_ADMIN_SECRET_NAME", "/moveongs/dev/seed-admin"),
+        ("TWILIO_SECRET_NAME", ""),
+        ("DATABASE_SECRET_NAME", ""),
+        ("APP_URL", ""),
+        ("SEED_ADMIN_GITHUB_SECRET", ""),
+    ]);
+    let app = App::new(&Env::new(&variables), &aws(&wire)).unwrap();
     let invocation = Invocation::new("2026-03-01T12:00:00Z".parse().unwrap(), Duration::from_secs(60));
     let error = handle(&app, json!({"retire": true}), &invocation).await.unwrap_err();
     assert_eq!(error.kind(), "DeskFailed");

@@ -11,7 +11,7 @@ use shared::rotation::{Outcome, handle};
 use shared::runtime::env::Env;
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 const CREATE: &str = include_str!("../../../../events/rotate-random/create-secret.json");
 const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
@@ -34,17 +34,8 @@ fn made(value: &str) -> String {
 }
 
 fn app(wire: &StaticReplayClient) -> App {
-    let settings = |name: &str| {
-        let value = match name {
-            "JWT_SECRET_NAME" => "/moveongs/dev/jwt",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "SLACK_API_URL" => "https://slack.example/api",
-            "WEBHOOK_SECRET_NAME" => return None,
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
-    App::new(&Env::new(&settings), &aws(wire)).unwrap()
+    let variables = variables(&[("JWT_SECRET_NAME", "/moveongs/dev/jwt"), ("WEBHOOK_SECRET_NAME", "")]);
+    App::new(&Env::new(&variables), &aws(wire)).unwrap()
 }
 
 /// Operation and body of every request, so that an extra one fails the test; for S3 only the method.

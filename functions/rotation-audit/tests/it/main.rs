@@ -10,7 +10,7 @@ use rotation_audit::{App, AuditError, Report, handle};
 use serde_json::{Value, json};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, replies, variables};
 
 const EVENT: &str = include_str!("../../../../events/rotation-audit/daily.json");
 /// A Tuesday.
@@ -55,30 +55,20 @@ fn listed(token: Option<&str>) -> String {
 }
 
 fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, EnvError> {
-    let settings = |name: &str| {
-        if let Some((_, value)) = more.iter().find(|(given, _)| *given == name) {
-            return Some((*value).to_owned());
-        }
-        let value = match name {
-            "JWT_SECRET_NAME" => "/moveongs/dev/jwt",
-            "PROJECT" => "moveongs",
-            "ENVIRONMENT" => "dev",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            // Nothing listens on this port.
-            "SLACK_API_URL" => "http://127.0.0.1:1/api",
-            "PAGING_TOPIC_ARN" => "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging",
-            "WEBHOOK_SECRET_NAME"
-            | "DATABASE_SECRET_NAME"
-            | "SES_SECRET_NAME"
-            | "TWILIO_SECRET_NAME"
-            | "SEED_ADMIN_SECRET_NAME" => return None,
-            name if name.starts_with("GITHUB_") => return None,
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
+    let own = [
+        ("JWT_SECRET_NAME", "/moveongs/dev/jwt"),
+        ("ENVIRONMENT", "dev"),
+        ("PAGING_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging"),
+        ("WEBHOOK_SECRET_NAME", ""),
+        ("DATABASE_SECRET_NAME", ""),
+        ("SES_SECRET_NAME", ""),
+        ("TWILIO_SECRET_NAME", ""),
+        ("SEED_ADMIN_SECRET_NAME", ""),
+        ("GITHUB_REPOSITORY", ""),
+    ];
+    let variables = variables(&[more, &own].concat());
     let policy = more.iter().find(|(given, _)| *given == "the policy").map_or("", |(_, policy)| policy);
-    App::new(&Env::new(&settings).with_policy(policy.parse().unwrap()), &aws(wire))
+    App::new(&Env::new(&variables).with_policy(policy.parse().unwrap()), &aws(wire))
 }
 
 async fn audit(wire: &StaticReplayClient, now: &str) -> Result<Report, AuditError> {

@@ -107,7 +107,7 @@ pub(crate) async fn watch(
     poll: u16,
     now: Timestamp,
 ) -> Result<Answer, FollowupError> {
-    let policy = &app.settings.policy.rotation.followup;
+    let policy = &app.base.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |batch| batch.touch(now)).await?;
     let poll = Poll { since: batch.since, now, number: poll, policy };
     let names: Vec<_> = batch.deployments.keys().cloned().collect();

@@ -90,7 +90,7 @@ pub(crate) async fn finish(
     let runs = if is_good { Vec::new() } else { count_tasks(app, &batch).await };
     let current = if is_good { BTreeMap::new() } else { current_versions(app, &batch).await };
     let stack = text::Stack {
-        settings: &app.settings,
+        settings: &app.base.settings,
         cluster: &app.cluster,
         account: app.account.as_deref(),
         runs: &runs,
@@ -99,9 +99,8 @@ pub(crate) async fn finish(
     };
     let page = (!is_good && !is_superseded).then(|| text::batch::page(&stack, &batch, &rows));
     let message = text::batch::message(&stack, &batch, &rows);
-    let begun = app.reporter.look(execution).await;
     let draft = draft(app, execution, &batch, &rows, is_good);
-    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    app.base.reporter.report_once(draft, Some(&message), invocation).await;
     app.update(|journal| journal.close(execution, &rows, page.as_ref())).await?;
     let is_paged = publish_pages(app, invocation).await;
     write_ledger(app, invocation).await;
@@ -114,7 +113,7 @@ async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, Foll
     let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     for change in &batch.changes {
         let max_age_days =
-            app.settings.policy.rotation.secrets.get(&change.key).map(|entry| entry.max_age_days);
+            app.base.settings.policy.rotation.secrets.get(&change.key).map(|entry| entry.max_age_days);
         rows.push(batch.row(change, journal.act_of(change).cloned(), max_age_days, now));
     }
     Ok(rows)
@@ -127,8 +126,8 @@ async fn end_sessions(
     batch: &mut Batch,
     invocation: &Invocation,
 ) -> Result<(), FollowupError> {
-    let policy =
-        app.settings.policy.rotation.secrets.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
+    let entries = &app.base.settings.policy.rotation.secrets;
+    let policy = entries.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
     let jwt = batch.changes.iter().find(|change| change.key == JWT && !batch.moved.contains(&change.secret));
     let Some(jwt) = jwt else { return Ok(()) };
     let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && jwt.is_incident();

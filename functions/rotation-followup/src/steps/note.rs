@@ -76,7 +76,7 @@ pub(crate) async fn note(
     if source == Source::Sweep && !publish_pages(app, invocation).await {
         return Err(FollowupError::PageFailed);
     }
-    let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
+    let wait_seconds = app.base.settings.policy.rotation.followup.settle_seconds;
     Ok(if is_waiting { Answer::after(wait_seconds, Status::Waiting) } else { Answer::now(Status::Nothing) })
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn take(app: &App, execution: &str, now: Timestamp) -> Result<A
     Ok(match app.update(|journal| journal.take(execution, now)).await? {
         Taken::Batch(_) => Answer::now(Status::Taken),
         Taken::Busy(age) => {
-            let settle = app.settings.policy.rotation.followup.settle_seconds;
+            let settle = app.base.settings.policy.rotation.followup.settle_seconds;
             // A bake takes hours, and each poll adds events to the execution, which may have 25,000.
             let is_long = age >= SignedDuration::from_hours(1);
             Answer::after(if is_long { settle.max(PATIENT_SECONDS) } else { settle }, Status::Busy)

@@ -30,7 +30,7 @@ pub(crate) async fn prove(
     poll: u16,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
-    let policy = &app.settings.policy.rotation.followup;
+    let policy = &app.base.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |_| ()).await?;
     let proved = invocation.before_deadline(NOTING, proofs(app, &batch, invocation.now)).await;
     let is_last = policy.proof.is_last(poll);

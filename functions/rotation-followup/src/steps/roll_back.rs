@@ -35,7 +35,7 @@ pub(crate) async fn roll_back(
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {
         let listed = describe_secret(app, &change.secret).await?;
-        let policy = app.settings.policy.rotation.secrets.get(&change.key);
+        let policy = app.base.settings.policy.rotation.secrets.get(&change.key);
         let previous = change.previous.as_deref().unwrap_or_default();
         let is_old = |old: &Old| old.is_withdrawn && old.same.iter().any(|version| version == previous);
         let has_failed =

@@ -44,7 +44,7 @@ pub(crate) async fn handle(
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
             let key = app.scope.key(&listed.name);
-            let failed = rotation_failed(&app.settings, &listed, key, &event, failure.as_ref());
+            let failed = rotation_failed(&app.base.settings, &listed, key, &event, failure.as_ref());
             if page(app, &day, &failed, invocation).await {
                 Ok(Answer::now(Status::Paged))
             } else {

@@ -1,10 +1,9 @@
 //! A deploy and its snapshot, as far as they are known, for reports.
 
-use shared::aws::snapshots::Database;
+use shared::aws::snapshots::{Database, Snapshot};
 
 use super::job::Job;
 use super::request::Request;
-use super::snapshot::Snapshot;
 
 /// A deploy and its snapshot, as far as they are known.
 pub(crate) struct Case {

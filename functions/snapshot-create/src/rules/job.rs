@@ -3,10 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::aws::snapshots::Database;
+use shared::aws::snapshots::{Database, Snapshot};
 
 use super::policy::Status;
-use super::snapshot::Snapshot;
 
 /// Name of the note of a deploy's snapshot.
 pub(crate) fn note(instance: &str, deploy: &str) -> String {
@@ -53,7 +52,7 @@ impl Job {
     pub(crate) fn record(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
         self.begun.get_or_insert(now);
         self.made.get_or_insert(now);
-        self.database = Some(snapshot.database.clone());
+        self.database = Some(snapshot.database());
         self.name = Some(snapshot.name.clone());
         self.arn = Some(snapshot.arn.clone());
         self.seen |= shown;
@@ -84,15 +83,7 @@ mod tests {
     }
 
     fn snapshot(name: &str) -> Snapshot {
-        Snapshot {
-            name: name.to_owned(),
-            arn: format!("arn:{name}"),
-            database: Database { id: "db".to_owned(), ..Database::default() },
-            status: "creating".to_owned(),
-            progress: 0,
-            size_gib: Some(20),
-            deploy: None,
-        }
+        Snapshot { arn: format!("arn:{name}"), ..Snapshot::example(name) }
     }
 
     #[test]

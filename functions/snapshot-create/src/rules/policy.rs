@@ -1,9 +1,7 @@
 //! The meaning of RDS's statuses for a deploy.
 
 use serde::Serialize;
-use shared::aws::snapshots::{self, Progress};
-
-use super::snapshot::Snapshot;
+use shared::aws::snapshots::{self, Progress, Snapshot};
 
 /// The status of a deploy's snapshot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -72,24 +70,10 @@ pub(crate) fn passes(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shared::aws::snapshots::{Database, Kind};
-
     use super::*;
 
-    fn database(id: &str) -> Database {
-        Database { id: id.to_owned(), ..Database::default() }
-    }
-
     fn snapshot(status: &str) -> Snapshot {
-        Snapshot {
-            name: "n".to_owned(),
-            arn: "arn".to_owned(),
-            database: database("db"),
-            status: status.to_owned(),
-            progress: 0,
-            size_gib: Some(20),
-            deploy: Some("d".to_owned()),
-        }
+        Snapshot { status: status.to_owned(), ..Snapshot::example("n") }
     }
 
     #[test]
@@ -106,16 +90,6 @@ mod tests {
         ] {
             assert_eq!(status(found.map(snapshot).as_ref(), was_seen), expected, "{found:?} {was_seen}");
         }
-    }
-
-    #[test]
-    fn whose_snapshot_it_is() {
-        let own = snapshot("available");
-        let (db, other) = (database("db"), database("db2"));
-        assert!(own.is_of(&db, "d") && !own.is_of(&db, "d2") && !own.is_of(&other, "d"));
-        // A cluster may have an instance's name.
-        assert!(!own.is_of(&Database { kind: Kind::Cluster, ..db.clone() }, "d"));
-        assert!(!Snapshot { deploy: None, ..own }.is_of(&db, ""));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A snapshot's tags.
 
-use shared::aws::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
+use shared::aws::snapshots::{CREATOR, Database, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Snapshot};
 use shared::runtime::settings::Settings;
 
 use super::request::Request;
@@ -28,6 +28,11 @@ pub(crate) fn tags(settings: &Settings, request: &Request, expires: &str) -> Vec
     tags
 }
 
+/// Returns true if the snapshot was made for this deploy of this database.
+pub(crate) fn is_of(snapshot: &Snapshot, database: &Database, deploy: &str) -> bool {
+    snapshot.is_of(database) && snapshot.tag(DEPLOY) == Some(deploy)
+}
+
 /// Reduces a text to what RDS accepts in a tag: letters, digits, spaces and `_.:/=+-@`, without one of AWS's reserved
 /// prefixes.
 fn clean(text: &str) -> String {
@@ -48,7 +53,21 @@ pub(crate) fn is_reserved(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use shared::aws::snapshots::Kind;
+
     use super::*;
+
+    #[test]
+    fn whose_snapshot_it_is() {
+        let database = |id: &str| Database { id: id.to_owned(), ..Database::default() };
+        let mut own = Snapshot { instance: "db".to_owned(), ..Snapshot::example("n") };
+        assert!(!is_of(&own, &database("db"), ""));
+        own.tags.insert(DEPLOY.to_owned(), "d".to_owned());
+        let (db, other) = (database("db"), database("db2"));
+        assert!(is_of(&own, &db, "d") && !is_of(&own, &db, "d2") && !is_of(&own, &other, "d"));
+        // A cluster may have an instance's name.
+        assert!(!is_of(&own, &Database { kind: Kind::Cluster, ..db }, "d"));
+    }
 
     #[test]
     fn a_text_is_reduced_to_what_rds_accepts() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, bodies, refusal, replies, variables};
 use snapshot_create::{App, SnapshotError, handle};
 
 const EVENT: &str = include_str!("../../../../events/snapshot-create/deploy.json");
@@ -19,22 +19,8 @@ const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const NO_SNAPSHOT: &str = "<DescribeDBSnapshotsResponse><DescribeDBSnapshotsResult><DBSnapshots/></DescribeDBSnapshotsResult></DescribeDBSnapshotsResponse>";
 
 fn app(wire: &StaticReplayClient, changed: &[(&str, &str)]) -> Result<App, EnvError> {
-    let settings = |name: &str| {
-        if let Some((_, value)) = changed.iter().find(|(given, _)| *given == name) {
-            return Some((*value).to_owned());
-        }
-        let value = match name {
-            "PROJECT" => "moveongs",
-            "ENVIRONMENT" => "prod",
-            "MESSAGE_LANGUAGE" => "pt-BR",
-            "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
-            // No server listens on this port.
-            "SLACK_API_URL" => "http://127.0.0.1:1/api",
-            _ => "x",
-        };
-        Some(value.to_owned())
-    };
-    App::new(&Env::new(&settings), &aws(wire))
+    let own = [("ENVIRONMENT", "prod"), ("DATABASE_INSTANCE_ID", "moveongs-prod-db")];
+    App::new(&Env::new(&variables(&[changed, &own].concat())), &aws(wire))
 }
 
 #[test]
@@ -58,12 +44,6 @@ fn member(case: &Value) -> String {
 
 const INSTANCE: &str = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance><DBInstanceIdentifier>moveongs-prod-db</DBInstanceIdentifier></DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>";
 
-fn refusal(code: &str) -> String {
-    format!(
-        "<ErrorResponse __type='x'><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>"
-    )
-}
-
 /// Requests a snapshot; returns the error and the forms of the requests to RDS.
 async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, Vec<String>) {
     // No note yet; RDS describes and lists; the note is read again and written; then the request and its consequences.
@@ -75,10 +55,7 @@ async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, V
     let event = json!({"step": "create", "execution": "e", "input": input, "poll": 200});
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
     let error = handle(&app, event, &invocation).await.unwrap_err();
-    let bodies =
-        wire.actual_requests().map(|request| String::from_utf8_lossy(request.body().bytes().unwrap()).into());
-    let bodies: Vec<String> = bodies.filter(|body: &String| body.starts_with("Action=")).collect();
-    (error, bodies)
+    (error, bodies(&wire).into_iter().filter(|body| body.starts_with("Action=")).collect())
 }
 
 #[tokio::test]
@@ -184,10 +161,7 @@ async fn the_page_of_a_direct_request_looks_at_the_cluster_and_not_at_its_member
         let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
         let error = handle(&app, serde_json::from_str(EVENT).unwrap(), &invocation).await.unwrap_err();
         assert_eq!(error.kind(), kind);
-        let bodies = wire
-            .actual_requests()
-            .map(|request| String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned());
-        let page = bodies.into_iter().find(|body| body.starts_with("Action=Publish&")).unwrap();
+        let page = bodies(&wire).into_iter().find(|body| body.starts_with("Action=Publish&")).unwrap();
         assert!(page.contains(advice), "{advice} is not in {page}");
     }
 }

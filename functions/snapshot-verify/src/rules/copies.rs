@@ -1,11 +1,10 @@
 //! Copies to the other region: source, name and age.
 
 use jiff::Timestamp;
-use shared::aws::snapshots::{self, Database, Kind};
+use shared::aws::snapshots::{self, Database, Kind, Snapshot};
 use shared::runtime::settings::Settings;
 
 use super::finding::Finding;
-use super::snapshot::Snapshot;
 
 /// Longest name of a source whose ARN fits into a tag of its copy.
 const LONGEST_SOURCE: usize = 180;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use shared::aws::snapshots::{
-    self, CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Progress, progress,
+    self, CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Progress, Snapshot, progress,
 };
 use shared::runtime::settings::Settings;
 
-use super::snapshot::Snapshot;
 use crate::PROCEDURE;
 
 /// Tag that holds a snapshot; any value counts except an empty one and `false`.

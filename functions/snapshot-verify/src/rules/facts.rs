@@ -1,11 +1,10 @@
 //! The facts of a run.
 
-use shared::aws::snapshots::Database;
+use shared::aws::snapshots::{Database, Snapshot};
 use shared::run::documents::DocumentError;
 use shared::runtime::failure::CallError;
 
 use super::journal::Journal;
-use super::snapshot::Snapshot;
 
 /// The facts that a run reads.
 pub(crate) struct Facts {

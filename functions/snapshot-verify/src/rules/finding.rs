@@ -1,8 +1,6 @@
 //! Findings: kinds, subjects and effects.
 
-use shared::aws::snapshots::{Database, Kind};
-
-use super::snapshot::Snapshot;
+use shared::aws::snapshots::{Database, Kind, Snapshot};
 
 /// A finding about a snapshot.
 #[derive(Clone, Debug, Eq, PartialEq)]

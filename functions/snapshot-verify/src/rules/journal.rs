@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::aws::snapshots::Kind;
+use shared::aws::snapshots::{Kind, Snapshot};
 
-use super::snapshot::{ExpiredSnapshot, Snapshot};
+use super::snapshot::ExpiredSnapshot;
 
 /// Name of the note. No run has this id.
 pub(crate) const NOTE: &str = "book";

@@ -1,13 +1,12 @@
 //! The findings of a snapshot.
 
 use jiff::Timestamp;
-use shared::aws::snapshots::{ENVIRONMENT, Kind, PROJECT, Progress, progress};
+use shared::aws::snapshots::{ENVIRONMENT, Kind, PROJECT, Progress, Snapshot, progress};
 use shared::policy::Verify;
 use shared::runtime::settings::Settings;
 
 use super::expiry;
 use super::finding::Finding;
-use super::snapshot::Snapshot;
 
 /// The verdict on a snapshot: `pass`, `fail` or `could-not-verify`; none while RDS makes it within the time limit.
 pub(crate) fn verdict(snapshot: &Snapshot, found: &[Finding]) -> Option<&'static str> {
@@ -89,9 +88,10 @@ pub(crate) fn findings(
 /// The finding that the size differs implausibly from the previous one: by the written blocks if RDS reports them for
 /// both snapshots, else by the database's storage.
 fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Finding> {
+    let gib = |one: &Snapshot| one.allocated_gib.unwrap_or_default().into();
     let (now, then) = match (snapshot.full_bytes, before.full_bytes) {
         (Some(now), Some(then)) => (now, then),
-        _ => (snapshot.allocated_gib.into(), before.allocated_gib.into()),
+        _ => (gib(snapshot), gib(before)),
     };
     if snapshot.kind == Kind::Cluster && now == 0 && then == 0 {
         return None;
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn only_sizes_within_the_limits_are_plausible() {
         let found = |now: (i32, Option<i64>), then: (i32, Option<i64>)| {
-            let snapshot = Snapshot { allocated_gib: now.0, full_bytes: now.1, ..good("a", 1) };
-            let before = Snapshot { allocated_gib: then.0, full_bytes: then.1, ..good("b", 2) };
+            let snapshot = Snapshot { allocated_gib: Some(now.0), full_bytes: now.1, ..good("a", 1) };
+            let before = Snapshot { allocated_gib: Some(then.0), full_bytes: then.1, ..good("b", 2) };
             let found =
                 findings(&snapshot, Some(&before), None, false, &settings(), super::super::testing::now());
             found.first().map(|finding| (finding.kind(), finding.fails()))

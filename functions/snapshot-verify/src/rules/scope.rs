@@ -1,6 +1,7 @@
 //! The scope of a run.
 
-use super::snapshot::Snapshot;
+use shared::aws::snapshots::Snapshot;
+
 use crate::event::Trigger;
 
 /// Returns true if a run checks the snapshot.

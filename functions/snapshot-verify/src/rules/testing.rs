@@ -2,21 +2,14 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use shared::aws::snapshots::{CREATOR, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT};
+use shared::aws::snapshots::{
+    CREATOR, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Snapshot,
+};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use super::snapshot::Snapshot;
-
 pub(super) fn settings() -> Settings {
-    Settings {
-        function: "moveongs-dev-snapshot-verify".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "x".to_owned(),
-        language: Language::Portuguese,
-        policy: "".parse().unwrap(),
-    }
+    shared::testing::settings("moveongs-dev-snapshot-verify", Language::Portuguese)
 }
 
 pub(super) fn database(id: &str) -> Database {

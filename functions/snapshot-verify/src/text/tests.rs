@@ -1,24 +1,17 @@
 use std::collections::BTreeSet;
 
 use shared::audit::findings::key_of;
-use shared::aws::snapshots::{Database, Kind};
+use shared::aws::snapshots::{Database, Kind, Snapshot};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use super::{Summary, line, outcome, page, sentence_of_action, summary};
 use crate::rules::action::Action;
 use crate::rules::finding::{Finding, Judged, Subject, key};
-use crate::rules::snapshot::{ExpiredSnapshot, Snapshot};
+use crate::rules::snapshot::ExpiredSnapshot;
 
 fn settings(language: Language) -> Settings {
-    Settings {
-        function: "moveongs-dev-snapshot-verify".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "x".to_owned(),
-        language,
-        policy: "".parse().unwrap(),
-    }
+    shared::testing::settings("moveongs-dev-snapshot-verify", language)
 }
 
 fn snapshot(is_manual: bool) -> Snapshot {

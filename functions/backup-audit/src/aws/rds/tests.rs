@@ -1,6 +1,6 @@
 use aws_smithy_http_client::test_util::StaticReplayClient;
 use serde_json::Value;
-use shared::testing::{aws, replies};
+use shared::testing::{aws, bodies, replies};
 
 use super::*;
 
@@ -12,12 +12,6 @@ fn client(answers: &[String]) -> (Rds, StaticReplayClient) {
     let answers: Vec<_> = answers.iter().map(String::as_str).collect();
     let wire = replies(&answers);
     (Rds::new(&aws(&wire)), wire)
-}
-
-/// Bodies of the requests.
-fn bodies(wire: &StaticReplayClient) -> Vec<String> {
-    let bodies = wire.actual_requests().map(|request| request.body().bytes().unwrap_or_default());
-    bodies.map(|body| String::from_utf8(body.to_vec()).unwrap()).collect()
 }
 
 /// tests/cases/11a: an instance of an Aurora cluster; only the cluster has snapshots.
