@@ -114,8 +114,9 @@ macro_rules! command {
     (@value $name:ident) => { $name };
     (@value $name:ident $value:expr) => { $value };
     ($literal:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
+        // `concat!` refuses variables that are not arguments, which would not be quoted.
         $crate::run::command::Command::from_quoted(format!(
-            $literal
+            concat!($literal)
             $(, $name = $crate::run::command::Argument::quoted(&$crate::command!(@value $name $($value)?)))*
         ))
     };
