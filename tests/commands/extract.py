@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ EXAMPLES = {
     "iops": "3000",
     "lote": json.dumps([FINDING]),
     "pairs": "Key=Project,Value=moveongs",
+    "query": "Items[0].[Status,Name]",
     "rule": '{"Rules":[]}',
     "tags": "Environment=dev,ManagedBy=terraform",
 }
@@ -48,9 +50,11 @@ FRAGMENTS = {
     "cli": ["db-snapshot", "db-cluster-snapshot"],
     "db": ["db", "db-cluster"],
     "kind": ["instance", "cluster"],
+    "invoke": ["aws lambda invoke --function-name x --payload fileb:///dev/stdin /dev/stdout"],
     "region": ["", " --region sa-east-1"],
     "outage": ["", " --apply-immediately"],
-    "of": [""],
+    "names": ["", " --source-ids x"],
+    "of": ["", "cluster-"],
     "more": [""],
     "deletion": [""],
 }
@@ -256,7 +260,7 @@ def filled(text: str) -> list[str]:
     def example(match: re.Match[str]) -> str:
         if match[0] in ("{{", "}}"):
             return match[0][0]
-        return match[0] if match[1] in OPEN else EXAMPLES.get(match[1], EXAMPLE)
+        return match[0] if match[1] in OPEN else shlex.quote(EXAMPLES.get(match[1], EXAMPLE))
 
     # Without a placeholder or a doubled brace it is not a format string, and its braces are literal.
     is_format = "{{" in text or PLACEHOLDER.search(text)
@@ -289,7 +293,7 @@ def in_rust(source: str, place: str, callers: Sequence[str] = ()) -> list[Comman
     options = [each for text in (source, *callers) for each in options_in(text)]
     found: list[Command] = []
     for line, text in all_literals:
-        if "aws " not in text:
+        if "aws " not in text and "{invoke}" not in text:
             continue
         here = f"{place}:{line}"
         for each in filled(text):

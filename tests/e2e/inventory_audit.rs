@@ -352,7 +352,7 @@ async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_r
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
     let reported = world.cloud.messages("TagsMissing").await;
     let command = format!(
-        "tag-resources --resource-arn-list 'arn:aws:s3:::{ATTACHMENTS}' --tags Environment=dev,ManagedBy=terraform"
+        "tag-resources --resource-arn-list arn:aws:s3:::{ATTACHMENTS} --tags Environment=dev,ManagedBy=terraform"
     );
     assert!(reported.iter().any(|text| text.contains(&command)), "{reported:?}");
     let tags = json!({"ResourceARNList": [format!("arn:aws:s3:::{ATTACHMENTS}")],

@@ -286,7 +286,7 @@ async fn a_secret_below_the_environments_path_is_audited_without_tags_and_a_tag_
     assert_eq!(world.audit().await["result"], "succeeded");
     let reported = world.cloud.messages(&secret).await;
     let cure = format!(
-        "tag-resource --secret-id '{secret}' --tags Key=Project,Value=moveongs Key=Environment,Value=dev"
+        "tag-resource --secret-id {secret} --tags Key=Project,Value=moveongs Key=Environment,Value=dev"
     );
     // Reported with the other untagged secrets, whose names replace NOME.
     assert!(reported.iter().any(|text| text.contains(&cure.replace(&secret, "NOME"))), "{reported:?}");

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 /// A command that an operator pastes into a POSIX shell. Build one with [`command!`](crate::command).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Command(String);
 
 impl Command {
@@ -11,6 +11,16 @@ impl Command {
     #[doc(hidden)]
     pub fn from_quoted(text: String) -> Self {
         Self(text)
+    }
+
+    /// Invokes a Lambda function with an event and prints its answer. Versions 1 and 2 of the AWS CLI read a payload
+    /// alike only from a file or standard input.
+    pub fn invoke(function: &str, event: &serde_json::Value) -> Self {
+        crate::command!(
+            "echo {event} | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout",
+            event = event.to_string(),
+            function
+        )
     }
 
     /// This command, then `next` if this one succeeds.
@@ -62,6 +72,32 @@ impl Argument for Command {
     }
 }
 
+impl Argument for Option<Command> {
+    /// Nothing if there is none.
+    fn quoted(&self) -> String {
+        self.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+impl<T: Argument> Argument for Vec<T> {
+    /// One word or part for each.
+    fn quoted(&self) -> String {
+        self.iter().map(Argument::quoted).collect::<Vec<_>>().join(" ")
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {
+        $(impl Argument for $number {
+            fn quoted(&self) -> String {
+                self.to_string()
+            }
+        })*
+    };
+}
+
+numbers!(i32, u16);
+
 impl<T: Argument + ?Sized> Argument for &T {
     fn quoted(&self) -> String {
         (**self).quoted()
@@ -78,8 +114,9 @@ macro_rules! command {
     (@value $name:ident) => { $name };
     (@value $name:ident $value:expr) => { $value };
     ($literal:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
+        // `concat!` refuses variables that are not arguments, which would not be quoted.
         $crate::run::command::Command::from_quoted(format!(
-            $literal
+            concat!($literal)
             $(, $name = $crate::run::command::Argument::quoted(&$crate::command!(@value $name $($value)?)))*
         ))
     };
@@ -120,5 +157,24 @@ mod tests {
             "aws rds modify-db-instance --name 'a b' --deletion-protection --kms-key-id 'k;'"
         );
         assert_eq!(command!("true").and(&command!("false")).code(), "`true && false`");
+        let words = vec!["a b", "c"];
+        assert_eq!(command!("run {words}", words).to_string(), "run 'a b' c");
+        let options = |is_on: bool| is_on.then(|| command!(" --days {days}", days = 30));
+        for (is_on, expected) in [(true, "run --days 30"), (false, "run")] {
+            assert_eq!(command!("run{options}", options = options(is_on)).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_word_of_the_shell() {
+        let event = serde_json::json!({"by": "o'neil $(id)"});
+        let command = Command::invoke("a b", &event).to_string();
+        let (echo, invoke) = command.split_once(" | ").unwrap();
+        let echoed = std::process::Command::new("sh").args(["-c", echo]).output().unwrap().stdout;
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&echoed).unwrap(), event);
+        assert_eq!(
+            invoke,
+            "aws lambda invoke --function-name 'a b' --payload fileb:///dev/stdin /dev/stdout"
+        );
     }
 }

@@ -1,6 +1,7 @@
 use std::io::Read;
 
 use serde_json::json;
+use shared::command;
 use shared::policy::Exception;
 
 use super::*;
@@ -26,14 +27,8 @@ fn collection(today: i8, repairs: &[&str]) -> Findings {
 
 fn row(rule: &str, resource: &str, verdict: Verdict) -> Row {
     let rule = all().find(|meta| meta.id == rule).unwrap();
-    let command = if matches!(verdict, Verdict::Fail { .. }) { "aws rds …" } else { "" };
-    Row {
-        rule,
-        resource: resource.to_owned(),
-        arn: format!("arn:{resource}"),
-        verdict,
-        command: command.to_owned(),
-    }
+    let command = matches!(verdict, Verdict::Fail { .. }).then(|| command!("aws rds …"));
+    Row { rule, resource: resource.to_owned(), arn: format!("arn:{resource}"), verdict, command }
 }
 
 fn fail() -> Verdict {

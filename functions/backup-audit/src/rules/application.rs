@@ -1,5 +1,9 @@
 //! The application's infrastructure, as AWS shows it. Source: the application's facts, section 7.
 
+use serde_json::json;
+use shared::command;
+use shared::run::command::Command;
+
 use super::facts::{Account, Protected, Seen, Service, Vault};
 use super::plans::select;
 use super::rule::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
@@ -21,8 +25,13 @@ pub(crate) fn log_group(context: &Context<'_>) -> String {
     format!("/aws/ecs/{}-{}-api", context.project, context.environment)
 }
 
-fn update(service: &Service, context: &Context<'_>, change: &str) -> String {
-    format!("aws ecs update-service --cluster {} --service {} {change}", context.cluster, service.name)
+fn update(service: &Service, context: &Context<'_>, change: &Command) -> Command {
+    command!(
+        "aws ecs update-service --cluster {cluster} --service {service} {change}",
+        cluster = context.cluster,
+        service = service.name,
+        change
+    )
 }
 
 /// Every rule for a service.
@@ -45,7 +54,9 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             update(
                 service,
                 context,
-                "--deployment-configuration 'deploymentCircuitBreaker={enable=true,rollback=true}'",
+                &command!(
+                    "--deployment-configuration 'deploymentCircuitBreaker={{enable=true,rollback=true}}'"
+                ),
             )
         },
     },
@@ -68,7 +79,9 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
                 }
             })
         },
-        command: |service, context| update(service, context, "--health-check-grace-period-seconds 60"),
+        command: |service, context| {
+            update(service, context, &command!("--health-check-grace-period-seconds 60"))
+        },
     },
     Rule {
         meta: Meta {
@@ -95,7 +108,9 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
                 )
             }))
         },
-        command: |service, _| format!("# infra/terraform: aws_ecs_task_definition {}", service.name),
+        command: |service, _| {
+            command!("# infra/terraform: aws_ecs_task_definition {service}", service = service.name)
+        },
     },
     Rule {
         meta: Meta {
@@ -125,7 +140,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             }))
         },
         command: |service, _| {
-            format!("# infra/terraform: aws_ecs_task_definition {}: environment → secrets", service.name)
+            command!(
+                "# infra/terraform: aws_ecs_task_definition {service}: environment → secrets",
+                service = service.name
+            )
         },
     },
     Rule {
@@ -150,10 +168,13 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
         },
         command: |service, context| {
             let role = service.task.as_ref().ok().and_then(|task| task.role.as_deref());
-            format!(
-                "aws iam put-role-policy --role-name {} --policy-name attachment-versions --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"s3:GetObjectVersion\",\"Resource\":\"arn:aws:s3:::{}/*\"}}]}}'",
-                role.and_then(|role| role.rsplit('/').next()).unwrap_or("…"),
-                context.attachments
+            let objects = format!("arn:aws:s3:::{}/*", context.attachments);
+            let allow = json!({"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": objects});
+            let document = json!({"Version": "2012-10-17", "Statement": [allow]}).to_string();
+            command!(
+                "aws iam put-role-policy --role-name {role} --policy-name attachment-versions --policy-document {document}",
+                role = role.and_then(|role| role.rsplit('/').next()).unwrap_or("…"),
+                document
             )
         },
     },
@@ -177,7 +198,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             ],
         },
         check: |account, _| exists(&account.has_alarms, "alarm"),
-        command: |_, _| "# docs/observability/alertas.md: aws cloudwatch put-metric-alarm …".to_owned(),
+        command: |_, _| command!("# docs/observability/alertas.md: aws cloudwatch put-metric-alarm …"),
     },
     Rule {
         meta: Meta {
@@ -209,22 +230,25 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         command: |account, context| {
             let Context { project, environment, .. } = context;
-            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would
-            // run.
-            let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-            let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
-            let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));
+            // If a filter exists, its metric only lacks the alarm.
+            let counted = account.log_watch.iter().find_map(|watch| watch.counted.first());
             let alarm = |namespace: &str, name: &str| {
-                format!(
-                    "aws cloudwatch put-metric-alarm --alarm-name {project}-{environment}-api-unhandled-error --namespace {namespace} --metric-name {name} --statistic Sum --period 300 --evaluation-periods 1 --threshold 1 --comparison-operator GreaterThanOrEqualToThreshold --treat-missing-data notBreaching --alarm-actions \"$(aws sns list-topics --query \"Topics[?ends_with(TopicArn, ':{project}-{environment}-paging')].TopicArn\" --output text)\""
+                command!(
+                    "aws cloudwatch put-metric-alarm --alarm-name {project}-{environment}-api-unhandled-error --namespace {namespace} --metric-name {name} --statistic Sum --period 300 --evaluation-periods 1 --threshold 1 --comparison-operator GreaterThanOrEqualToThreshold --treat-missing-data notBreaching --alarm-actions \"$(aws sns list-topics --query \"Topics[?ends_with(TopicArn, ':{project}-{environment}-paging')].TopicArn\" --output text)\"",
+                    project,
+                    environment,
+                    namespace,
+                    name
                 )
             };
             match counted {
                 Some((namespace, name)) => alarm(namespace, name),
-                None => format!(
-                    "aws logs put-metric-filter --log-group-name {} --filter-name unhandled-error --filter-pattern '{{ $.level = \"error\" && $.message = \"unhandled error\" }}' --metric-transformations metricName=UnhandledErrors,metricNamespace={project}/{environment},metricValue=1; {}",
-                    log_group(context),
-                    alarm(&format!("{project}/{environment}"), "UnhandledErrors")
+                None => command!(
+                    "aws logs put-metric-filter --log-group-name {group} --filter-name unhandled-error --filter-pattern '{{ $.level = \"error\" && $.message = \"unhandled error\" }}' --metric-transformations metricName=UnhandledErrors,metricNamespace={project}/{environment},metricValue=1; {alarm}",
+                    group = log_group(context),
+                    project,
+                    environment,
+                    alarm = alarm(&format!("{project}/{environment}"), "UnhandledErrors")
                 ),
             }
         },
@@ -241,7 +265,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             ],
         },
         check: |account, _| exists(&account.has_backup_plan, "plan"),
-        command: |_, _| "aws backup create-backup-plan --backup-plan file://plan.json".to_owned(),
+        command: |_, _| command!("aws backup create-backup-plan --backup-plan file://plan.json"),
     },
     Rule {
         meta: Meta {
@@ -255,7 +279,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             ],
         },
         check: |account, _| exists(&account.has_endpoints, "endpoint"),
-        command: |_, _| "aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…".to_owned(),
+        command: |_, _| command!("aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…"),
     },
 ];
 
@@ -301,10 +325,10 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
         },
         // A vault's key cannot be changed.
         command: |vault, context| {
-            format!(
-                "aws backup create-backup-vault --backup-vault-name {}-2 --encryption-key-arn {}",
-                vault.name,
-                context.key.unwrap_or("…")
+            command!(
+                "aws backup create-backup-vault --backup-vault-name {vault}-2 --encryption-key-arn {key}",
+                vault = vault.name,
+                key = context.key.unwrap_or("…")
             )
         },
     },
@@ -325,10 +349,10 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
             }))
         },
         command: |vault, context| {
-            let days = context.retention_days.unwrap_or(7);
-            format!(
-                "aws backup put-backup-vault-lock-configuration --backup-vault-name {} --min-retention-days {days}",
-                vault.name
+            command!(
+                "aws backup put-backup-vault-lock-configuration --backup-vault-name {vault} --min-retention-days {days}",
+                vault = vault.name,
+                days = context.retention_days.unwrap_or(7)
             )
         },
     },
@@ -338,8 +362,6 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
 pub(crate) mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
-
-    use serde_json::json;
 
     use super::*;
     use crate::rules::facts::{LogWatch, Task};
@@ -486,13 +508,23 @@ pub(crate) mod tests {
             let change = |account: &mut Account| {
                 account.log_watch = Ok(LogWatch { counted: counted.clone(), alarmed: BTreeSet::new() });
             };
-            row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
+            let row = row(ACCOUNT, "account.log-filters", "account", &account(), change, &context());
+            row.unwrap().next_step()
         };
         let shown = command("shop/api");
         assert!(shown.starts_with("aws cloudwatch put-metric-alarm "), "{shown}");
         assert!(shown.contains(" --namespace shop/api --metric-name Errors "), "{shown}");
-        // The name is foreign text that a shell would run when the command is pasted.
-        let shown = command("$(curl example.org)");
-        assert!(shown.starts_with("aws logs put-metric-filter ") && !shown.contains("curl"), "{shown}");
+        // The name is foreign text.
+        let shown = command("$(curl example.org) 'x");
+        assert!(shown.contains(r" --namespace '$(curl example.org) '\''x' --metric-name Errors "), "{shown}");
+    }
+
+    #[test]
+    fn a_foreign_name_is_one_word_of_a_command() {
+        let change = |service: &mut Service| {
+            (service.name, service.has_circuit_breaker) = ("a $(reboot)".to_owned(), Some(false));
+        };
+        let row = row(SERVICE, "ecs.circuit-breaker", "a", &service(), change, &context()).unwrap();
+        assert!(row.next_step().contains(" --service 'a $(reboot)' --"), "{row:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Rules about the audit itself: its coverage, and the policy's exceptions.
 
+use shared::command;
 use shared::policy::Exception;
 
 use super::rule::{Context, Meta, Row, Severity, Verdict};
@@ -36,7 +37,7 @@ pub(crate) fn expired(context: &Context<'_>) -> Vec<Row> {
             format!("until {} ({})", exception.until, exception.owner),
             format!("today, {today}, or later"),
         ),
-        command: "cargo xtask policy apply (backups.audit.exceptions)".to_owned(),
+        command: Some(command!("cargo xtask policy apply (backups.audit.exceptions)")),
     };
     context.policy.exceptions.iter().filter(|exception| exception.until < today).map(row).collect()
 }

@@ -110,7 +110,7 @@ fn coverage(name: &str, section: &Section) -> Row {
             Verdict::Unknown(format!("out of time: {seen} were read, none after{started}"))
         }
     };
-    Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: String::new() }
+    Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: None }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Finding {
             arn: row.arn.clone(),
             found,
             expected,
-            next_step: row.command.clone(),
+            next_step: row.next_step(),
             guide: row.rule.guide.to_owned(),
             since,
             exception,

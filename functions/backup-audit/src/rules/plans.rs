@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::command;
+use shared::run::command::Command;
 
 /// An AWS Backup plan.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -160,11 +162,13 @@ fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 /// Adds a resource to a plan.
-pub(crate) fn select(name: &str, arn: &str) -> String {
+pub(crate) fn select(name: &str, arn: &str) -> Command {
     // AWS Backup allows 50 characters.
     let name: String = name.chars().take(50).collect();
-    format!(
-        "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}"
+    command!(
+        "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}",
+        name,
+        arn
     )
 }
 
@@ -275,7 +279,7 @@ pub(crate) mod tests {
     fn the_name_of_a_selection_has_at_most_50_characters() {
         let arn = format!("arn:aws:s3:::{}", "a".repeat(63));
         for (length, expected) in [(50, 50), (51, 50), (63, 50)] {
-            let command = select(&"a".repeat(length), &arn);
+            let command = select(&"a".repeat(length), &arn).to_string();
             assert!(command.contains(&format!("SelectionName={},", "a".repeat(expected))), "{command}");
             assert!(command.ends_with(&arn), "{command}");
         }

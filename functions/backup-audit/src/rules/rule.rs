@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use shared::policy::{BackupAudit, Exception};
+use shared::run::command::Command;
 use shared::runtime::failure::CallError;
 use shared::runtime::language::Language;
 
@@ -89,7 +90,7 @@ pub(crate) struct Rule<T: 'static> {
     /// Judges a resource; none if the rule does not apply to it.
     pub check: fn(&T, &Context<'_>) -> Option<Verdict>,
     /// The exact command that fixes it, or the exact place to do so.
-    pub command: fn(&T, &Context<'_>) -> String,
+    pub command: fn(&T, &Context<'_>) -> Command,
 }
 
 /// Measures and settings that rules compare with.
@@ -187,14 +188,19 @@ pub(crate) struct Row {
     pub resource: String,
     pub arn: String,
     pub verdict: Verdict,
-    /// Command to run; empty if the rule holds.
-    pub command: String,
+    /// Command to run, or place to look; none if the rule holds or is not known to be broken.
+    pub command: Option<Command>,
 }
 
 impl Row {
     /// Identity of the row across runs.
     pub(crate) fn key(&self) -> String {
         format!("{} {}", self.rule.id, self.resource)
+    }
+
+    /// Its command as text; empty if there is none.
+    pub(crate) fn next_step(&self) -> String {
+        self.command.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 }
 
@@ -207,11 +213,8 @@ pub(crate) fn judge<T>(
 ) -> Vec<Row> {
     let row = |rule: &'static Rule<T>| {
         let verdict = accept((rule.check)(resource, context)?, rule.meta.id, name, context);
-        let command = if matches!(verdict, Verdict::Fail { .. } | Verdict::Excepted { .. }) {
-            (rule.command)(resource, context)
-        } else {
-            String::new()
-        };
+        let command = matches!(verdict, Verdict::Fail { .. } | Verdict::Excepted { .. })
+            .then(|| (rule.command)(resource, context));
         Some(Row { rule: &rule.meta, resource: name.to_owned(), arn: arn.to_owned(), verdict, command })
     };
     rules.iter().filter_map(row).collect()
@@ -222,7 +225,7 @@ pub(crate) fn declared(
     rule: &'static Meta,
     resource: &str,
     exists: bool,
-    (found, command): (&str, &str),
+    (found, command): (&str, &Command),
     context: &Context<'_>,
 ) -> Row {
     let verdict = Verdict::of(exists, found, "exists");
@@ -231,7 +234,7 @@ pub(crate) fn declared(
         resource: resource.to_owned(),
         arn: String::new(),
         verdict: accept(verdict, rule.id, resource, context),
-        command: if exists { String::new() } else { command.to_owned() },
+        command: (!exists).then(|| command.clone()),
     }
 }
 
@@ -426,17 +429,17 @@ pub(crate) mod tests {
             match &row.verdict {
                 Verdict::Fail { found, expected } => {
                     assert!(!found.is_empty() && !expected.is_empty() && found != expected, "{row:?}");
-                    assert!(can_be_run(&row.command), "{row:?}");
+                    assert!(can_be_run(&row.next_step()), "{row:?}");
                     // These commands are about the role or the account.
                     assert!(
-                        row.command.contains(name)
+                        row.next_step().contains(name)
                             || row.rule.id == "iam.object-versions"
                             || row.rule.service() == "account",
                         "{row:?}"
                     );
                 }
-                Verdict::Unknown(why) => assert!(!why.is_empty() && row.command.is_empty(), "{row:?}"),
-                _ => assert!(row.command.is_empty(), "{row:?}"),
+                Verdict::Unknown(why) => assert!(!why.is_empty() && row.command.is_none(), "{row:?}"),
+                _ => assert!(row.command.is_none(), "{row:?}"),
             }
         }
     }

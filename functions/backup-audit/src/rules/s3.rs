@@ -5,6 +5,8 @@ mod command;
 pub(crate) mod lifecycle;
 
 use jiff::SignedDuration;
+use serde_json::json;
+use shared::command;
 use shared::runtime::failure::CallError;
 
 use access::{acl, block, foreign, named_strangers, outsiders, over_tls, public, tls_statement};
@@ -50,8 +52,8 @@ pub(crate) static UPLOADS_DECLARED: Meta = Meta {
 /// Whether the uploads' bucket exists under its usual name; unknown if the list was not read.
 pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>) -> Row {
     let name = format!("{}-{}-uploads", context.project, context.environment);
-    let command = ("no bucket", "parameter UploadsBucketName; docs/backups.md#envio-diário-on-prem");
-    let there = |is_there| declared(&UPLOADS_DECLARED, &name, is_there, command, context);
+    let command = command!("parameter UploadsBucketName; docs/backups.md#envio-diário-on-prem");
+    let there = |is_there| declared(&UPLOADS_DECLARED, &name, is_there, ("no bucket", &command), context);
     match is_listed {
         Ok(is_listed) => there(is_listed),
         Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
@@ -83,7 +85,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             }))
         },
         command: |bucket, _| {
-            put(bucket, "put-bucket-versioning", "--versioning-configuration Status=Enabled")
+            put(bucket, "put-bucket-versioning", &command!("--versioning-configuration Status=Enabled"))
         },
     },
     Rule {
@@ -118,7 +120,9 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 matches!(bucket.role, Role::Attachments | Role::Evidence | Role::State | Role::Uploads);
             is_asked.then(|| seen(&bucket.lifecycle, |rules| expiration(bucket, rules, context)))
         },
-        command: |bucket, _| format!("aws s3api get-bucket-lifecycle-configuration --bucket {}", bucket.name),
+        command: |bucket, _| {
+            command!("aws s3api get-bucket-lifecycle-configuration --bucket {bucket}", bucket = bucket.name)
+        },
     },
     Rule {
         meta: Meta {
@@ -192,14 +196,15 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         command: |bucket, context| {
             let of_policy = named_strangers(bucket, context).is_ok_and(|strangers| !strangers.is_empty());
             let of_policy = of_policy.then(|| {
-                format!(
-                    "aws s3api get-bucket-policy --bucket {0} --query Policy --output text > policy.json && ${{EDITOR:-vi}} policy.json && aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
-                    bucket.name
+                command!(
+                    "aws s3api get-bucket-policy --bucket {bucket} --query Policy --output text > policy.json && ${{EDITOR:-vi}} policy.json && aws s3api put-bucket-policy --bucket {bucket} --policy file://policy.json",
+                    bucket = bucket.name
                 )
             });
             let of_acl = acl(bucket).is_ok_and(|acl| !outsiders(acl).is_empty());
-            let of_acl = of_acl.then(|| put(bucket, "put-bucket-acl", "--acl private"));
-            of_policy.into_iter().chain(of_acl).collect::<Vec<_>>().join("; ")
+            let of_acl = of_acl.then(|| put(bucket, "put-bucket-acl", &command!("--acl private")));
+            let both = of_policy.into_iter().chain(of_acl);
+            both.reduce(|all, next| command!("{all}; {next}", all, next)).unwrap_or_default()
         },
     },
     Rule {
@@ -215,11 +220,15 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         },
         check: encryption,
         command: |bucket, context| {
-            let rule = format!(
-                r#"{{"Rules":[{{"ApplyServerSideEncryptionByDefault":{{"SSEAlgorithm":"aws:kms","KMSMasterKeyID":"{}"}},"BucketKeyEnabled":true}}]}}"#,
-                context.key.unwrap_or("…")
-            );
-            put(bucket, "put-bucket-encryption", &format!("--server-side-encryption-configuration '{rule}'"))
+            let key = context.key.unwrap_or("…");
+            let by_default = json!({"KMSMasterKeyID": key, "SSEAlgorithm": "aws:kms"});
+            let rule = json!({"ApplyServerSideEncryptionByDefault": by_default, "BucketKeyEnabled": true});
+            let rule = json!({"Rules": [rule]}).to_string();
+            put(
+                bucket,
+                "put-bucket-encryption",
+                &command!("--server-side-encryption-configuration {rule}", rule),
+            )
         },
     },
     Rule {
@@ -237,10 +246,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             Some(seen(&bucket.policy, |policy| over_tls(policy.as_deref(), bucket, context)))
         },
         command: |bucket, context| {
-            let by_hand = format!(
-                "aws s3api get-bucket-policy --bucket {0}; acrescentar / add: {1}; aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
-                bucket.name,
-                tls_statement(&bucket.name)
+            let by_hand = command!(
+                "aws s3api get-bucket-policy --bucket {bucket}; acrescentar / add: {statement}; aws s3api put-bucket-policy --bucket {bucket} --policy file://policy.json",
+                bucket = bucket.name,
+                statement = tls_statement(&bucket.name).to_string()
             );
             plan_or(bucket, "s3.tls-only", &by_hand, context)
         },
@@ -261,9 +270,9 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             (bucket.role == Role::Evidence).then(|| lock(bucket, &required.mode, required.days))
         },
         command: |bucket, _| {
-            format!(
-                "# template.yaml, EvidenceBucket: sam deploy; aws s3api get-object-lock-configuration --bucket {}",
-                bucket.name
+            command!(
+                "# template.yaml, EvidenceBucket: sam deploy; aws s3api get-object-lock-configuration --bucket {bucket}",
+                bucket = bucket.name
             )
         },
     },
@@ -280,12 +289,12 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         },
         check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket, "GOVERNANCE", 1)),
         command: |bucket, context| {
-            let days = context.noncurrent_days;
             put(
                 bucket,
                 "put-object-lock-configuration",
-                &format!(
-                    r#"--object-lock-configuration '{{"ObjectLockEnabled":"Enabled","Rule":{{"DefaultRetention":{{"Mode":"GOVERNANCE","Days":{days}}}}}}}'"#
+                &command!(
+                    r#"--object-lock-configuration '{{"ObjectLockEnabled":"Enabled","Rule":{{"DefaultRetention":{{"Mode":"GOVERNANCE","Days":{days}}}}}}}'"#,
+                    days = context.noncurrent_days
                 ),
             )
         },
@@ -310,7 +319,11 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             })
         },
         command: |bucket, _| {
-            put(bucket, "put-bucket-replication", "--replication-configuration file://replication.json")
+            put(
+                bucket,
+                "put-bucket-replication",
+                &command!("--replication-configuration file://replication.json"),
+            )
         },
     },
     Rule {
@@ -330,7 +343,9 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 Some(fact) => seen(fact, |on| Verdict::of(*on, "no LoggingEnabled", "LoggingEnabled")),
             })
         },
-        command: |bucket, _| put(bucket, "put-bucket-logging", "--bucket-logging-status file://logging.json"),
+        command: |bucket, _| {
+            put(bucket, "put-bucket-logging", &command!("--bucket-logging-status file://logging.json"))
+        },
     },
     Rule {
         meta: Meta {
@@ -348,9 +363,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 .then(|| fresh(bucket, i64::from(context.policy.uploads_hours), context))
         },
         command: |bucket, context| {
-            format!(
-                "aws s3 sync \"$UPLOADS_DIR\" s3://{0}/ && date -u | aws s3 cp - s3://{0}/{1}",
-                bucket.name, context.marker
+            command!(
+                "aws s3 sync \"$UPLOADS_DIR\" s3://{bucket}/ && date -u | aws s3 cp - s3://{bucket}/{marker}",
+                bucket = bucket.name,
+                marker = context.marker
             )
         },
     },
@@ -370,9 +386,9 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 .then(|| fresh(bucket, 24 * i64::from(context.policy.grafana_days), context))
         },
         command: |bucket, _| {
-            format!(
-                "# docs/backups.md#grafana: aws s3 cp --recursive docs/observability/ s3://{}/",
-                bucket.name
+            command!(
+                "# docs/backups.md#grafana: aws s3 cp --recursive docs/observability/ s3://{bucket}/",
+                bucket = bucket.name
             )
         },
     },

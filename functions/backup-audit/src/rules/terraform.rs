@@ -1,5 +1,7 @@
 //! Terraform's state and its lock (guide, 2.3). The rules of buckets also apply to the state's bucket.
 
+use shared::command;
+
 use super::facts::Table;
 use super::rule::{Meta, Rule, Severity, Verdict, seen, switch};
 
@@ -46,9 +48,9 @@ pub(crate) static TABLE: &[Rule<Table>] = &[
             }))
         },
         command: |table, _| {
-            format!(
-                "aws dynamodb update-continuous-backups --table-name {} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
-                table.name
+            command!(
+                "aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+                table = table.name
             )
         },
     },
@@ -62,7 +64,10 @@ pub(crate) static TABLE: &[Rule<Table>] = &[
         },
         check: |table, _| Some(switch(table.is_protected, "DeletionProtectionEnabled", true)),
         command: |table, _| {
-            format!("aws dynamodb update-table --table-name {} --deletion-protection-enabled", table.name)
+            command!(
+                "aws dynamodb update-table --table-name {table} --deletion-protection-enabled",
+                table = table.name
+            )
         },
     },
 ];

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
+use shared::command;
 use shared::policy::Policy;
 
 use super::application::tests::{ACCOUNTS, PROTECTEDS, SERVICES, VAULTS};
@@ -72,7 +73,7 @@ fn excepted(rule: &str, resource: &str, until: &str, expected: &str) {
     let change = |db: &mut Instance| db.is_public = Some(true);
     let row = row(INSTANCE, "rds.public", DB, &instance(), change, &context).unwrap();
     assert_eq!(row.verdict.word(), expected, "{row:?}");
-    assert!(can_be_run(&row.command), "{row:?}");
+    assert!(can_be_run(&row.next_step()), "{row:?}");
 }
 
 /// Today is November 26 in São Paulo.
@@ -117,7 +118,7 @@ fn an_expired_exception_is_a_finding() {
         assert_eq!(names, expected, "{now}");
         for row in rows {
             assert_eq!((row.rule.id, row.verdict.word()), ("audit.exception-expired", "fail"));
-            assert!(row.command.contains("backups.audit.exceptions"));
+            assert!(row.next_step().contains("backups.audit.exceptions"));
         }
     }
 }
@@ -141,8 +142,8 @@ fn a_named_resource_exists_or_is_missing_or_accepted() {
         (&rds::MISSING, true, context(), "pass"),
         (&rds::MISSING, false, context(), "fail"),
     ] {
-        let row = declared(rule, "terraform", exists, ("nothing", "parameter P"), &context);
+        let row = declared(rule, "terraform", exists, ("nothing", &command!("parameter P")), &context);
         assert_eq!(row.verdict.word(), expected, "{}", rule.id);
-        assert_eq!(row.command, if exists { "" } else { "parameter P" });
+        assert_eq!(row.next_step(), if exists { "" } else { "parameter P" });
     }
 }

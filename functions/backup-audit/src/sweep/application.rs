@@ -1,5 +1,7 @@
 //! The section of the application's services.
 
+use shared::command;
+
 use super::{Stop, Sweep};
 use crate::App;
 use crate::aws;
@@ -33,7 +35,7 @@ impl Sweep<'_> {
             return Err(call.into());
         }
         let cluster = self.context.cluster;
-        let command = format!("aws ecs list-services --cluster {cluster}");
+        let command = command!("aws ecs list-services --cluster {cluster}", cluster);
         let rule = &NO_SERVICE;
         let row = declared(rule, cluster, has_service, ("no service", &command), self.context);
         Ok(self.judged("ecs:services", &[row])?)

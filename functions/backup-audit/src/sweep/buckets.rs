@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use shared::command;
 
 use super::{Stop, Sweep};
 use crate::App;
@@ -28,7 +29,7 @@ impl Sweep<'_> {
                 &s3::GRAFANA_DECLARED,
                 "grafana",
                 false,
-                ("no bucket", "parameter GrafanaExportBucketName"),
+                ("no bucket", &command!("parameter GrafanaExportBucketName")),
                 self.context,
             );
             self.judged("s3:buckets", &[missing])?;
@@ -113,7 +114,7 @@ async fn named_bucket(
             &s3::MISSING,
             name,
             exists,
-            ("NoSuchBucket", "infra/terraform; docs/backups.md#bucket-que-falta"),
+            ("NoSuchBucket", &command!("infra/terraform; docs/backups.md#bucket-que-falta")),
             context,
         )
     };

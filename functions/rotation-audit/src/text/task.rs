@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::audit::findings;
+use shared::command;
 use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -32,13 +33,17 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
         (false, Language::English) => format!("overdue since {}: as soon as possible", date(due)),
     };
     let rotate = rotate(secret, language);
-    let state = format!(
-        "`aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
-        secret.name
-    );
-    let deploy = format!(
-        "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
-    );
+    let state = command!(
+        "aws secretsmanager describe-secret --secret-id {secret} --query VersionIdsToStages",
+        secret = secret.name
+    )
+    .code();
+    let deploy = command!(
+        "aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment",
+        project,
+        environment
+    )
+    .code();
     match language {
         Language::Portuguese => format!(
             "Segredo: {}\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Esperar a mensagem do acompanhamento (rotation-followup): ele força o deployment, faz os smoke tests, prova que tokens antigos são recusados e registra na planilha e no changelog. Sem mensagem em 30 min: {deploy}\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",

@@ -11,6 +11,7 @@ use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use super::sentence::key;
+use super::step::next_step;
 use super::summary::ORDER;
 use super::*;
 use crate::rules::facts::{Facts, Rotator, Secret};
@@ -61,7 +62,7 @@ fn stuck(may_be_in_force: bool) -> Finding {
 fn every_finding_has_a_next_step_in_both_languages() {
     let reason = || "why".to_owned();
     for (finding, part) in [
-        (Finding::Overdue { due: now() }, "rotate-secret --secret-id '/moveongs/dev/db'"),
+        (Finding::Overdue { due: now() }, "rotate-secret --secret-id /moveongs/dev/db`"),
         (Finding::RotationLate { since: now() }, "describe-secret"),
         (stuck(false), "--version-stage AWSPENDING --remove-from-version-id new"),
         (Finding::InsufficientData { why: reason() }, "why"),
@@ -78,7 +79,7 @@ fn every_finding_has_a_next_step_in_both_languages() {
                 named: "dev".to_owned(),
                 is_here: false,
             },
-            "tag-resource --secret-id '/moveongs/dev/db' --tags Key=Environment,Value=dev`",
+            "tag-resource --secret-id /moveongs/dev/db --tags Key=Environment,Value=dev`",
         ),
         (
             Finding::TagsMissing {
@@ -102,6 +103,22 @@ fn every_finding_has_a_next_step_in_both_languages() {
                 assert!(text.contains(part), "{part} is not in: {text}");
             }
         }
+    }
+}
+
+#[test]
+fn foreign_text_is_one_word_of_a_command() {
+    let secret = Secret { name: "a $(id)".to_owned(), ..secret() };
+    let late = Finding::Overdue { due: now() };
+    let untagged = Finding::TagsMissing { tags: vec![("Project", "it's b".to_owned())] };
+    for (finding, command) in [
+        (&late, "`aws secretsmanager rotate-secret --secret-id 'a $(id)'`"),
+        (
+            &untagged,
+            r"`aws secretsmanager tag-resource --secret-id 'a $(id)' --tags Key=Project,Value='it'\''s b'`",
+        ),
+    ] {
+        assert_eq!(next_step(&secret, finding, Language::English), command);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Access to a database: network and master password.
 
+use shared::command;
+
 use super::command::{by_hand, modify, private_cluster};
 use super::state::{is_custom, is_instance, is_multi_az_cluster, owns_backups};
 use crate::rules::facts::{Form, Instance};
-use crate::rules::rule::{Meta, Rule, Severity, Verdict, switch};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, switch};
 
 pub(super) const PUBLIC: Rule<Instance> = Rule {
     meta: Meta {
@@ -21,7 +23,7 @@ pub(super) const PUBLIC: Rule<Instance> = Rule {
     },
     command: |instance, _| match &instance.form {
         Form::Member(cluster) if is_multi_az_cluster(instance) => private_cluster(instance, cluster),
-        _ => modify(instance, "--no-publicly-accessible"),
+        _ => modify(instance, &command!("--no-publicly-accessible")),
     },
 };
 
@@ -45,12 +47,14 @@ pub(super) const SUBNET_GROUP: Rule<Instance> = Rule {
         })
     },
     command: |instance, context| {
-        let group = format!("--db-subnet-group-name {}-{}-db", context.project, context.environment);
+        let Context { project, environment, .. } = context;
+        let group = command!("--db-subnet-group-name {project}-{environment}-db", project, environment);
         if instance.form == Form::Cluster {
             // A cluster cannot move.
-            return format!(
-                "# docs/backups.md#regras: aws rds restore-db-cluster-from-snapshot --db-cluster-identifier {}-new {group} …",
-                instance.name
+            return command!(
+                "# docs/backups.md#regras: aws rds restore-db-cluster-from-snapshot --db-cluster-identifier {name}-new {group} …",
+                name = instance.name,
+                group
             );
         }
         if is_custom(instance) { by_hand(instance) } else { modify(instance, &group) }
@@ -75,9 +79,7 @@ pub(super) const MASTER_PASSWORD: Rule<Instance> = Rule {
         })
     },
     command: |instance, _| {
-        format!(
-            "# docs/rotacao-banco.md: {}",
-            modify(instance, "--no-manage-master-user-password --master-user-password …")
-        )
+        let change = command!("--no-manage-master-user-password --master-user-password …");
+        command!("# docs/rotacao-banco.md: {modify}", modify = modify(instance, &change))
     },
 };

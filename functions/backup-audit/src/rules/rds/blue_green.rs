@@ -1,5 +1,7 @@
 //! Blue/green deployments.
 
+use shared::command;
+
 use crate::rules::facts::{Deployment, Instance, Pair, Side};
 use crate::rules::rule::{Meta, Rule, Severity, Verdict, seen};
 
@@ -35,9 +37,10 @@ pub(super) const BLUE_GREEN: Rule<Instance> = Rule {
             Some(Ok(Some(deployment))) => deployment.id.as_str(),
             _ => "…",
         };
-        format!(
-            "aws rds describe-blue-green-deployments --blue-green-deployment-identifier {id}  # {}",
-            db.name
+        command!(
+            "aws rds describe-blue-green-deployments --blue-green-deployment-identifier {id}  # {name}",
+            id,
+            name = db.name
         )
     },
 };

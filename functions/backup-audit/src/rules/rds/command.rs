@@ -1,21 +1,24 @@
 //! Commands of the AWS CLI for databases.
 
 use shared::aws::snapshots::Kind;
+use shared::command;
+use shared::run::command::Command;
 
 use super::state::{is_at_rest, is_custom, is_multi_az_cluster, stops_backups};
 use crate::rules::facts::{Form, Instance};
 
 /// Advice to encrypt a Multi-AZ DB cluster by a dump: RDS neither encrypts it nor copies its snapshots. Source: RDS
 /// user guide, "Limitations of Multi-AZ DB clusters".
-pub(super) fn by_dump(name: &str) -> String {
-    format!(
-        "# docs/backups.md#cifrar: {name}, Multi-AZ DB cluster: o RDS não o cifra nem copia / RDS neither encrypts nor copies it: dump → cluster novo / new cluster"
+pub(super) fn by_dump(name: &str) -> Command {
+    command!(
+        "# docs/backups.md#cifrar: {name}, Multi-AZ DB cluster: o RDS não o cifra nem copia / RDS neither encrypts nor copies it: dump → cluster novo / new cluster",
+        name
     )
 }
 
 /// Advice to change an RDS Custom database by hand, since `ModifyDBInstance` does not apply.
-pub(super) fn by_hand(db: &Instance) -> String {
-    format!("# docs/backups.md#regras: {}, RDS Custom: à mão / by hand", db.name)
+pub(super) fn by_hand(db: &Instance) -> Command {
+    command!("# docs/backups.md#regras: {name}, RDS Custom: à mão / by hand", name = db.name)
 }
 
 /// Kind and name of the resource that holds a database's settings. The members of a Multi-AZ DB cluster can only be
@@ -30,33 +33,36 @@ pub(super) fn changed_at(db: &Instance) -> (&'static str, &str) {
 }
 
 /// Changes a database, after making it available.
-pub(super) fn modify(db: &Instance, change: &str) -> String {
+pub(super) fn modify(db: &Instance, change: &Command) -> Command {
     let (kind, name) = changed_at(db);
-    let member = if *name == db.name { String::new() } else { format!("  # {}", db.name) };
-    once_available(db, format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} {change}")) + &member
+    let modify =
+        command!("aws rds modify-db-{kind} --db-{kind}-identifier {name} {change}", kind, name, change);
+    let modify = once_available(db, modify);
+    if *name == db.name { modify } else { command!("{modify}  # {member}", modify, member = db.name) }
 }
 
 /// Puts the steps that make a database available before a command that RDS otherwise refuses.
-pub(super) fn once_available(db: &Instance, command: String) -> String {
+pub(super) fn once_available(db: &Instance, command: Command) -> Command {
     if is_custom(db) && matches!(db.status.as_deref(), Some("stopped" | "stopping")) {
-        return format!("{}: {command}", by_hand(db));
+        return command!("{by_hand}: {command}", by_hand = by_hand(db), command);
     }
     match make_available(db) {
-        Some(first) => format!("{first} && {command}"),
+        Some(first) => first.and(&command),
         None => command,
     }
 }
 
 /// Makes a database available for a change: starts a stopped one, and waits for a busy one. None if it is available, or
 /// in a state that does not end by itself. `StartDBInstance` does not apply to RDS Custom.
-pub(super) fn make_available(db: &Instance) -> Option<String> {
+pub(super) fn make_available(db: &Instance) -> Option<Command> {
     let status = db.status.as_deref()?;
     let is_custom_stop = matches!(status, "stopped" | "stopping") && is_custom(db);
     if matches!(status, "available" | "storage-optimization") || stops_backups(status) || is_custom_stop {
         return None;
     }
-    let wait =
-        |kind: &str, name: &str| format!("aws rds wait db-{kind}-available --db-{kind}-identifier {name}");
+    let wait = |kind: &str, name: &str| {
+        command!("aws rds wait db-{kind}-available --db-{kind}-identifier {name}", kind, name)
+    };
     if !is_at_rest(db) {
         let (kind, name) = changed_at(db);
         return Some(wait(kind, name));
@@ -70,49 +76,60 @@ pub(super) fn make_available(db: &Instance) -> Option<String> {
     // The AWS CLI has no waiter for `stopped`.
     let stopped = (status == "stopping").then(|| {
         let describe = match kind {
-            "cluster" => format!(
-                "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].Status' --output text"
+            "cluster" => command!(
+                "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].Status' --output text",
+                name
             ),
-            _ => format!(
-                "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].DBInstanceStatus' --output text"
+            _ => command!(
+                "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].DBInstanceStatus' --output text",
+                name
             ),
         };
-        format!(r#"while [ "$({describe})" = stopping ]; do sleep 30; done"#)
+        command!(r#"while [ "$({describe})" = stopping ]; do sleep 30; done"#, describe)
     });
-    let start =
-        (status != "starting").then(|| format!("aws rds start-db-{kind} --db-{kind}-identifier {name}"));
+    let start = (status != "starting")
+        .then(|| command!("aws rds start-db-{kind} --db-{kind}-identifier {name}", kind, name));
     let member = member.map(|member| wait("instance", member));
     let steps = [stopped, start, Some(wait(kind, name)), member];
-    Some(steps.into_iter().flatten().collect::<Vec<_>>().join(" && "))
+    steps.into_iter().flatten().reduce(|steps, next| steps.and(&next))
 }
 
-/// Shows a database's status and other fields.
-pub(super) fn describe(db: &Instance, fields: &str) -> String {
+/// Shows a database's status and another field.
+pub(super) fn describe(db: &Instance, field: &str) -> Command {
     let name = &db.name;
     match db.form {
-        Form::Cluster => format!(
-            "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].[Status,{fields}]'"
+        Form::Cluster => command!(
+            "aws rds describe-db-clusters --db-cluster-identifier {name} --query {query}",
+            name,
+            query = format!("DBClusters[0].[Status,{field}]")
         ),
-        _ => format!(
-            "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].[DBInstanceStatus,{fields}]'"
+        _ => command!(
+            "aws rds describe-db-instances --db-instance-identifier {name} --query {query}",
+            name,
+            query = format!("DBInstances[0].[DBInstanceStatus,{field}]")
         ),
     }
 }
 
 /// Shows RDS's events about a database in the last two days.
-pub(super) fn events(db: &Instance) -> String {
-    let kind = if db.form == Form::Cluster { "db-cluster" } else { "db-instance" };
-    format!("aws rds describe-events --source-type {kind} --source-identifier {} --duration 2880", db.name)
+pub(super) fn events(db: &Instance) -> Command {
+    let kind = if db.form == Form::Cluster { "cluster" } else { "instance" };
+    command!(
+        "aws rds describe-events --source-type db-{kind} --source-identifier {name} --duration 2880",
+        kind,
+        name = db.name
+    )
 }
 
 /// Replaces a Multi-AZ DB cluster that is reachable from the internet: only a restore can change that.
-pub(super) fn private_cluster(member: &Instance, cluster: &str) -> String {
-    let snapshot = cluster_snapshot_name(cluster, "private");
-    format!(
-        "# docs/backups.md#regras: o RDS não muda isto num Multi-AZ DB cluster / RDS cannot change it: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {snapshot}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {snapshot} --db-cluster-identifier {cluster}-private --engine {} --no-publicly-accessible --db-cluster-instance-class …  # {}",
-        once_available(member, cluster_snapshot(cluster, "private")),
-        member.engine.as_deref().unwrap_or("…"),
-        member.name,
+pub(super) fn private_cluster(member: &Instance, cluster: &str) -> Command {
+    command!(
+        "# docs/backups.md#regras: o RDS não muda isto num Multi-AZ DB cluster / RDS cannot change it: {first}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {snapshot}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {snapshot} --db-cluster-identifier {cluster}-private --engine {engine} --no-publicly-accessible --db-cluster-instance-class …  # {member}",
+        first = once_available(member, cluster_snapshot(cluster, "private")),
+        snapshot = cluster_snapshot_name(cluster, "private"),
+        cluster,
+        engine = member.engine.as_deref().unwrap_or("…"),
+        member = member.name
     )
 }
 
@@ -123,10 +140,11 @@ pub(super) fn cluster_snapshot_name(name: &str, end: &str) -> String {
     format!("{prefix}-{end}")
 }
 
-pub(super) fn cluster_snapshot(name: &str, end: &str) -> String {
-    format!(
-        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {}",
-        cluster_snapshot_name(name, end)
+pub(super) fn cluster_snapshot(name: &str, end: &str) -> Command {
+    command!(
+        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {snapshot}",
+        name,
+        snapshot = cluster_snapshot_name(name, end)
     )
 }
 
@@ -166,7 +184,7 @@ mod tests {
             ),
         ] {
             let row = row(INSTANCE, id, CLUSTER, &cluster(), change, &context()).unwrap();
-            assert_eq!(row.command, expected);
+            assert_eq!(row.next_step(), expected);
         }
         for (id, accounts, expected) in [
             (
@@ -183,7 +201,7 @@ mod tests {
             let of_cluster = Snapshot { is_of_cluster: true, ..snapshot() };
             let change = |snapshot: &mut Snapshot| share(snapshot, &[accounts]);
             let row = row(SNAPSHOT, id, &of_cluster.name, &of_cluster, change, &context()).unwrap();
-            assert_eq!(row.command, expected);
+            assert_eq!(row.next_step(), expected);
         }
     }
 
@@ -228,15 +246,15 @@ mod tests {
             ] {
                 let base = Instance { form: member(), engine: Some(engine.to_owned()), ..instance() };
                 let row = row(INSTANCE, id, DB, &base, change, &context()).unwrap();
-                assert_eq!(row.command, expected);
+                assert_eq!(row.next_step(), expected);
             }
             let public = |db: &mut Instance| {
                 (db.form, db.engine, db.is_public) = (member(), Some(engine.to_owned()), Some(true));
             };
             let row = row(INSTANCE, "rds.public", DB, &instance(), public, &context()).unwrap();
-            assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
-            assert!(row.command.contains("restore-db-cluster-from-snapshot"), "{}", row.command);
-            assert!(!row.command.contains("modify-db-"), "{}", row.command);
+            assert!(row.next_step().starts_with("# docs/backups.md#regras: "), "{}", row.next_step());
+            assert!(row.next_step().contains("restore-db-cluster-from-snapshot"), "{}", row.next_step());
+            assert!(!row.next_step().contains("modify-db-"), "{}", row.next_step());
         }
         let aurora = |db: &mut Instance| {
             (db.form, db.engine) = (member(), Some("aurora-postgresql".to_owned()));
@@ -245,7 +263,7 @@ mod tests {
         for id in ["rds.public", "rds.minor-upgrades", "rds.certificate"] {
             let row = row(INSTANCE, id, DB, &instance(), aurora, &context()).unwrap();
             let of = format!("aws rds modify-db-instance --db-instance-identifier {DB} --");
-            assert!(row.command.starts_with(&of), "{}", row.command);
+            assert!(row.next_step().starts_with(&of), "{}", row.next_step());
         }
     }
 
@@ -259,8 +277,8 @@ mod tests {
                 ("rds.encryption-key", |db| db.key = Some("another".to_owned())),
             ] {
                 let row = row(INSTANCE, id, CLUSTER, &base, change, &context()).unwrap();
-                assert!(row.command.starts_with("# docs/backups.md#cifrar: "), "{}", row.command);
-                assert_eq!(!row.command.contains("aws rds "), is_dumped, "{}", row.command);
+                assert!(row.next_step().starts_with("# docs/backups.md#cifrar: "), "{}", row.next_step());
+                assert_eq!(!row.next_step().contains("aws rds "), is_dumped, "{}", row.next_step());
             }
             for (is_of_cluster, is_dumped) in [(true, is_dumped), (false, false)] {
                 let plain = |snapshot: &mut Snapshot| {
@@ -269,7 +287,7 @@ mod tests {
                 };
                 let row =
                     row(SNAPSHOT, "rds.snapshot-encryption", "s", &snapshot(), plain, &context()).unwrap();
-                assert_eq!(!row.command.contains("aws rds "), is_dumped, "{}", row.command);
+                assert_eq!(!row.next_step().contains("aws rds "), is_dumped, "{}", row.next_step());
             }
         }
     }
@@ -328,14 +346,15 @@ mod tests {
                 if status == "storage-full" && row.rule.id == "rds.snapshot-fresh" {
                     continue;
                 }
-                let rest = row.command.strip_prefix(&first).unwrap_or_else(|| panic!("{first}\n{row:?}"));
+                let step = row.next_step();
+                let rest = step.strip_prefix(&first).unwrap_or_else(|| panic!("{first}\n{row:?}"));
                 let rest = if first.is_empty() { rest } else { rest.strip_prefix(" && ").unwrap() };
                 assert!(!rest.contains("-available") && !rest.contains("start-db"), "{rest}");
                 assert!(rest.starts_with("aws rds ") || rest.starts_with("echo "), "{rest}");
             }
             if let Some(row) = rows.iter().find(|row| row.rule.id == "rds.stopped") {
                 let rests = ["starting", "stopped", "stopping"].contains(&status);
-                assert_eq!(row.command, if rests { first } else { String::new() });
+                assert_eq!(row.next_step(), if rests { first } else { String::new() });
             }
         }
     }
@@ -349,7 +368,7 @@ mod tests {
         };
         for id in ["rds.multi-az", "rds.certificate", "rds.subnet-group"] {
             let row = row(INSTANCE, id, DB, &instance(), change, &context()).unwrap();
-            assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
+            assert!(row.next_step().starts_with("# docs/backups.md#regras: "), "{}", row.next_step());
         }
         for status in ["stopped", "stopping"] {
             let stopped = |db: &mut Instance| {
@@ -357,7 +376,7 @@ mod tests {
             };
             for id in ["rds.deletion-protection", "rds.stopped"] {
                 let row = row(INSTANCE, id, DB, &instance(), stopped, &context()).unwrap();
-                assert!(!row.command.contains("start-db-instance"), "{}", row.command);
+                assert!(!row.next_step().contains("start-db-instance"), "{}", row.next_step());
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Encryption of storage.
 
+use shared::command;
+
 use super::command::{by_dump, cluster_snapshot, cluster_snapshot_name, once_available};
 use super::state::{is_multi_az_cluster, owns_backups};
 use crate::rules::facts::{Form, Instance};
@@ -24,22 +26,25 @@ pub(super) const ENCRYPTION: Rule<Instance> = Rule {
         if is_multi_az_cluster(instance) {
             return by_dump(name);
         }
+        let key = context.key.unwrap_or("alias/aws/rds");
         if instance.form == Form::Cluster {
-            return format!(
-                "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1} --db-cluster-identifier {name}-encrypted --kms-key-id {2} --engine …",
-                once_available(instance, cluster_snapshot(name, "plain")),
-                cluster_snapshot_name(name, "plain"),
-                context.key.unwrap_or("alias/aws/rds"),
+            return command!(
+                "# docs/backups.md#cifrar: {first}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {snapshot}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {snapshot} --db-cluster-identifier {name}-encrypted --kms-key-id {key} --engine …",
+                first = once_available(instance, cluster_snapshot(name, "plain")),
+                snapshot = cluster_snapshot_name(name, "plain"),
+                name,
+                key
             );
         }
-        let snapshot = format!(
-            "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-plain"
+        let snapshot = command!(
+            "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-plain",
+            name
         );
-        let snapshot = once_available(instance, snapshot);
-        format!(
-            "# docs/backups.md#cifrar: {snapshot}; aws rds wait db-snapshot-available --db-snapshot-identifier {0}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
-            instance.name,
-            context.key.unwrap_or("alias/aws/rds"),
+        command!(
+            "# docs/backups.md#cifrar: {first}; aws rds wait db-snapshot-available --db-snapshot-identifier {name}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {name}-plain --target-db-snapshot-identifier {name}-encrypted --kms-key-id {key}; aws rds restore-db-instance-from-db-snapshot …",
+            first = once_available(instance, snapshot),
+            name,
+            key
         )
     },
 };
@@ -70,10 +75,11 @@ pub(super) const ENCRYPTION_KEY: Rule<Instance> = Rule {
             return by_dump(&instance.name);
         }
         let db = if instance.form == Form::Cluster { "db-cluster" } else { "db" };
-        format!(
-            "# docs/backups.md#cifrar: aws rds copy-{db}-snapshot --source-{db}-snapshot-identifier … --target-{db}-snapshot-identifier {}-rekeyed --kms-key-id {}",
-            instance.name,
-            context.key.unwrap_or_default()
+        command!(
+            "# docs/backups.md#cifrar: aws rds copy-{db}-snapshot --source-{db}-snapshot-identifier … --target-{db}-snapshot-identifier {name}-rekeyed --kms-key-id {key}",
+            db,
+            name = instance.name,
+            key = context.key.unwrap_or_default()
         )
     },
 };

@@ -1,6 +1,7 @@
 //! Logs of engines, and the end of a version's standard support.
 
 use jiff::{SignedDuration, Timestamp};
+use shared::command;
 
 use super::command::modify;
 use super::state::owns_backups;
@@ -33,10 +34,7 @@ pub(super) const LOG_EXPORTS: Rule<Instance> = Rule {
     },
     command: |instance, _| {
         let log = instance.engine.as_deref().and_then(log_of).unwrap_or_default();
-        modify(
-            instance,
-            &format!(r#"--cloudwatch-logs-export-configuration '{{"EnableLogTypes":["{log}"]}}'"#),
-        )
+        modify(instance, &command!("--cloudwatch-logs-export-configuration EnableLogTypes={log}", log))
     },
 };
 
@@ -53,11 +51,11 @@ pub(super) const ENGINE_SUPPORT: Rule<Instance> = Rule {
     },
     check: engine_support,
     command: |db, _| {
-        let engine = db.engine.as_deref().unwrap_or("…");
-        let version = db.version.as_deref().unwrap_or("…");
-        format!(
-            "aws rds describe-db-engine-versions --engine {engine} --engine-version {version} --query 'DBEngineVersions[0].ValidUpgradeTarget[?IsMajorVersionUpgrade].EngineVersion'  # docs/backups.md#regras: {}",
-            db.name
+        command!(
+            "aws rds describe-db-engine-versions --engine {engine} --engine-version {version} --query 'DBEngineVersions[0].ValidUpgradeTarget[?IsMajorVersionUpgrade].EngineVersion'  # docs/backups.md#regras: {name}",
+            engine = db.engine.as_deref().unwrap_or("…"),
+            version = db.version.as_deref().unwrap_or("…"),
+            name = db.name
         )
     },
 };

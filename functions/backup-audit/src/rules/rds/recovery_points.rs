@@ -1,6 +1,9 @@
 //! Recovery points: the newest snapshot, and the latest instant that a database can be restored to.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use shared::command;
+use shared::run::command::Command;
 
 use super::command::{cluster_snapshot, describe, events, once_available};
 use super::state::{changed_until, is_source, stops_backups};
@@ -23,9 +26,11 @@ pub(super) const SNAPSHOT_FRESH: Rule<Instance> = Rule {
         // RDS only takes a snapshot of an available database.
         match instance.status.as_deref() {
             Some(status) if stops_backups(status) => events(instance),
-            _ => {
-                format!("{}; {}", once_available(instance, snapshot_now(instance, context)), events(instance))
-            }
+            _ => command!(
+                "{snapshot}; {events}",
+                snapshot = once_available(instance, snapshot_now(instance, context)),
+                events = events(instance)
+            ),
         }
     },
 };
@@ -50,22 +55,26 @@ const YOUNG: SignedDuration = SignedDuration::from_hours(26);
 
 /// Takes a snapshot: through `snapshot-create` if the database belongs to the environment by name, which that function
 /// requires.
-pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
+pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> Command {
     let Instance { name, .. } = instance;
-    let Context { project, environment, .. } = context;
-    let today = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).date();
+    let today = shared::runtime::time::local_date(context.now);
     if instance.form == Form::Cluster {
-        return cluster_snapshot(name, &today.to_string());
+        return cluster_snapshot(name, &today);
     }
     if name != context.database && !context.is_named(name) {
-        return format!(
-            "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-{today}"
+        return command!(
+            "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-{today}",
+            name,
+            today
         );
     }
-    let of = if name == context.database { String::new() } else { format!(r#","instance":"{name}""#) };
-    format!(
-        r#"echo '{{"deploy":"backup-audit-{name}-{today}","reason":"rds.snapshot-fresh","by":"backup-audit"{of}}}' | aws lambda invoke --function-name {project}-{environment}-snapshot-create --cli-read-timeout 90 --payload fileb:///dev/stdin /dev/stdout"#
-    )
+    let deploy = format!("backup-audit-{name}-{today}");
+    let mut event = json!({"by": "backup-audit", "deploy": deploy, "reason": "rds.snapshot-fresh"});
+    if name != context.database {
+        event["instance"] = json!(name);
+    }
+    let function = format!("{}-{}-snapshot-create", context.project, context.environment);
+    command!("{invoke} --cli-read-timeout 90", invoke = Command::invoke(&function, &event))
 }
 
 fn status(instance: &Instance) -> &str {
@@ -158,7 +167,7 @@ mod tests {
         let start = format!(
             "aws rds start-db-instance --db-instance-identifier {name} && aws rds wait db-instance-available --db-instance-identifier {name}"
         );
-        assert_eq!(failing[0].command, start);
+        assert_eq!(failing[0].next_step(), start);
         // A running database without snapshots for three days fails.
         let running = Instance { status: Some("available".to_owned()), ..stopped.clone() };
         let rows = judge(INSTANCE, (name, ""), &running, &context);
@@ -170,7 +179,7 @@ mod tests {
             Instance { is_protected: Some(false), newest_snapshot: Some(Ok(None)), ..stopped.clone() };
         for row in judge(INSTANCE, (name, ""), &broken, &context) {
             let Verdict::Fail { .. } = row.verdict else { continue };
-            assert!(row.command.starts_with(&start), "{row:?}");
+            assert!(row.next_step().starts_with(&start), "{row:?}");
         }
     }
 
@@ -208,9 +217,13 @@ mod tests {
     #[test]
     fn the_command_takes_the_missing_snapshot() {
         for (database, name, expected) in [
-            (DB, DB, r#""by":"backup-audit"}' | aws lambda invoke "#),
-            (DB, DB, "--payload fileb:///dev/stdin /dev/stdout; aws rds describe-events "),
-            ("main", DB, r#""by":"backup-audit","instance":"moveongs-prod-db"}' | aws "#),
+            (DB, DB, r#"}' | aws lambda invoke --function-name moveongs-prod-snapshot-create "#),
+            (
+                DB,
+                DB,
+                "--payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 90; aws rds describe-events ",
+            ),
+            ("main", DB, r#""instance":"moveongs-prod-db""#),
             ("main", "main", r#""deploy":"backup-audit-main-2026-11-26","#),
             (
                 "main",
@@ -223,7 +236,7 @@ mod tests {
                 (db.name, db.newest_snapshot) = (name.to_owned(), Some(Ok(None)));
             };
             let row = row(INSTANCE, "rds.snapshot-fresh", name, &instance(), change, &context).unwrap();
-            assert!(row.command.contains(expected), "{}", row.command);
+            assert!(row.next_step().contains(expected), "{}", row.next_step());
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Retention of automated backups: RDS's, or that of an AWS Backup plan.
 
+use serde_json::json;
+use shared::command;
+use shared::run::command::Command;
+
 use super::command::modify;
 use super::state::is_source;
 use crate::rules::facts::{Form, Instance};
@@ -91,23 +95,20 @@ pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
     instance.retention_days.unwrap_or(0).max(least.into())
 }
 
-pub(super) fn change_retention(instance: &Instance, context: &Context<'_>) -> String {
+pub(super) fn change_retention(instance: &Instance, context: &Context<'_>) -> Command {
     let days = wanted_days(instance, context.retention_days.unwrap_or(7));
     if instance.recovery_point.is_some() {
         return change_plans(instance, context, days);
     }
     // Switching backups on restarts the instance. A cluster always has them.
-    let outage = if instance.retention_days == Some(0) && instance.form == Form::Single {
-        " --apply-immediately  # reinicia a instância / outage"
-    } else {
-        ""
-    };
-    modify(instance, &format!("--backup-retention-period {days}{outage}"))
+    let outage = (instance.retention_days == Some(0) && instance.form == Form::Single)
+        .then(|| command!(" --apply-immediately  # reinicia a instância / outage"));
+    modify(instance, &command!("--backup-retention-period {days}{outage}", days, outage))
 }
 
 /// Changes all plan rules whose retention is too short, the shortest first. Every one must change: the shortest
 /// decides.
-fn change_plans(instance: &Instance, context: &Context<'_>, days: i32) -> String {
+fn change_plans(instance: &Instance, context: &Context<'_>, days: i32) -> Command {
     let least = i64::from(context.retention_days.unwrap_or(7));
     let mut short: Vec<_> = continuous(instance).into_iter().filter(|(.., kept)| *kept < least).collect();
     short.sort_by_key(|(.., kept)| *kept);
@@ -118,19 +119,23 @@ fn change_plans(instance: &Instance, context: &Context<'_>, days: i32) -> String
         }
     }
     // The answer has the rules' ids, and the update refuses them.
-    let update = |id: &&str| {
-        let rules = short.iter().filter(|(plan, ..)| plan.id == **id);
-        let names: Vec<_> = rules.map(|(_, rule, _)| format!(r#".RuleName == "{rule}""#)).collect();
-        let names = names.join(" or ");
-        format!(
-            r"aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan --output json | jq 'del(.Rules[].RuleId) | (.Rules[] | select({names}).Lifecycle.DeleteAfterDays) = {days}' > plan.json && aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json"
+    let update = |id: &str| {
+        let rules = short.iter().filter(|(plan, ..)| plan.id == id);
+        let names: Vec<_> = rules.map(|(_, rule, _)| format!(".RuleName == {}", json!(rule))).collect();
+        let filter = format!(
+            "del(.Rules[].RuleId) | (.Rules[] | select({}).Lifecycle.DeleteAfterDays) = {days}",
+            names.join(" or ")
+        );
+        command!(
+            "aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan --output json | jq {filter} > plan.json && aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json",
+            id,
+            filter
         )
     };
-    let updates: Vec<_> = ids.iter().map(update).collect();
-    if updates.is_empty() {
-        return format!("aws backup describe-protected-resource --resource-arn {}", instance.arn);
+    match ids.into_iter().map(update).reduce(|updates, next| updates.and(&next)) {
+        Some(updates) => command!("{updates}  # {name}", updates, name = instance.name),
+        None => command!("aws backup describe-protected-resource --resource-arn {arn}", arn = instance.arn),
     }
-    format!("{}  # {}", updates.join(" && "), instance.name)
 }
 
 /// RDS shows the retention that AWS Backup set last; the plan has the one that it will set next.
@@ -161,8 +166,6 @@ pub(super) fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use serde_json::json;
 
     use super::*;
     use crate::rules::plans::tests::plan;
@@ -202,14 +205,14 @@ mod tests {
             assert_eq!(row.verdict, expected);
             assert!(!rows.iter().any(|row| row.rule.id == "rds.backup-window"));
             // RDS refuses to change a setting that the plan decides.
-            assert!(!row.command.contains("aws rds"), "{}", row.command);
+            assert!(!row.next_step().contains("aws rds"), "{}", row.next_step());
             if row.verdict != Verdict::Pass {
                 let expected = if has_plan {
                     "aws backup update-backup-plan --backup-plan-id p-1"
                 } else {
                     "aws backup describe-protected-resource"
                 };
-                assert!(row.command.contains(expected), "{}", row.command);
+                assert!(row.next_step().contains(expected), "{}", row.next_step());
             }
         }
     }
@@ -239,12 +242,13 @@ mod tests {
             ]));
         };
         let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context()).unwrap();
-        let plans: Vec<_> = row.command.split("update-backup-plan --backup-plan-id ").skip(1).collect();
-        assert_eq!(plans.len(), 2, "{}", row.command);
-        assert!(plans[0].starts_with("shortest ") && plans[1].starts_with("short "), "{}", row.command);
-        assert!(row.command.contains(r#"select(.RuleName == "e" or .RuleName == "d")"#), "{}", row.command);
-        assert!(row.command.contains(r#"select(.RuleName == "b")"#), "{}", row.command);
-        assert!(!row.command.contains(r#""a""#) && !row.command.contains(r#""c""#), "{}", row.command);
+        let step = row.next_step();
+        let plans: Vec<_> = step.split("update-backup-plan --backup-plan-id ").skip(1).collect();
+        assert_eq!(plans.len(), 2, "{step}");
+        assert!(plans[0].starts_with("shortest ") && plans[1].starts_with("short "), "{step}");
+        assert!(step.contains(r#"select(.RuleName == "e" or .RuleName == "d")"#), "{step}");
+        assert!(step.contains(r#"select(.RuleName == "b")"#), "{step}");
+        assert!(!step.contains(r#""a""#) && !step.contains(r#""c""#), "{step}");
     }
 
     #[test]
@@ -285,7 +289,7 @@ mod tests {
         let ids: Vec<_> = failing.iter().map(|row| row.rule.id).collect();
         assert_eq!(ids, ["rds.retention", "rds.backups-on"]);
         for row in failing {
-            assert!(row.command.contains("--backup-retention-period 30 --apply-immediately"), "{row:?}");
+            assert!(row.next_step().contains("--backup-retention-period 30 --apply-immediately"), "{row:?}");
         }
     }
 
@@ -297,7 +301,7 @@ mod tests {
         let ids: Vec<_> = failing.iter().map(|row| row.rule.id).collect();
         assert_eq!(ids, ["rds.retention", "rds.backups-on"]);
         for row in failing {
-            assert!(row.command.ends_with("--backup-retention-period 35"), "{row:?}");
+            assert!(row.next_step().ends_with("--backup-retention-period 35"), "{row:?}");
             let Verdict::Fail { found, .. } = &row.verdict else { panic!("{row:?}") };
             assert_eq!(found, "BackupRetentionPeriod 35, pending 0");
         }

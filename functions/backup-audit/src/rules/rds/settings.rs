@@ -1,6 +1,7 @@
 //! Settings that protect a database or its backups, and keep it available and up to date.
 
 use jiff::SignedDuration;
+use shared::command;
 
 use super::command::{by_hand, describe, modify, once_available};
 use super::state::{is_custom, is_instance, is_multi_az_cluster, is_source, is_spare, owns_backups};
@@ -22,7 +23,7 @@ pub(super) const DELETION_PROTECTION: Rule<Instance> = Rule {
         (owns_backups(instance) && !is_spare(instance))
             .then(|| switch(instance.is_protected, "DeletionProtection", true))
     },
-    command: |instance, _| modify(instance, "--deletion-protection"),
+    command: |instance, _| modify(instance, &command!("--deletion-protection")),
 };
 
 pub(super) const COPY_TAGS: Rule<Instance> = Rule {
@@ -39,7 +40,7 @@ pub(super) const COPY_TAGS: Rule<Instance> = Rule {
     check: |instance, _| {
         owns_backups(instance).then(|| switch(instance.copies_tags, "CopyTagsToSnapshot", true))
     },
-    command: |instance, _| modify(instance, "--copy-tags-to-snapshot"),
+    command: |instance, _| modify(instance, &command!("--copy-tags-to-snapshot")),
 };
 
 pub(super) const MULTI_AZ: Rule<Instance> = Rule {
@@ -63,14 +64,14 @@ pub(super) const MULTI_AZ: Rule<Instance> = Rule {
             return describe(instance, "AvailabilityZones");
         }
         if instance.form == Form::Cluster {
-            let add = format!(
-                "aws rds create-db-instance --db-cluster-identifier {0} --db-instance-identifier {0}-2 --engine {1} --db-instance-class …",
-                instance.name,
-                instance.engine.as_deref().unwrap_or("aurora-postgresql"),
+            let add = command!(
+                "aws rds create-db-instance --db-cluster-identifier {name} --db-instance-identifier {name}-2 --engine {engine} --db-instance-class …",
+                name = instance.name,
+                engine = instance.engine.as_deref().unwrap_or("aurora-postgresql")
             );
             return once_available(instance, add);
         }
-        if is_custom(instance) { by_hand(instance) } else { modify(instance, "--multi-az") }
+        if is_custom(instance) { by_hand(instance) } else { modify(instance, &command!("--multi-az")) }
     },
 };
 
@@ -90,7 +91,7 @@ pub(super) const MINOR_UPGRADES: Rule<Instance> = Rule {
         (is_instance(instance) && !is_custom(instance))
             .then(|| switch(instance.upgrades, "AutoMinorVersionUpgrade", true))
     },
-    command: |instance, _| modify(instance, "--auto-minor-version-upgrade"),
+    command: |instance, _| modify(instance, &command!("--auto-minor-version-upgrade")),
 };
 
 pub(super) const CERTIFICATE: Rule<Instance> = Rule {
@@ -113,7 +114,9 @@ pub(super) const CERTIFICATE: Rule<Instance> = Rule {
         }
         modify(
             instance,
-            "--ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately  # pode reiniciar a instância / outage",
+            &command!(
+                "--ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately  # pode reiniciar a instância / outage"
+            ),
         )
     },
 };
@@ -142,10 +145,11 @@ pub(super) const PARAMETER_GROUP: Rule<Instance> = Rule {
     },
     command: |instance, context| {
         let group = format!("{}-{}-db", context.project, context.environment);
-        match instance.form {
-            Form::Cluster => modify(instance, &format!("--db-cluster-parameter-group-name {group}")),
-            _ => modify(instance, &format!("--db-parameter-group-name {group}")),
-        }
+        let change = match instance.form {
+            Form::Cluster => command!("--db-cluster-parameter-group-name {group}", group),
+            _ => command!("--db-parameter-group-name {group}", group),
+        };
+        modify(instance, &change)
     },
 };
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use shared::command;
+use shared::run::command::{Argument, Command};
+
 use super::command::by_dump;
 use super::state::is_not_aurora;
 use crate::rules::facts::Snapshot;
@@ -46,9 +49,8 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
             }))
         },
         command: |snapshot, context| {
-            let strangers =
-                snapshot.shared_with.as_ref().map(|accounts| strangers(accounts, context).join(" "));
-            unshare(snapshot, &strangers.unwrap_or_default())
+            let strangers = snapshot.shared_with.as_ref().map(|accounts| strangers(accounts, context));
+            unshare(snapshot, strangers.unwrap_or_default())
         },
     },
     Rule {
@@ -67,18 +69,19 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
             if snapshot.is_of_cluster && is_not_aurora(snapshot.engine.as_deref()) {
                 return by_dump(&snapshot.name);
             }
+            let (name, key) = (&snapshot.name, context.key.unwrap_or("alias/aws/rds"));
             // RDS cannot encrypt a copy of a cluster's snapshot, but can encrypt a cluster restored from it.
             if snapshot.is_of_cluster {
-                return format!(
-                    "# docs/backups.md#cifrar: aws rds restore-db-cluster-from-snapshot --snapshot-identifier {0} --db-cluster-identifier {0}-encrypted --kms-key-id {1} --engine …",
-                    snapshot.name,
-                    context.key.unwrap_or("alias/aws/rds"),
+                return command!(
+                    "# docs/backups.md#cifrar: aws rds restore-db-cluster-from-snapshot --snapshot-identifier {name} --db-cluster-identifier {name}-encrypted --kms-key-id {key} --engine …",
+                    name,
+                    key
                 );
             }
-            format!(
-                "aws rds copy-db-snapshot --source-db-snapshot-identifier {0} --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1} --copy-tags && aws rds wait db-snapshot-available --db-snapshot-identifier {0}-encrypted && aws rds delete-db-snapshot --db-snapshot-identifier {0}",
-                snapshot.name,
-                context.key.unwrap_or("alias/aws/rds"),
+            command!(
+                "aws rds copy-db-snapshot --source-db-snapshot-identifier {name} --target-db-snapshot-identifier {name}-encrypted --kms-key-id {key} --copy-tags && aws rds wait db-snapshot-available --db-snapshot-identifier {name}-encrypted && aws rds delete-db-snapshot --db-snapshot-identifier {name}",
+                name,
+                key
             )
         },
     },
@@ -90,10 +93,12 @@ pub(crate) fn strangers(accounts: &BTreeSet<String>, context: &Context<'_>) -> V
     accounts.iter().filter(|account| !is_known(account)).cloned().collect()
 }
 
-fn unshare(snapshot: &Snapshot, accounts: &str) -> String {
+fn unshare(snapshot: &Snapshot, accounts: impl Argument) -> Command {
     let db = if snapshot.is_of_cluster { "db-cluster" } else { "db" };
-    format!(
-        "aws rds modify-{db}-snapshot-attribute --{db}-snapshot-identifier {} --attribute-name restore --values-to-remove {accounts}",
-        snapshot.name
+    command!(
+        "aws rds modify-{db}-snapshot-attribute --{db}-snapshot-identifier {name} --attribute-name restore --values-to-remove {accounts}",
+        db,
+        name = snapshot.name,
+        accounts
     )
 }

@@ -1,5 +1,8 @@
 //! Storage: autoscaling, and more space for a full disk.
 
+use shared::command;
+use shared::run::command::Command;
+
 use super::command::modify;
 use super::state::is_custom;
 use crate::rules::facts::{Form, Instance};
@@ -22,7 +25,7 @@ pub(super) const STORAGE_AUTOSCALING: Rule<Instance> = Rule {
     },
     command: |instance, _| {
         let double = instance.storage_gib.unwrap_or(20).saturating_mul(2).min(LARGEST_STORAGE);
-        modify(instance, &format!("--max-allocated-storage {double}"))
+        modify(instance, &command!("--max-allocated-storage {double}", double))
     },
 };
 
@@ -31,18 +34,18 @@ pub(super) const LARGEST_STORAGE: i32 = 65_536;
 
 /// Enlarges a full storage; none if it cannot grow. Raises the autoscaling limit with it if RDS would otherwise refuse,
 /// and repeats the provisioned IOPS, which RDS requires in the same request.
-pub(super) fn enlarge(db: &Instance) -> Option<String> {
+pub(super) fn enlarge(db: &Instance) -> Option<Command> {
     let storage = db.storage_gib.filter(|storage| *storage > 0)?;
     let gib = storage.saturating_add(storage / 5 + 1).min(LARGEST_STORAGE);
     let is_a_tenth_above = |more: i32, than: i32| i64::from(more) * 10 >= i64::from(than) * 11;
     if !is_a_tenth_above(gib, storage) {
         return None;
     }
-    let mut change = vec![format!("--allocated-storage {gib}")];
+    let mut change = vec![command!("--allocated-storage {gib}", gib)];
     let limit = db.storage_limit_gib.filter(|limit| *limit > 0 && db.form == Form::Single);
     if limit.is_some_and(|limit| !is_a_tenth_above(limit, gib)) {
         let double = gib.saturating_mul(2).min(LARGEST_STORAGE);
-        change.push(format!("--max-allocated-storage {double}"));
+        change.push(command!("--max-allocated-storage {double}", double));
     }
     let is_sql_server = db.engine.as_deref().is_some_and(|engine| engine.contains("sqlserver"));
     let iops = db.iops.filter(|iops| *iops > 0).and_then(|iops| match db.storage_type.as_deref() {
@@ -52,8 +55,8 @@ pub(super) fn enlarge(db: &Instance) -> Option<String> {
         Some("gp3") if iops > 3000 || is_sql_server => Some(iops),
         _ => None,
     });
-    change.extend(iops.map(|iops| format!("--iops {iops}")));
-    Some(modify(db, &format!("{} --apply-immediately", change.join(" "))))
+    change.extend(iops.map(|iops| command!("--iops {iops}", iops)));
+    Some(modify(db, &command!("{change} --apply-immediately", change)))
 }
 
 /// RDS requires a limit at least 10 % above the allocated storage.
@@ -128,11 +131,11 @@ mod tests {
                 || format!("aws rds describe-events --source-type db-instance --source-identifier {DB} --duration 2880"),
                 |change| format!("aws rds modify-db-instance --db-instance-identifier {DB} {change} --apply-immediately"),
             );
-            assert_eq!(row.command, expected);
+            assert_eq!(row.next_step(), expected);
         }
         // Aurora's storage is not provisioned.
         let aurora = |db: &mut Instance| db.status = Some("storage-full".to_owned());
         let row = row(INSTANCE, "rds.state", CLUSTER, &cluster(), aurora, &context()).unwrap();
-        assert!(row.command.starts_with("aws rds describe-events "), "{}", row.command);
+        assert!(row.next_step().starts_with("aws rds describe-events "), "{}", row.next_step());
     }
 }

@@ -1,5 +1,7 @@
 //! Subscriptions to RDS's events.
 
+use shared::command;
+
 use super::state::is_spare;
 use crate::rules::facts::{Form, Instance, Subscription};
 use crate::rules::rule::{Meta, Rule, Severity, Verdict, seen};
@@ -32,17 +34,19 @@ pub(super) const EVENTS: Rule<Instance> = Rule {
         let unsubscribed = unsubscribed.map(Vec::as_slice).unwrap_or_default();
         let commands = unsubscribed.iter().filter_map(|one| {
             let (source, category) = one.split_once(' ')?;
-            let names = if source == "db-cluster-snapshot" {
-                String::new()
-            } else {
-                format!(" --source-ids {}", db.name)
-            };
-            Some(format!(
-                "aws rds create-event-subscription --subscription-name {}-{}-{}-{source}-{category} --sns-topic-arn … --source-type {source} --event-categories {category}{names}",
-                context.project, context.environment, db.name
+            let Instance { name, .. } = db;
+            let names = (source != "db-cluster-snapshot").then(|| command!(" --source-ids {name}", name));
+            Some(command!(
+                "aws rds create-event-subscription --subscription-name {project}-{environment}-{name}-{source}-{category} --sns-topic-arn … --source-type {source} --event-categories {category}{names}",
+                project = context.project,
+                environment = context.environment,
+                name,
+                source,
+                category,
+                names
             ))
         });
-        commands.collect::<Vec<_>>().join("; ")
+        commands.reduce(|all, next| command!("{all}; {next}", all, next)).unwrap_or_default()
     },
 };
 

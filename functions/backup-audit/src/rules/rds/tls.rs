@@ -1,5 +1,8 @@
 //! The parameter that makes an engine refuse connections without TLS.
 
+use shared::command;
+use shared::run::command::Command;
+
 use super::state::{is_multi_az_cluster, owns_backups};
 use crate::rules::facts::{Form, Instance, Parameter};
 use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, seen};
@@ -24,14 +27,20 @@ pub(super) const FORCE_SSL: Rule<Instance> = Rule {
                 force_tls(db, group, parameter, found)
             }
             (Some(group), None) if !group.starts_with("default.") => {
-                format!("# docs/backups.md#regras: {group} não tem / does not have {parameter}")
+                command!(
+                    "# docs/backups.md#regras: {group} não tem / does not have {parameter}",
+                    group,
+                    parameter
+                )
             }
-            _ => format!(
-                "# docs/backups.md#regras: rds.parameter-group, {parameter}=1, {}-{}",
-                context.project, context.environment
+            _ => command!(
+                "# docs/backups.md#regras: rds.parameter-group, {parameter}=1, {project}-{environment}",
+                parameter,
+                project = context.project,
+                environment = context.environment
             ),
         };
-        format!("{set}  # {}", db.name)
+        command!("{set}  # {name}", set, name = db.name)
     },
 };
 
@@ -104,28 +113,33 @@ pub(super) fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
 }
 
 /// Sets the parameter that forces TLS. RDS refuses `immediate` for a static parameter.
-pub(super) fn force_tls(db: &Instance, group: &str, parameter: &str, found: &Parameter) -> String {
-    let of = if db.form == Form::Cluster { "cluster-" } else { "" };
+pub(super) fn force_tls(db: &Instance, group: &str, parameter: &str, found: &Parameter) -> Command {
+    let of = (db.form == Form::Cluster).then(|| command!("cluster-"));
     let allowed = found.allowed.as_deref().unwrap_or_default();
     let mut allowed = allowed.split(',').map(str::trim);
     // Aurora MySQL takes `ON`, others `1`.
     let on = allowed.find(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "on")).unwrap_or("1");
     let method = if found.is_static == Some(false) { "immediate" } else { "pending-reboot" };
-    let set = format!(
-        "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue={on},ApplyMethod={method}"
+    let set = command!(
+        "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue={on},ApplyMethod={method}",
+        of,
+        group,
+        parameter,
+        on,
+        method
     );
     if method == "immediate" {
         return set;
     }
     let reboot = match db.form {
         Form::Cluster if is_multi_az_cluster(db) => {
-            format!("aws rds reboot-db-cluster --db-cluster-identifier {}", db.name)
+            command!("aws rds reboot-db-cluster --db-cluster-identifier {name}", name = db.name)
         }
         // Every member needs a reboot.
-        Form::Cluster => "aws rds reboot-db-instance --db-instance-identifier …".to_owned(),
-        _ => format!("aws rds reboot-db-instance --db-instance-identifier {}", db.name),
+        Form::Cluster => command!("aws rds reboot-db-instance --db-instance-identifier …"),
+        _ => command!("aws rds reboot-db-instance --db-instance-identifier {name}", name = db.name),
     };
-    format!("{set}  # vale depois de reiniciar / takes effect after a reboot: {reboot}")
+    command!("{set}  # vale depois de reiniciar / takes effect after a reboot: {reboot}", set, reboot)
 }
 
 #[cfg(test)]
@@ -174,13 +188,13 @@ mod tests {
                 db.tls_parameter = Some(Ok(Some(Parameter { value, is_static, allowed })));
             };
             let row = row(INSTANCE, "rds.force-ssl", DB, &instance(), change, &context()).unwrap();
-            assert_eq!(row.command, expected);
+            assert_eq!(row.next_step(), expected);
         }
         let lacks = |db: &mut Instance| {
             tls_of(db, "mariadb", "10.4.32", None);
             db.tls_parameter = Some(Ok(None));
         };
         let row = row(INSTANCE, "rds.force-ssl", DB, &instance(), lacks, &context()).unwrap();
-        assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
+        assert!(row.next_step().starts_with("# docs/backups.md#regras: "), "{}", row.next_step());
     }
 }

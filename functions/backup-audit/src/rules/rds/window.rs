@@ -1,5 +1,6 @@
 //! Backup window and maintenance window.
 
+use shared::command;
 use shared::policy::window;
 
 use super::command::modify;
@@ -29,11 +30,13 @@ pub(super) const BACKUP_WINDOW: Rule<Instance> = Rule {
     command: |instance, context| {
         let wanted = &context.policy.backup_window;
         match conflicting_maintenance(instance, context) {
-            Some(maintenance) => format!(
-                "# docs/backups.md#regras: o RDS recusa / RDS refuses {wanted}, PreferredMaintenanceWindow {maintenance}: {}",
-                modify(instance, "--preferred-backup-window hh:mm-hh:mm")
+            Some(maintenance) => command!(
+                "# docs/backups.md#regras: o RDS recusa / RDS refuses {wanted}, PreferredMaintenanceWindow {maintenance}: {modify}",
+                wanted,
+                maintenance,
+                modify = modify(instance, &command!("--preferred-backup-window hh:mm-hh:mm"))
             ),
-            None => modify(instance, &format!("--preferred-backup-window {wanted}")),
+            None => modify(instance, &command!("--preferred-backup-window {wanted}", wanted)),
         }
     },
 };
@@ -127,7 +130,8 @@ mod tests {
         let change = |db: &mut Instance| {
             (db.backup_window, db.maintenance_window) = (None, Some(maintenance.to_owned()));
         };
-        let command = row(INSTANCE, "rds.backup-window", DB, &instance(), change, &context).unwrap().command;
+        let row = row(INSTANCE, "rds.backup-window", DB, &instance(), change, &context).unwrap();
+        let command = row.next_step();
         assert_eq!(command.starts_with('#'), is_refused, "{command}");
         assert_eq!(command.contains(maintenance), is_refused, "{command}");
         assert!(can_be_run(&command) && command.contains(DB), "{command}");

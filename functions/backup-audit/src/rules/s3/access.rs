@@ -339,7 +339,7 @@ pub(crate) mod tests {
         access(&with(Ok(Acl::default()), &all, &off), "unknown", "unknown");
         let other = with(acl(Some("0ther"), None), &[], &on);
         let acl_only = row(BUCKET, "s3.foreign-access", FILES, &other, |_| (), &context()).unwrap();
-        assert_eq!(acl_only.command, format!("aws s3api put-bucket-acl --bucket {FILES} --acl private"));
+        assert_eq!(acl_only.next_step(), format!("aws s3api put-bucket-acl --bucket {FILES} --acl private"));
         let both = Bucket { acl: other.acl, ..opened(&json!({"AWS": "777788889999"}), &[], &on) };
         let both = row(BUCKET, "s3.foreign-access", FILES, &both, |_| (), &context()).unwrap();
         assert_eq!(
@@ -347,7 +347,7 @@ pub(crate) mod tests {
             Verdict::fail("bucket policy: 777788889999; ACL: 0ther", "only 111122223333, 444455556666")
         );
         assert!(
-            both.command.contains("put-bucket-policy") && both.command.contains("put-bucket-acl"),
+            both.next_step().contains("put-bucket-policy") && both.next_step().contains("put-bucket-acl"),
             "{both:?}"
         );
     }

@@ -1,37 +1,48 @@
 //! Commands of the AWS CLI for buckets.
 
+use serde_json::json;
+use shared::command;
+use shared::run::command::Command;
+
 use crate::rules::facts::Bucket;
 use crate::rules::rule::Context;
 
-pub(super) fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
-    format!("aws s3api {operation} --bucket {} {change}", bucket.name)
+pub(super) fn put(bucket: &Bucket, operation: &str, change: &Command) -> Command {
+    command!("aws s3api {operation} --bucket {bucket} {change}", operation, bucket = bucket.name, change)
 }
 
 /// Enables all four public access blocks, regardless of the account's.
-pub(super) fn close(bucket: &Bucket) -> String {
+pub(super) fn close(bucket: &Bucket) -> Command {
     put(
         bucket,
         "put-public-access-block",
-        "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
+        &command!(
+            "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
+        ),
     )
 }
 
 /// Invokes the repair's plan if the bucket can be repaired. Manual steps are a comment, since they cannot be pasted
 /// unchanged.
-pub(super) fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
+pub(super) fn plan_or(bucket: &Bucket, rule: &str, by_hand: &Command, context: &Context<'_>) -> Command {
     if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
-        return format!("# docs/backups.md#regras: {by_hand}");
+        return command!("# docs/backups.md#regras: {by_hand}", by_hand);
     }
-    format!(
-        r#"echo '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' | aws lambda invoke --function-name {}-{}-backup-audit --cli-read-timeout 910 --payload fileb:///dev/stdin /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
-        bucket.name, context.project, context.environment
+    let function = format!("{}-{}-backup-audit", context.project, context.environment);
+    let event = json!({"repair": {"resource": bucket.name, "rule": rule}});
+    command!(
+        r#"{invoke} --cli-read-timeout 910  # "apply":true aplica / applies; ou / or: {by_hand}"#,
+        invoke = Command::invoke(&function, &event),
+        by_hand
     )
 }
 
-pub(super) fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
-    let by_hand = format!(
-        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0} --output json | jq '{{Rules: [.Rules[] | if has("Prefix") then .Filter = {{Prefix: .Prefix}} | del(.Prefix) else . end]}}' > lifecycle.json; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json; se lá há TransitionDefaultMinimumObjectSize, o mesmo em / if it has one, the same in --transition-default-minimum-object-size"#,
-        bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
+pub(super) fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> Command {
+    let by_hand = command!(
+        r#"aws s3api get-bucket-lifecycle-configuration --bucket {bucket} --output json | jq '{{Rules: [.Rules[] | if has("Prefix") then .Filter = {{Prefix: .Prefix}} | del(.Prefix) else . end]}}' > lifecycle.json; NoncurrentDays ≥ {days} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{days}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{upload_days}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {bucket} --lifecycle-configuration file://lifecycle.json; se lá há TransitionDefaultMinimumObjectSize, o mesmo em / if it has one, the same in --transition-default-minimum-object-size"#,
+        bucket = bucket.name,
+        days = context.noncurrent_days,
+        upload_days = context.policy.incomplete_upload_days
     );
     plan_or(bucket, rule, &by_hand, context)
 }
