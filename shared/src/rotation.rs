@@ -447,12 +447,11 @@ async fn report_finished(
     is_read_by_tasks: bool,
     invocation: &Invocation,
 ) {
-    let (name, previous) = (&finished.name, finished.previous.as_deref());
-    let mut message = text::rotated(&base.settings, name, request, previous, is_read_by_tasks);
-    message.lines.extend(finished.findings.iter().cloned());
-    let Finished { steps, findings, .. } = finished;
+    let Finished { name, previous, steps, findings, begun } = finished;
+    let previous = previous.as_deref();
+    let message = text::rotated(&base.settings, &name, request, previous, is_read_by_tasks, &findings);
     let draft = Draft { steps, findings, ..draft(base, request, "succeeded", invocation) };
-    base.reporter.report(draft, Some(&message), finished.begun, invocation).await;
+    base.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
 async fn report_failed<R: Rotation>(

@@ -237,7 +237,7 @@ async fn a_good_snapshot_passes_and_has_one_copy_that_is_followed_to_its_end() {
         assert_eq!((&report["run_id"], &report["copied"]), (&Value::Null, &json!([])), "{report}");
     }
     assert_eq!(world.names(&world.away).await, [copy.as_str()]);
-    assert_eq!((world.cloud.messages("Snapshots (dev)").await.len(), world.records().await.len()), (0, 1));
+    assert_eq!((world.cloud.messages("Snapshots: ").await.len(), world.records().await.len()), (0, 1));
 
     world.orders(json!({"hold": false})).await;
     world.status(&world.away, &copy, &["available"]).await;

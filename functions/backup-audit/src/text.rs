@@ -20,7 +20,7 @@ use crate::error::AuditError;
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> Message {
     let title = settings.language.pick("A auditoria de backup falhou", "The backup audit failed");
     let failure = format!("*{}*: {}", error.kind(), chain(error));
-    Message::failed(settings, run_id, title, &failure, &error.next_step(settings.language))
+    Message::failed(settings, title, &failure, &error.next_step(settings.language), run_id)
 }
 
 #[cfg(test)]
@@ -46,15 +46,15 @@ mod tests {
             (Language::English, "Before: PubliclyAccessible true", "The backup audit failed (prod)"),
         ] {
             let message = repaired(&settings(language), "d", &done);
-            assert!(message.title.ends_with("moveongs-prod-db (prod)"), "{}", message.title);
-            assert_eq!(message.lines[1], before);
-            assert_eq!(message.lines[2], done.change);
+            assert!(message.title().ends_with("moveongs-prod-db (prod)"), "{}", message.title());
+            assert_eq!(message.lines()[1], before);
+            assert_eq!(message.lines()[2], done.change);
             let pending = repaired(&settings(language), "d", &Repaired { holds: false, ..done });
-            assert_ne!(pending.title, message.title);
+            assert_ne!(pending.title(), message.title());
             let message = failed(&settings(language), "d", &cause);
-            assert_eq!(message.title, failed_);
-            assert!(message.lines[0].starts_with("*RepairNotAllowed*: "));
-            assert!(message.lines[1].contains("BackupRepairs"));
+            assert_eq!(message.title(), failed_);
+            assert!(message.lines()[0].starts_with("*RepairNotAllowed*: "));
+            assert!(message.lines()[1].contains("BackupRepairs"));
         }
     }
 }

@@ -28,22 +28,24 @@ pub(crate) async fn report(
         Ok(Course::Waits(waits)) => {
             let line = line("waits", waits.name());
             let run_id = format!("{secret}/retire/{}/{day}", line.why);
-            (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
+            let message = waits_message(settings, secret, *waits, &run_id);
+            (line, run_id, message, "waits".to_owned())
         }
         // The leaked value cannot be tried, so never report it as proved to be refused.
         Ok(Course::Replaced(replaced)) => {
             let run_id = format!("{}/retire/replaced", replaced.version);
-            let message = replaced_message(settings, secret, replaced);
+            let message = replaced_message(settings, secret, replaced, &run_id);
             (line("replaced", ""), run_id, message, "not proved: the leaked value is gone".to_owned())
         }
         Ok(Course::Ended(ended)) => {
             let run_id = format!("{}/retire/ended", ended.version);
-            (line("ended", ""), run_id, ended_message(settings, secret, ended), "succeeded".to_owned())
+            let message = ended_message(settings, secret, ended, &run_id);
+            (line("ended", ""), run_id, message, "succeeded".to_owned())
         }
         Err(why) => {
             let error = RotateError::from(why.clone());
             let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
-            let message = failed_message(settings, secret, &error);
+            let message = failed_message(settings, secret, &error, &run_id);
             (line("failed", error.kind()), run_id, message, format!("failed: {}", error.kind()))
         }
     };

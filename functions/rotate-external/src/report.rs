@@ -40,17 +40,21 @@ pub(crate) async fn report(
                 return (line, false);
             }
             let run_id = format!("{version}/retire/{}/{day}", line.why);
-            (line, run_id, text::waits(settings, &Current { arn, version }, reason, names))
+            let current = Current { arn, version };
+            let message = text::waits(settings, &current, reason, names, &run_id);
+            (line, run_id, message)
         }
         Ok(Retirement { retired, version, .. }) => {
             let line = line(retired.name(), "");
             let run_id = format!("{version}/retire/{}/{}", line.did, retired.key());
-            (line, run_id, text::retired(settings, retired, names))
+            let message = text::retired(settings, retired, names, &run_id);
+            (line, run_id, message)
         }
         Err(error) => {
             let line = line("failed", error.kind());
             let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
-            (line, run_id, text::failed(settings, error, names))
+            let message = text::failed(settings, error, names, &run_id);
+            (line, run_id, message)
         }
     };
     let begun = base.reporter.look(&run_id).await;

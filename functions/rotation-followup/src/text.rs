@@ -11,7 +11,6 @@ mod unproved;
 
 use std::collections::BTreeMap;
 
-use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use crate::rules::change::Change;
@@ -41,14 +40,6 @@ fn brief(detail: &str) -> String {
     const LIMIT: usize = 300;
     let cut: String = detail.chars().take(LIMIT).collect();
     if cut.len() < detail.len() { cut + "…" } else { cut }
-}
-
-fn next(language: Language) -> &'static str {
-    language.pick("Próximo passo", "Next step")
-}
-
-fn context(settings: &Settings, execution: &str) -> String {
-    format!("{} · {execution} · ledger/rotation.csv", settings.function)
 }
 
 fn command(operation: &str, secret: &str) -> String {

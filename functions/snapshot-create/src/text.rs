@@ -2,7 +2,7 @@
 
 use shared::aws::snapshots::{self, Database, Kind};
 use shared::policy::Area;
-use shared::run::notify::Message;
+use shared::run::notify::{self, Message};
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -33,13 +33,9 @@ fn plain(text: &str) -> String {
     text.replace('`', "'")
 }
 
-fn context(settings: &Settings, run_id: &str) -> String {
-    format!("{} · {run_id}", settings.function)
-}
-
 /// The message about an available or requested snapshot.
 pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: &str) -> Message {
-    let (language, environment, name) = (settings.language, &settings.environment, case.name());
+    let (language, name) = (settings.language, case.name());
     let title = match status {
         Status::Available => language.pick("Snapshot pronto", "Snapshot available"),
         _ => language.pick("Snapshot pedido", "Snapshot requested"),
@@ -61,7 +57,7 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
     facts.extend(expires(settings, &case.job).map(|day| format!("{keep} {day}")));
     lines.push(facts.join(" · "));
     lines.extend(case.job.arn.iter().map(|arn| format!("`{arn}`")));
-    let next = language.pick("Próximo passo", "Next step");
+    let next = language.next_step();
     lines.push(match status {
         Status::Available => {
             format!("*{next}*: {}", language.pick("o deploy pode seguir.", "continue with the deploy."))
@@ -75,7 +71,7 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
             cli = kind.cli(),
         ),
     });
-    Message { title: format!("{title}: {name} ({environment})"), lines, context: context(settings, run_id) }
+    Message::new(settings, &format!("{title}: {name}"), lines, run_id)
 }
 
 /// The message about a deploy without a snapshot.
@@ -84,18 +80,10 @@ pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: 
     let title = language.pick("Snapshot falhou", "Snapshot failed");
     let mut lines = vec![
         format!("*{}*: {}", broken.kind, broken.detail),
-        format!(
-            "*{}*: {}",
-            language.pick("Próximo passo", "Next step"),
-            next_step(settings, case, &broken.kind.as_str().into())
-        ),
+        notify::next_step(language, &next_step(settings, case, &broken.kind.as_str().into())),
     ];
     lines.extend(case.request.iter().map(|request| asked(language, request)));
-    Message {
-        title: format!("{title}: {} ({})", case.instance, settings.environment),
-        lines,
-        context: context(settings, run_id),
-    }
+    Message::new(settings, &format!("{title}: {}", case.instance), lines, run_id)
 }
 
 /// The page about a deploy without a snapshot.
@@ -110,7 +98,7 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
             settings.environment,
             broken.kind,
             broken.detail,
-            settings.language.pick("Próximo passo", "Next step"),
+            settings.language.next_step(),
             next_step(settings, case, &broken.kind.as_str().into())
         ),
         owners: vec![settings.policy.responsible(Area::Database)],
@@ -309,9 +297,9 @@ mod tests {
     #[test]
     fn an_available_snapshot_is_reported_with_its_figures() {
         let reported = message(&settings(Language::Portuguese), &case(), Status::Available, "run");
-        assert_eq!(reported.title, "Snapshot pronto: moveongs-dev-20261126 (dev)");
+        assert_eq!(reported.title(), "Snapshot pronto: moveongs-dev-20261126 (dev)");
         assert_eq!(
-            reported.lines,
+            reported.lines(),
             [
                 "Deploy `run-17-1` · commit `0f3c9a1` · por ana: d'água",
                 "Instância `moveongs-dev-db` · 20 GiB · 81 s · guardar até 2026-12-03",
@@ -320,9 +308,9 @@ mod tests {
             ]
         );
         let reported = message(&settings(Language::English), &case(), Status::Creating, "run");
-        assert_eq!(reported.title, "Snapshot requested: moveongs-dev-20261126 (dev)");
+        assert_eq!(reported.title(), "Snapshot requested: moveongs-dev-20261126 (dev)");
         assert!(
-            reported.lines[3].contains(
+            reported.lines()[3].contains(
                 "aws rds wait db-snapshot-available --db-snapshot-identifier moveongs-dev-20261126"
             )
         );
@@ -364,10 +352,10 @@ mod tests {
         case.snapshot.as_mut().unwrap().allocated_gib = None;
         let reported = message(&settings(Language::Portuguese), &case, Status::Creating, "run");
         assert_eq!(
-            reported.lines[1],
+            reported.lines()[1],
             "Cluster `moveongs-dev` · da instância `moveongs-dev-db` · 81 s · guardar até 2026-12-03"
         );
-        assert!(reported.lines[3].contains(
+        assert!(reported.lines()[3].contains(
             "aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier moveongs-dev-20261126`"
         ));
         for (kind, part) in [

@@ -170,7 +170,7 @@ pub trait Audit {
         let settings = &self.base().settings;
         let what = settings.language.pick("A auditoria falhou", "The audit failed");
         let next = settings.language.pick("ver o log da função.", "see the function's log.");
-        Message::failed(settings, run_id, what, &chain(error), next)
+        Message::failed(settings, what, &chain(error), next, run_id)
     }
 
     /// The audit's last action, after the record. Its failures are logged and counted, never returned.

@@ -82,7 +82,7 @@ impl Group<'_> {
     /// Kind, subject, sentence and next step; `mark` `*` makes the kind bold.
     pub fn text(&self, language: Language, mark: &str) -> String {
         let Some(first) = self.0.first() else { return String::new() };
-        let next = language.pick("Próximo passo", "Next step");
+        let next = language.next_step();
         if self.0.len() == 1 {
             let Item { kind, about, sentence, step, .. } = first;
             return format!("{mark}{kind}{mark} `{about}`: {sentence}. {next}: {step}.");

@@ -1,7 +1,7 @@
 //! The channel's messages about rotations: the event, the secret, the next step.
 
 use super::{Request, RotationError, Step};
-use crate::run::notify::Message;
+use crate::run::notify::{Message, next_step};
 use crate::runtime::event::pasted;
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::language::Language;
@@ -82,32 +82,31 @@ pub(super) fn rotated(
     request: &Request,
     previous: Option<&str>,
     is_read_by_tasks: bool,
+    findings: &[String],
 ) -> Message {
-    let (project, environment, token) = (&settings.project, &settings.environment, &request.token);
+    let (project, environment, language) = (&settings.project, &settings.environment, settings.language);
+    let token = &request.token;
     let previous = previous.unwrap_or("—");
     // The names of cluster and service in the application's Terraform.
     let deploy = format!(
         "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
     );
-    let (title, versions, next) = match settings.language {
-        Language::Portuguese => (
-            format!("Segredo rotacionado: {name} ({environment})"),
-            format!("Versão nova (AWSCURRENT): `{token}`\nVersão anterior (AWSPREVIOUS): `{previous}`"),
-            format!(
-                "O acompanhamento (rotation-followup) força o deployment e prova o valor novo; a mensagem dele é a próxima. *Próximo passo*, só se ela não vier em 30 min: {deploy}"
-            ),
-        ),
-        Language::English => (
-            format!("Secret rotated: {name} ({environment})"),
-            format!("New version (AWSCURRENT): `{token}`\nPrevious version (AWSPREVIOUS): `{previous}`"),
-            format!(
-                "The follow-up (rotation-followup) forces a deployment and proves the new value; its message is the next one. *Next step*, only if it does not come within 30 min: {deploy}"
-            ),
-        ),
-    };
+    let title = crate::tr!(language, "Segredo rotacionado: {name}", "Secret rotated: {name}");
+    let mut lines = vec![crate::tr!(
+        language,
+        "Versão nova (AWSCURRENT): `{token}`\nVersão anterior (AWSPREVIOUS): `{previous}`",
+        "New version (AWSCURRENT): `{token}`\nPrevious version (AWSPREVIOUS): `{previous}`",
+    )];
     // A value that no task reads needs no deployment.
-    let lines = if is_read_by_tasks { vec![versions, next] } else { vec![versions] };
-    Message { title, lines, context: context(settings, request) }
+    if is_read_by_tasks {
+        lines.push(crate::tr!(
+            language,
+            "O acompanhamento (rotation-followup) força o deployment e prova o valor novo; a mensagem dele é a próxima. *Próximo passo*, só se ela não vier em 30 min: {deploy}",
+            "The follow-up (rotation-followup) forces a deployment and proves the new value; its message is the next one. *Next step*, only if it does not come within 30 min: {deploy}",
+        ));
+    }
+    lines.extend_from_slice(findings);
+    Message::new(settings, &title, lines, token)
 }
 
 /// The message of a failed step.
@@ -117,14 +116,9 @@ pub(super) fn failed(
     error: &impl Failure,
     advice: Advice,
 ) -> Message {
-    let (environment, step, kind, language) =
-        (&settings.environment, request.step, error.kind(), settings.language);
+    let (step, kind, language) = (request.step, error.kind(), settings.language);
     let name = request.secret_name();
-    let title = crate::tr!(
-        language,
-        "Rotação falhou: {name} ({environment})",
-        "Rotation failed: {name} ({environment})",
-    );
+    let title = crate::tr!(language, "Rotação falhou: {name}", "Rotation failed: {name}");
     let in_force = match advice.in_force {
         InForce::Current => language.pick(
             "O valor atual (AWSCURRENT) continua valendo. Versões:",
@@ -147,19 +141,12 @@ pub(super) fn failed(
         "`aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
         request.secret_id
     );
-    Message {
-        title,
-        lines: vec![
-            format!("{step}: *{kind}*: {}", advice.cause),
-            format!("{in_force} {versions}"),
-            format!("*{}*: {}", language.pick("Próximo passo", "Next step"), advice.next),
-        ],
-        context: format!("{} · {}", chain(error), context(settings, request)),
-    }
-}
-
-fn context(settings: &Settings, request: &Request) -> String {
-    format!("{} · {} · {}", settings.function, request.secret_id, request.token)
+    let lines = vec![
+        format!("{step}: *{kind}*: {}", advice.cause),
+        format!("{in_force} {versions}"),
+        next_step(language, &advice.next),
+    ];
+    Message::new(settings, &title, lines, &request.token).detailed(&chain(error))
 }
 
 impl RotationError {
@@ -407,6 +394,12 @@ mod tests {
                 .map(|language| message(language, Step::TestSecret, &error));
             assert_ne!(portuguese, english);
             for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
+                let (title, _) = text.split_once('\n').unwrap();
+                assert!(title.ends_with(": /moveongs/dev/jwt (dev)"), "{title}");
+                let detail = chain(&error);
+                let small =
+                    format!("\n{detail} · moveongs-dev-rotate · {} · x", request(Step::TestSecret).token);
+                assert!(text.ends_with(&small), "{text}");
                 for part in ["/moveongs/dev/jwt", "testSecret", error.kind(), next, command] {
                     assert!(text.contains(part), "{part} is not in: {text}");
                 }

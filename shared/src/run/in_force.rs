@@ -13,11 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Document, KEY, MOST_BYTES, Policy, PolicyError};
-use crate::run::notify::Message;
+use crate::run::notify::{Message, next_step};
 use crate::run::report::Reporter;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{CallError, Failure, chain};
-use crate::runtime::language::Language;
 use crate::runtime::metrics;
 use crate::runtime::settings::Settings;
 
@@ -393,35 +392,31 @@ async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Res
 }
 
 fn message(settings: &Settings, notice: &Notice) -> Message {
-    let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
-    let error: String = notice.broken.error.chars().take(500).collect();
+    let language = settings.language;
+    let Broken { version, error } = &notice.broken;
+    let error: String = error.chars().take(500).collect();
     let in_force = match &notice.in_force {
-        Some(version) => format!("{} {version}", say("a versão anterior", "the previous version,")),
-        None => say("os padrões (shared/policy.json)", "the defaults (shared/policy.json)").to_owned(),
-    };
-    let lines = vec![
-        format!("{} {}: {error}", say("A versão", "Version"), notice.broken.version),
-        format!(
-            "{}: {in_force}. {}",
-            say("Continua valendo", "Still in force"),
-            say("As rotações e as auditorias seguem com ela.", "Rotations and audits continue with it.")
-        ),
-        format!(
-            "*{}*: {} `cargo xtask policy apply` (docs/politica.md)",
-            say("Próximo passo", "Next step"),
-            say(
-                "corrigir o campo no arquivo da política, fazer o merge na main e aplicar de novo:",
-                "correct the field in the policy file, merge it into main, and apply it again:"
-            )
-        ),
-    ];
-    let title = match settings.language {
-        Language::Portuguese => format!("A política nova tem um erro e não vale ({})", settings.environment),
-        Language::English => {
-            format!("The new policy has an error and is not in force ({})", settings.environment)
+        Some(version) => {
+            crate::tr!(language, "a versão anterior {version}", "the previous version, {version}")
         }
+        None => crate::tr!(language, "os padrões (shared/policy.json)", "the defaults (shared/policy.json)"),
     };
-    Message { title, lines, context: format!("{} · {}", notice.function, notice.code_version) }
+    let next = language.pick(
+        "corrigir o campo no arquivo da política, fazer o merge na main e aplicar de novo: `cargo xtask policy apply` (docs/politica.md)",
+        "correct the field in the policy file, merge it into main, and apply it again: `cargo xtask policy apply` (docs/politica.md)",
+    );
+    let lines = vec![
+        crate::tr!(language, "A versão {version}: {error}", "Version {version}: {error}"),
+        crate::tr!(
+            language,
+            "Continua valendo: {in_force}. As rotações e as auditorias seguem com ela.",
+            "Still in force: {in_force}. Rotations and audits continue with it.",
+        ),
+        next_step(language, next),
+    ];
+    let title = language
+        .pick("A política nova tem um erro e não vale", "The new policy has an error and is not in force");
+    Message::new(settings, title, lines, version)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::runtime::endpoint::Endpoint;
 use crate::runtime::failure::{CallError, chain};
+use crate::runtime::language::Language;
 use crate::runtime::settings::Settings;
 use crate::runtime::web::{self, BodyError};
 
@@ -27,26 +28,56 @@ const MOST_SECTIONS: usize = 3;
 /// Timeout for an answer, and the longest `Retry-After` honored before the single retry.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A message: the event, the resource and the next step.
+/// A message: the event, the resource and the next step. Build one with [`Message::new`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     /// One line, shown first.
-    pub title: String,
+    title: String,
     /// Paragraphs, plain text.
-    pub lines: Vec<String>,
-    /// Small print: run id and environment.
-    pub context: String,
+    lines: Vec<String>,
+    /// Small print.
+    context: String,
 }
 
 impl Message {
-    /// A message for a failed run; `what` names the failure.
-    pub fn failed(settings: &Settings, run_id: &str, what: &str, error: &str, next_step: &str) -> Self {
-        let next = settings.language.pick("Próximo passo", "Next step");
+    /// A message. Its title ends with the environment; its small print names the function, the run and the code version.
+    ///
+    /// `run` is what the message is sent once for: the record's run id, or the version of the policy.
+    pub fn new(settings: &Settings, title: &str, lines: Vec<String>, run: &str) -> Self {
         Self {
-            title: format!("{what} ({})", settings.environment),
-            lines: vec![error.to_owned(), format!("*{next}*: {next_step}")],
-            context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+            title: format!("{title} ({})", settings.environment),
+            lines,
+            context: format!("{} · {run} · {}", settings.function, settings.code_version),
         }
+    }
+
+    /// The message about a failure: the error, then the next step.
+    pub fn failed(settings: &Settings, title: &str, error: &str, next: &str, run: &str) -> Self {
+        Self::new(settings, title, vec![error.to_owned(), next_step(settings.language, next)], run)
+    }
+
+    /// Puts a technical detail, in English, before the small print.
+    #[must_use]
+    pub fn detailed(mut self, detail: &str) -> Self {
+        self.context = format!("{detail} · {}", self.context);
+        self
+    }
+
+    /// Puts a line first: a long message is cut at its end.
+    #[must_use]
+    pub fn headed(mut self, line: String) -> Self {
+        self.lines.insert(0, line);
+        self
+    }
+
+    /// The line shown first.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The paragraphs.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
     }
 
     /// The whole message as plain text, for the log.
@@ -84,6 +115,11 @@ impl Message {
         }
         sections
     }
+}
+
+/// The line of a message with the next step.
+pub fn next_step(language: Language, step: &str) -> String {
+    format!("*{}*: {step}", language.next_step())
 }
 
 /// Text with bold and code. Without `verbatim`, Slack links addresses and the names of channels and users.

@@ -206,8 +206,7 @@ impl Reporter {
             Some(message) => {
                 let mut message = message.clone();
                 if let Err(Unseen::Evidence(EvidenceError::Damaged(damage))) = &begun.0 {
-                    // Insert it first: a long message is cut at its end.
-                    message.lines.insert(0, format!("*{}*: {}", damage.kind(), damage.text(self.language)));
+                    message = message.headed(format!("*{}*: {}", damage.kind(), damage.text(self.language)));
                 }
                 self.tell(&message, margin, invocation).await
             }

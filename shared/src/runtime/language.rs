@@ -19,6 +19,11 @@ impl Language {
             Self::English => english,
         }
     }
+
+    /// The label of what to do next.
+    pub fn next_step(self) -> &'static str {
+        self.pick("Próximo passo", "Next step")
+    }
 }
 
 /// A sentence with captured arguments in the given [`Language`]: `tr!(language, "há {count}", "there are {count}")`.

@@ -80,7 +80,7 @@ pub(super) fn entry(settings: &Settings, finding: &Finding) -> String {
         severity(&finding.severity, language),
         responsible(settings, &finding.rule).primary,
         sentence(finding, language),
-        language.pick("Próximo passo", "Next step"),
+        language.next_step(),
         next_step(finding, language)
     )
 }

@@ -22,7 +22,7 @@ pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -
             "{}{more}: {}.\n{}: {}.",
             named.join(", "),
             first.map(|finding| sentence(finding, language)).unwrap_or_default(),
-            language.pick("Próximo passo", "Next step"),
+            language.next_step(),
             first.map(|finding| next_step(finding, language)).unwrap_or_default(),
         ),
         if rule == "s3.exists" { "bucket-que-falta" } else { "regras" },

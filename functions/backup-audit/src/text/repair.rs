@@ -1,6 +1,6 @@
 //! The channel's message about a repair.
 
-use shared::run::notify::Message;
+use shared::run::notify::{Message, next_step};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -47,15 +47,12 @@ pub(crate) fn repaired(settings: &Settings, run_id: &str, repaired: &Repaired<'_
             "check the resource in a few minutes; if the rule still fails, run the finding's command",
         ],
     };
-    Message {
-        title: format!("{title}: {} ({})", repaired.resource, settings.environment),
-        lines: vec![
-            format!("*{}*: {}", repaired.rule, finding::title(repaired.rule, language)),
-            format!("{before}: {}", repaired.before),
-            repaired.change.to_owned(),
-            format!("{after}: {}", repaired.after),
-            format!("*{}*: {undo}.", language.pick("Próximo passo", "Next step")),
-        ],
-        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
-    }
+    let lines = vec![
+        format!("*{}*: {}", repaired.rule, finding::title(repaired.rule, language)),
+        format!("{before}: {}", repaired.before),
+        repaired.change.to_owned(),
+        format!("{after}: {}", repaired.after),
+        next_step(language, &format!("{undo}.")),
+    ];
+    Message::new(settings, &format!("{title}: {}", repaired.resource), lines, run_id)
 }

@@ -61,10 +61,8 @@ pub(crate) fn summary(
         Language::English => ["failing", "not verified", "in order"],
     };
     let counts = outcome.counts;
-    let title = format!(
-        "{name} ({}): {} {fail}, {} {unknown}, {} {pass}",
-        settings.environment, counts.fail, counts.unknown, counts.pass
-    );
+    let title =
+        format!("{name}: {} {fail}, {} {unknown}, {} {pass}", counts.fail, counts.unknown, counts.pass);
     let lists_all = news.is_weekly || news.unread.is_some();
     let shown = if lists_all { &outcome.worst } else { &outcome.new };
     let mut lines: Vec<String> = news.unread.iter().map(|unread| unread.text(language)).collect();
@@ -98,8 +96,7 @@ pub(crate) fn summary(
     }
     // At the top, since the end of a long message is truncated.
     lines.insert(0, format!("{}: {}", language.pick("Relatórios", "Reports"), reports));
-    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
-    Message { title, lines, context }
+    Message::new(settings, &title, lines, news.run_id)
 }
 
 #[cfg(test)]
@@ -133,37 +130,32 @@ mod tests {
     #[test]
     fn a_message_lists_changes_or_weekly_everything_up_to_a_limit() {
         for (language, is_weekly, outcome, title, count, last) in [
-            (Language::Portuguese, false, outcome(1, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
-            (
-                Language::English,
-                true,
-                outcome(1, 5, 0),
-                "Backup audit, weekly summary (prod)",
-                6,
-                "Reports: r",
-            ),
-            (Language::English, false, outcome(8, 20, 0), "Backup audit (prod)", 9, "Reports: r"),
-            (Language::English, false, outcome(9, 20, 0), "Backup audit (prod)", 10, "Reports: r"),
-            (Language::English, false, outcome(0, 5, 11), "Backup audit (prod)", 2, "Reports: r"),
-            (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
+            (Language::Portuguese, false, outcome(1, 5, 0), "Auditoria de backup: 2 ", 2, "Relatórios: r"),
+            (Language::English, true, outcome(1, 5, 0), "Backup audit, weekly summary: 2 ", 6, "Reports: r"),
+            (Language::English, false, outcome(8, 20, 0), "Backup audit: 2 ", 9, "Reports: r"),
+            (Language::English, false, outcome(9, 20, 0), "Backup audit: 2 ", 10, "Reports: r"),
+            (Language::English, false, outcome(0, 5, 11), "Backup audit: 2 ", 2, "Reports: r"),
+            (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup: 2 ", 2, "Relatórios: r"),
         ] {
             let changes = Changes::default();
             let news = News { is_weekly, ..news(&changes) };
             let message = summary(&settings(language), &outcome, &news, &[], "r");
-            assert!(message.title.starts_with(title), "{}", message.title);
-            assert_eq!(message.lines.len(), count, "{:?}", message.lines);
-            assert_eq!(message.lines.first().map(String::as_str), Some(last));
+            assert!(message.title().starts_with(title), "{}", message.title());
+            assert_eq!(message.lines().len(), count, "{:?}", message.lines());
+            assert_eq!(message.lines().first().map(String::as_str), Some(last));
         }
         let message = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
             summary(&settings(Language::Portuguese), outcome, &news(&Changes::default()), &repairs, "r")
         };
         let message = message(&outcome(9, 20, 11));
-        assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
-        assert_eq!(message.lines[9], "… e mais 1, no relatório.");
-        assert!(message.lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
-        assert!(message.lines[10].ends_with("b-9."));
-        assert_eq!(message.lines[11], "rds.public db: applied");
+        let expected = "Auditoria de backup: 2 falha(s), 1 não verificado(s), 7 em ordem (prod)";
+        assert_eq!(message.title(), expected);
+        let lines = message.lines();
+        assert_eq!(lines[9], "… e mais 1, no relatório.");
+        assert!(lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
+        assert!(lines[10].ends_with("b-9."));
+        assert_eq!(lines[11], "rds.public db: applied");
     }
 
     #[test]
@@ -192,7 +184,7 @@ mod tests {
         let lines_of = |quiet, unread| {
             let changes = Changes::default();
             let news = News { unread, quiet, ..news(&changes) };
-            summary(&settings(Language::Portuguese), &outcome, &news, &[], "r").lines
+            summary(&settings(Language::Portuguese), &outcome, &news, &[], "r").lines().to_vec()
         };
         let lines = lines_of(Some(quiet(true)), None);
         assert!(

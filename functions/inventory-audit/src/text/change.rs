@@ -12,7 +12,7 @@ const MOST_LINES: usize = 20;
 /// The message; none for a broken version, which [`shared::run::in_force::announce_once`] announces.
 pub(crate) fn change(settings: &Settings, version: &Version, found: &Recorded) -> Option<Message> {
     let pick = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
-    let next = pick("Próximo passo", "Next step");
+    let next = settings.language.next_step();
     let mut lines: Vec<String> =
         found.changes.iter().take(MOST_LINES).map(|change| format!("• {change}")).collect();
     if found.changes.len() > MOST_LINES {
@@ -87,11 +87,7 @@ pub(crate) fn change(settings: &Settings, version: &Version, found: &Recorded) -
         }
         Became::Broken(..) => return None,
     };
-    Some(Message {
-        title: format!("{title} ({})", settings.environment),
-        lines,
-        context: format!("{} · {} · {}", settings.function, version.id, settings.code_version),
-    })
+    Some(Message::new(settings, title, lines, &version.id))
 }
 
 #[cfg(test)]

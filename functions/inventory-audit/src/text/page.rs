@@ -20,7 +20,7 @@ pub(crate) fn page(settings: &Settings, row: &Row, problem: &Problem) -> Page {
             row.about(),
             settings.environment,
             sentence(problem, settings.language),
-            settings.language.pick("Próximo passo", "Next step"),
+            settings.language.next_step(),
             next_step(settings, row, problem),
         ),
         owners: vec![&row.responsible],

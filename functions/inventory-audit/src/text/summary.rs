@@ -45,14 +45,13 @@ pub(crate) fn summary(settings: &Settings, rows: &[Row], news: &News<'_>) -> Mes
     let unverified = all().filter(|(_, problem)| problem.is_unverified()).count();
     let wrong = all().count() - unverified;
     let title = format!(
-        "{} ({}): {wrong} {}, {unverified} {}",
+        "{}: {wrong} {}, {unverified} {}",
         match (language, news.is_weekly) {
             (Language::Portuguese, false) => "Inventário",
             (Language::Portuguese, true) => "Inventário, resumo da semana",
             (Language::English, false) => "Inventory",
             (Language::English, true) => "Inventory, weekly summary",
         },
-        settings.environment,
         language.pick("achado(s)", "finding(s)"),
         language.pick("não verificado(s)", "not verified"),
     );
@@ -78,7 +77,7 @@ pub(crate) fn summary(settings: &Settings, rows: &[Row], news: &News<'_>) -> Mes
                 problem.kind(),
                 row.about(),
                 sentence(problem, language),
-                language.pick("Próximo passo", "Next step"),
+                language.next_step(),
                 next_step(settings, row, problem),
                 people(&row.responsible, language),
             )
@@ -109,6 +108,5 @@ pub(crate) fn summary(settings: &Settings, rows: &[Row], news: &News<'_>) -> Mes
                 .to_owned(),
         );
     }
-    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
-    Message { title, lines, context }
+    Message::new(settings, &title, lines, news.run_id)
 }

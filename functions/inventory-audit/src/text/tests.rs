@@ -220,24 +220,24 @@ fn the_message_lists_new_findings_and_once_a_week_all() {
         summary(&settings(Language::Portuguese), &rows, &news)
     };
     let message = message_of(false);
-    assert_eq!(message.title, "Inventário (dev): 12 achado(s), 1 não verificado(s)");
-    assert_eq!(message.lines.len(), 3, "{:?}", message.lines);
+    assert_eq!(message.title(), "Inventário: 12 achado(s), 1 não verificado(s) (dev)");
+    assert_eq!(message.lines().len(), 3, "{:?}", message.lines());
     assert!(
-        message.lines[0].starts_with("*NotInInventory* `s3-bucket b03`: tem as tags"),
+        message.lines()[0].starts_with("*NotInInventory* `s3-bucket b03`: tem as tags"),
         "{:?}",
-        message.lines
+        message.lines()
     );
-    assert_eq!(message.lines[1], "Continuam 12: `inventory/inventory.csv`.");
-    assert_eq!(message.lines[2], "Resolvido: Missing rds-instance moveongs-dev-db.");
+    assert_eq!(message.lines()[1], "Continuam 12: `inventory/inventory.csv`.");
+    assert_eq!(message.lines()[2], "Resolvido: Missing rds-instance moveongs-dev-db.");
     let message = message_of(true);
-    assert!(message.title.starts_with("Inventário, resumo da semana"), "{}", message.title);
-    assert_eq!(message.lines.len(), MOST_LINES + 2);
-    assert_eq!(message.lines[MOST_LINES], "E mais 5: `inventory/inventory.csv`.");
+    assert!(message.title().starts_with("Inventário, resumo da semana"), "{}", message.title());
+    assert_eq!(message.lines().len(), MOST_LINES + 2);
+    assert_eq!(message.lines()[MOST_LINES], "E mais 5: `inventory/inventory.csv`.");
     let changes = Changes::default();
     let news = News { run_id: "x", changes: &changes, is_weekly: true, unread: None, quiet: None };
     let message = summary(&settings(Language::English), &[], &news);
-    assert_eq!(message.lines.len(), 1);
-    assert!(message.lines[0].starts_with("Every resource"), "{:?}", message.lines);
+    assert_eq!(message.lines().len(), 1);
+    assert!(message.lines()[0].starts_with("Every resource"), "{:?}", message.lines());
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
             unread: None,
             quiet: Some(Quiet { week, held: Held { pages: 1, tasks: 0 }, is_summary, place: "s3://b/x.csv" }),
         };
-        summary(&settings(Language::Portuguese), &rows, &news).lines
+        summary(&settings(Language::Portuguese), &rows, &news).lines().to_vec()
     };
     let lines = message_of(true);
     assert!(lines[0].contains("até 2026-03-08 09:00:00 -03:00") && lines[0].contains("s3://b/x.csv"));

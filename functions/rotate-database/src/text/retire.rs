@@ -1,12 +1,11 @@
 //! The messages about a leaked login.
 
 use shared::run::ledger::NotInUse;
-use shared::run::notify::Message;
+use shared::run::notify::{Message, next_step};
 use shared::runtime::failure::{Failure, chain};
-use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
+use shared::tr;
 
-use crate::PROCEDURE;
 use crate::error::{RotateError, Why};
 use crate::rules::leak::{Ended, Replaced, Waits};
 
@@ -18,40 +17,49 @@ fn command(settings: &Settings) -> String {
     )
 }
 
-pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
+pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended, run_id: &str) -> Message {
+    let language = settings.language;
     let Ended { user, is_shut_out, sessions, .. } = ended;
-    let line = match (settings.language, is_shut_out) {
-        (Language::Portuguese, true) => format!(
-            "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
-        ),
-        (Language::English, true) => format!(
-            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password. No action needed."
-        ),
-        (Language::Portuguese, false) => format!(
-            "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer."
-        ),
-        (Language::English, false) => format!(
-            "The database refuses the leaked password of `{user}` (proved), and sessions from before the deployment were ended ({sessions}). No action needed."
-        ),
+    let line = if *is_shut_out {
+        tr!(
+            language,
+            "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer.",
+            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password. No action needed.",
+        )
+    } else {
+        tr!(
+            language,
+            "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer.",
+            "The database refuses the leaked password of `{user}` (proved), and sessions from before the deployment were ended ({sessions}). No action needed.",
+        )
     };
-    let title = settings.language.pick("Credencial vazada está morta", "Leaked credential is dead");
-    message(settings, title, secret, vec![line])
+    let title =
+        tr!(language, "Credencial vazada está morta: {secret}", "Leaked credential is dead: {secret}");
+    Message::new(settings, &title, vec![line], run_id)
 }
 
-pub(crate) fn replaced_message(settings: &Settings, secret: &str, replaced: &Replaced) -> Message {
+pub(crate) fn replaced_message(
+    settings: &Settings,
+    secret: &str,
+    replaced: &Replaced,
+    run_id: &str,
+) -> Message {
     let Replaced { version, replaced_by, sessions } = replaced;
     let language = settings.language;
-    let line = shared::tr!(
+    let line = tr!(
         language,
         "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
         "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
     );
-    let title = language
-        .pick("Credencial vazada foi substituída, sem prova", "Leaked credential replaced, without proof");
-    message(settings, title, secret, vec![line])
+    let title = tr!(
+        language,
+        "Credencial vazada foi substituída, sem prova: {secret}",
+        "Leaked credential replaced, without proof: {secret}",
+    );
+    Message::new(settings, &title, vec![line], run_id)
 }
 
-pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> Message {
+pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits, run_id: &str) -> Message {
     let language = settings.language;
     let (why, next) = match waits {
         Waits::RotationRuns => (
@@ -94,15 +102,18 @@ pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> 
             ),
         ),
     };
-    let title = language.pick("Credencial vazada ainda vale", "Leaked credential still valid");
-    let lines = vec![
-        format!("{}: {why}.", language.pick("Motivo", "Reason")),
-        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
-    ];
-    message(settings, title, secret, lines)
+    let title =
+        tr!(language, "Credencial vazada ainda vale: {secret}", "Leaked credential still valid: {secret}");
+    let lines = vec![tr!(language, "Motivo: {why}.", "Reason: {why}."), next_step(language, &next)];
+    Message::new(settings, &title, lines, run_id)
 }
 
-pub(crate) fn failed_message(settings: &Settings, secret: &str, error: &RotateError) -> Message {
+pub(crate) fn failed_message(
+    settings: &Settings,
+    secret: &str,
+    error: &RotateError,
+    run_id: &str,
+) -> Message {
     let language = settings.language;
     let next = match &error.why {
         Why::StillAccepted { .. } | Why::LeakUnknown { .. } => format!(
@@ -121,19 +132,11 @@ pub(crate) fn failed_message(settings: &Settings, secret: &str, error: &RotateEr
             command(settings)
         ),
     };
-    let title = language
-        .pick("Não se provou que a credencial vazada está morta", "Leaked credential not proved dead");
-    let lines = vec![
-        format!("*{}*: {}", error.kind(), error.why.cause(language)),
-        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
-    ];
-    let mut message = message(settings, title, secret, lines);
-    message.context = format!("{} · {}", chain(&error.why), message.context);
-    message
-}
-
-pub(crate) fn message(settings: &Settings, title: &str, secret: &str, lines: Vec<String>) -> Message {
-    let title = format!("{title}: {secret} ({})", settings.environment);
-    let context = format!("{PROCEDURE} · {} · {}", settings.project, settings.code_version);
-    Message { title, lines, context }
+    let title = tr!(
+        language,
+        "Não se provou que a credencial vazada está morta: {secret}",
+        "Leaked credential not proved dead: {secret}",
+    );
+    let failure = format!("*{}*: {}", error.kind(), error.why.cause(language));
+    Message::failed(settings, &title, &failure, &next, run_id).detailed(&chain(&error.why))
 }

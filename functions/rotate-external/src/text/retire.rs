@@ -1,13 +1,12 @@
 //! The messages about old credentials.
 
 use shared::run::ledger::{NotInUse, follow_command};
-use shared::run::notify::Message;
+use shared::run::notify::{Message, next_step};
 use shared::runtime::event::pasted;
 use shared::runtime::failure::{Failure, chain};
-use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
+use shared::tr;
 
-use crate::PROCEDURE;
 use crate::error::RotateError;
 use crate::rules::retired::{Reason, Retired};
 use crate::text::failure::Names;
@@ -20,40 +19,31 @@ pub(crate) struct Current<'a> {
 }
 
 /// The message about a retired credential.
-pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>) -> Message {
+pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>, run_id: &str) -> Message {
     let language = settings.language;
     let (user, secret) = (names.user, names.secret);
-    let line = match (retired, language) {
-        (Retired::Deactivated { key }, Language::Portuguese) => format!(
-            "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+    let line = match retired {
+        Retired::Deactivated { key } => tr!(
+            language,
+            "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`",
+            "The previous key, `{key}`, is deactivated: the new one is in use, and AWS refuses the previous one (proved). It will be deleted after the policy's period (rotation.external.delete_after_hours).\n*Next step*, only if something stopped sending mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`",
         ),
-        (Retired::Deactivated { key }, Language::English) => format!(
-            "The previous key, `{key}`, is deactivated: the new one is in use, and AWS refuses the previous one (proved). It will be deleted after the policy's period (rotation.external.delete_after_hours).\n*Next step*, only if something stopped sending mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+        Retired::Deleted { key } => {
+            tr!(language, "A chave anterior, `{key}`, foi apagada.", "The previous key, `{key}`, is deleted.")
+        }
+        Retired::Refused { .. } => tr!(
+            language,
+            "A aplicação aceita a senha nova do administrador e recusa a anterior (provado).",
+            "The application accepts the administrator's new password and refuses the previous one (proved).",
         ),
-        (Retired::Deleted { key }, Language::Portuguese) => {
-            format!("A chave anterior, `{key}`, foi apagada.")
-        }
-        (Retired::Deleted { key }, Language::English) => format!("The previous key, `{key}`, is deleted."),
-        (Retired::Refused { .. }, Language::Portuguese) => {
-            "A aplicação aceita a senha nova do administrador e recusa a anterior (provado).".to_owned()
-        }
-        (Retired::Refused { .. }, Language::English) => {
-            "The application accepts the administrator's new password and refuses the previous one (proved)."
-                .to_owned()
-        }
-        (_, Language::Portuguese) => {
-            "O token novo é agora o primário no Twilio, e o anterior é recusado (provado).".to_owned()
-        }
-        (_, Language::English) => {
-            "The new token is now Twilio's primary token, and the previous one is refused (proved)."
-                .to_owned()
-        }
+        _ => tr!(
+            language,
+            "O token novo é agora o primário no Twilio, e o anterior é recusado (provado).",
+            "The new token is now Twilio's primary token, and the previous one is refused (proved).",
+        ),
     };
-    let title = match language {
-        Language::Portuguese => format!("Credencial antiga desativada: {secret} ({})", settings.environment),
-        Language::English => format!("Old credential retired: {secret} ({})", settings.environment),
-    };
-    message(settings, title, vec![line])
+    let title = tr!(language, "Credencial antiga desativada: {secret}", "Old credential retired: {secret}");
+    Message::new(settings, &title, vec![line], run_id)
 }
 
 /// The message about an old credential that is still valid, long after the new one became current.
@@ -62,6 +52,7 @@ pub(crate) fn waits(
     current: &Current<'_>,
     reason: &Reason,
     names: &Names<'_>,
+    run_id: &str,
 ) -> Message {
     let (language, secret) = (settings.language, names.secret);
     let why = match reason {
@@ -166,38 +157,21 @@ pub(crate) fn waits(
             names.user
         ),
     };
-    let title = match language {
-        Language::Portuguese => format!("Credencial antiga ainda vale: {secret} ({})", settings.environment),
-        Language::English => format!("Old credential still valid: {secret} ({})", settings.environment),
-    };
-    let lines = vec![
-        format!("{}: {why}.", language.pick("Motivo", "Reason")),
-        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
-    ];
-    message(settings, title, lines)
+    let title =
+        tr!(language, "Credencial antiga ainda vale: {secret}", "Old credential still valid: {secret}");
+    let lines = vec![tr!(language, "Motivo: {why}.", "Reason: {why}."), next_step(language, &next)];
+    Message::new(settings, &title, lines, run_id)
 }
 
 /// The message about a credential whose retirement failed.
-pub(crate) fn failed(settings: &Settings, error: &RotateError, names: &Names<'_>) -> Message {
+pub(crate) fn failed(settings: &Settings, error: &RotateError, names: &Names<'_>, run_id: &str) -> Message {
     let (language, secret) = (settings.language, names.secret);
-    let title = match language {
-        Language::Portuguese => {
-            format!("Credencial antiga não foi desativada: {secret} ({})", settings.environment)
-        }
-        Language::English => {
-            format!("Old credential not retired: {secret} ({})", settings.environment)
-        }
-    };
-    let lines = vec![
-        format!("*{}*: {}", error.kind(), error.cause(language)),
-        format!("*{}*: {}", language.pick("Próximo passo", "Next step"), error.next_step(language, names)),
-    ];
-    let mut message = message(settings, title, lines);
-    message.context = format!("{} · {}", chain(error), message.context);
-    message
-}
-
-fn message(settings: &Settings, title: String, lines: Vec<String>) -> Message {
-    let context = format!("{PROCEDURE} · {} · {}", settings.project, settings.code_version);
-    Message { title, lines, context }
+    let title = tr!(
+        language,
+        "Credencial antiga não foi desativada: {secret}",
+        "Old credential not retired: {secret}"
+    );
+    let failure = format!("*{}*: {}", error.kind(), error.cause(language));
+    let next = error.next_step(language, names);
+    Message::failed(settings, &title, &failure, &next, run_id).detailed(&chain(error))
 }

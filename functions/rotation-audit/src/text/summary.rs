@@ -62,12 +62,7 @@ pub(crate) fn summary(
         Language::Portuguese => ["vencido(s)", "a vencer"],
         Language::English => ["overdue", "due soon"],
     };
-    let title = format!(
-        "{name} ({}): {} {overdue}, {} {due}",
-        settings.environment,
-        count("Overdue"),
-        count("DueSoon")
-    );
+    let title = format!("{name}: {} {overdue}, {} {due}", count("Overdue"), count("DueSoon"));
     let lists_all = news.is_weekly || news.unread.is_some();
     let is_listed =
         |secret: &Secret, finding: &Finding| lists_all || news.changes.new.contains(&key(secret, finding));
@@ -122,12 +117,11 @@ pub(crate) fn summary(
                 .to_owned(),
         );
     }
-    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
-    Message { title, lines, context }
+    Message::new(settings, &title, lines, news.run_id)
 }
 
 /// The message about a failed audit.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
     let title = settings.language.pick("A auditoria de rotação falhou", "The rotation audit failed");
-    Message::failed(settings, run_id, title, error, next_step)
+    Message::failed(settings, title, error, next_step, run_id)
 }

@@ -204,14 +204,14 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
         summary(&settings(Language::Portuguese), &secrets, &news(changes, None), &[], now())
     };
     let message = message_of(&Changes { new, ..Changes::default() });
-    assert_eq!(message.lines.len(), 2, "{:?}", message.lines);
-    assert!(message.lines.iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines);
+    assert_eq!(message.lines().len(), 2, "{:?}", message.lines());
+    assert!(message.lines().iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines());
     let still = message_of(&Changes::default());
-    assert_eq!(still.lines.len(), 1);
+    assert_eq!(still.lines().len(), 1);
     assert!(
-        still.lines[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
+        still.lines()[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
         "{:?}",
-        still.lines
+        still.lines()
     );
 }
 
@@ -231,7 +231,7 @@ fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
     let lines_of = |is_summary| {
         let changes = Changes::default();
         let news = news(&changes, quiet(is_summary));
-        summary(&settings(Language::Portuguese), &secrets, &news, &[], now()).lines
+        summary(&settings(Language::Portuguese), &secrets, &news, &[], now()).lines().to_vec()
     };
     let lines = lines_of(true);
     assert!(lines[0].starts_with("*Primeira semana* desta auditoria, até 2026-03-01 09:00:00 -03:00"));

@@ -1,13 +1,13 @@
 //! The message and the page at the end of a batch.
 
-use shared::run::notify::Message;
+use shared::run::notify::{self, Message};
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
 use super::failure::{details, in_force, meaning, next_step};
 use super::unproved::cures;
-use super::{RUNBOOK, Stack, command, context, ledger, next};
+use super::{RUNBOOK, Stack, command, ledger};
 use crate::PROCEDURE;
 use crate::rules::batch::Batch;
 use crate::rules::keys::{ADMIN, JWT, RETIRED_BY, WEBHOOK};
@@ -17,8 +17,7 @@ use crate::rules::row::{Ending, Leak, Row};
 /// The message at the end of a batch.
 pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message {
     let settings = stack.settings;
-    let (language, environment) = (settings.language, &settings.environment);
-    let keys = keys(batch);
+    let language = settings.language;
     let is_unproved = rows.iter().any(|row| row.outcome == Ending::Unproved);
     let leaks = leaks(stack, rows);
     let title = if batch.failures.is_empty() && rows.iter().any(Row::is_leak_alive) {
@@ -44,7 +43,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
         .collect();
     // Place the next step before the parts that may be cut off.
     if !batch.failures.is_empty() {
-        lines.push(format!("*{}*: {}", next(language), next_step(stack, batch)));
+        lines.push(notify::next_step(language, &next_step(stack, batch)));
         lines.extend(in_force(stack, batch));
     }
     lines.extend(leaks);
@@ -75,12 +74,9 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
             language.pick("Refresh tokens revogados", "Revoked refresh tokens")
         ));
     }
-    lines.extend(cures(stack, batch).into_iter().map(|cure| format!("*{}*: {cure}", next(language))));
-    Message {
-        title: format!("{title}: {keys} ({environment})"),
-        lines,
-        context: [details(batch), vec![context(settings, &batch.execution)]].concat().join(" · "),
-    }
+    lines.extend(cures(stack, batch).iter().map(|cure| notify::next_step(language, cure)));
+    let message = Message::new(settings, &format!("{title}: {}", keys(batch)), lines, &batch.execution);
+    details(batch).iter().rfold(message, |message, detail| message.detailed(detail))
 }
 
 /// The page of a batch that failed, or of a leaked value that may still be valid.
@@ -96,7 +92,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
             let text = format!(
                 "{keys} ({environment}): {}.\n{}: {}.",
                 failures.collect::<Vec<_>>().join("; "),
-                next(language),
+                language.next_step(),
                 next_step(stack, batch),
             );
             let in_force = in_force(stack, batch);
@@ -146,7 +142,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
                     "não se provou que o valor vazado está morto",
                     "the leaked value is not proved dead",
                 ),
-                next(language),
+                language.next_step(),
                 next_of_leak(stack, row)
             ),
             Leak::NoProof => format!(
@@ -155,7 +151,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
                     "nada aqui prova que o valor vazado está morto.",
                     "this stack cannot prove that the leaked value is dead.",
                 ),
-                next(language),
+                language.next_step(),
                 match row.key.as_str() {
                     WEBHOOK => language.pick(
                         "cada receptor de webhooks deve passar a conferir com o segredo novo e recusar o anterior; só ele sabe se o fez. Confirmar com cada um e registrar",

@@ -6,7 +6,7 @@ use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use super::{RUNBOOK, brief, command, context, next};
+use super::{RUNBOOK, brief, command};
 use crate::PROCEDURE;
 use crate::event::Source;
 use crate::rules::change::Reason;
@@ -22,14 +22,9 @@ pub(crate) fn broken(
 ) -> Message {
     let language = settings.language;
     let title = language.pick("Acompanhamento de rotação falhou", "Follow-up of a rotation failed");
-    Message {
-        title: format!("{title} ({})", settings.environment),
-        lines: vec![
-            format!("*{}*: {}", broken.kind, cause(broken, language)),
-            format!("*{}*: {}", next(language), broken_next(settings, broken, source)),
-        ],
-        context: format!("{} · {}", brief(&broken.detail), context(settings, execution)),
-    }
+    let error = format!("*{}*: {}", broken.kind, cause(broken, language));
+    let next = broken_next(settings, broken, source);
+    Message::failed(settings, title, &error, &next, execution).detailed(&brief(&broken.detail))
 }
 
 /// The page of an execution that broke before it had a batch.
@@ -48,7 +43,7 @@ pub(crate) fn broken_page(
             settings.environment,
             broken.kind,
             cause(broken, settings.language),
-            next(settings.language),
+            settings.language.next_step(),
             broken_next(settings, broken, source),
             brief(&broken.detail)
         ),

@@ -5,7 +5,7 @@ use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use super::{RUNBOOK, command, next};
+use super::{RUNBOOK, command};
 use crate::PROCEDURE;
 
 /// A rotation's failure, from the record of its function.
@@ -58,7 +58,7 @@ pub(crate) fn rotation_failed(
         kind,
         severity: Severity::Critical,
         resource: name,
-        text: format!("{name} ({environment}): {what}.\n{}: {step}.", next(language)),
+        text: format!("{name} ({environment}): {what}.\n{}: {step}.", language.next_step()),
         owners: vec![settings.policy.secret_responsible(key)],
         runbook: RUNBOOK,
         dedup_key: format!("{PROCEDURE}/{event}/{name}"),

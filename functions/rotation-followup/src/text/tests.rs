@@ -151,10 +151,10 @@ fn a_broken_execution_is_reported_in_the_chosen_language_with_the_restart_comman
         let failed = Failed::new(kind, "the cause in English");
         let message = broken(&settings(Language::Portuguese), "e", &failed, source);
         for part in parts {
-            assert!(message.lines.join(" ").contains(part), "{kind}: {part}: {message:?}");
+            assert!(message.lines().join(" ").contains(part), "{kind}: {part}: {message:?}");
         }
-        assert!(!message.lines.join(" ").contains(" the "), "{kind}: {message:?}");
-        assert!(message.context.contains(&failed.detail), "{message:?}");
+        assert!(!message.lines().join(" ").contains(" the "), "{kind}: {message:?}");
+        assert!(message.text().contains(&failed.detail), "{message:?}");
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn page(settings: &Settings, subject: &Subject, finding: &Finding) ->
             "{label} ({}): {}.\n{}: {}",
             settings.environment,
             sentence(subject, finding, language),
-            language.pick("Próximo passo", "Next step"),
+            language.next_step(),
             next_step(settings, subject, finding),
         ),
         owners: vec![settings.policy.responsible(Area::Database)],

@@ -38,7 +38,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
-    let next = language.pick("Próximo passo", "Next step");
+    let next = language.next_step();
     let all = summary
         .judged
         .iter()
@@ -67,11 +67,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     // If an attempt that died already reported everything, nothing is left to report.
     let nothing = language.pick("sem mudança", "no change");
     let counts = if counts.is_empty() { nothing.to_owned() } else { counts.join(", ") };
-    Message {
-        title: format!("Snapshots ({}): {counts}", settings.environment),
-        lines,
-        context: format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version),
-    }
+    Message::new(settings, &format!("Snapshots: {counts}"), lines, summary.run_id)
 }
 
 /// The message about a failed run.
@@ -79,5 +75,5 @@ pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: 
     let what = settings
         .language
         .pick("A verificação dos snapshots falhou", "The verification of the snapshots failed");
-    Message::failed(settings, run_id, what, error, next_step)
+    Message::failed(settings, what, error, next_step, run_id)
 }
