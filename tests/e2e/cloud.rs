@@ -272,16 +272,21 @@ impl Cloud {
         let bodies = messages.into_iter().flatten().map(|message| message["Body"].as_str().unwrap());
         let messages: Vec<Value> =
             bodies.map(|body| serde_json::from_str(body).unwrap_or_else(|_| json!(body))).collect();
-        // Every page has the whole envelope.
-        let pages = messages.iter().map(|message| &message["MessageAttributes"]);
-        for page in pages.filter(|page| !page["dedup_key"].is_null()) {
-            for name in ["action", "backup", "environment", "kind", "owner", "runbook", "secret", "severity"]
+        // Every page has the whole envelope: as attributes, and as JSON.
+        for message in messages.iter().filter(|message| !message["MessageAttributes"]["dedup_key"].is_null())
+        {
+            let attribute = |name: &str| {
+                let value = message["MessageAttributes"][name]["Value"].as_str();
+                value.filter(|value| !value.is_empty()).unwrap_or_else(|| panic!("{name}: {message}"))
+            };
+            let page: Value = serde_json::from_str(attribute("page")).unwrap();
+            for name in
+                ["action", "backup", "dedup_key", "environment", "kind", "owner", "runbook", "severity"]
             {
-                assert!(
-                    page[name]["Value"].as_str().is_some_and(|value| !value.is_empty()),
-                    "{name}: {page}"
-                );
+                assert_eq!(page[name], attribute(name), "{name}");
             }
+            assert_eq!((&page["resource"], &page["version"]), (&json!(attribute("secret")), &json!(1)));
+            assert_eq!((&page["subject"], &page["text"]), (&message["Subject"], &message["Message"]));
         }
         messages
     }

@@ -133,7 +133,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The first `limit` characters, ending in an ellipsis if the text was cut.
-fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

@@ -1,16 +1,20 @@
 //! Pages: messages to the person on call, published to the stack's paging topic once a day.
+//!
+//! Source: [Publish](https://docs.aws.amazon.com/sns/latest/api/API_Publish.html),
+//! [message attributes](https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html).
 
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::policy::Responsible;
 
 use crate::run::documents::Documents;
 use crate::run::evidence::Step;
+use crate::run::notify::cut;
 use crate::run::report::Reporter;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{CallError, chain};
@@ -20,7 +24,11 @@ use crate::runtime::settings::Settings;
 /// Longest subject that SNS accepts.
 const SUBJECT_LIMIT: usize = 99;
 
-/// A message to the person on call. Readers of mail get `subject` and `text`; programs get the rest as attributes.
+/// Most bytes of a message with its attributes.
+const MESSAGE_LIMIT: usize = 262_144;
+
+/// A message to the person on call. Readers of mail get `subject` and `text`; programs get the rest as attributes, and
+/// all of it as JSON in the attribute `page`.
 ///
 /// Build one with [`Page::new`]. Fields with a default are absent from pages that older versions stored.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -122,6 +130,62 @@ impl Page {
             runbook: runbook.to_owned(),
             dedup_key,
         }
+    }
+
+    fn fields(&self) -> [(&'static str, &str); 9] {
+        [
+            ("action", "trigger"),
+            ("backup", &self.backup),
+            ("dedup_key", &self.dedup_key),
+            ("environment", &self.environment),
+            ("kind", &self.kind),
+            ("owner", &self.owner),
+            ("runbook", &self.runbook),
+            ("secret", &self.secret),
+            ("severity", self.severity.word()),
+        ]
+    }
+
+    /// The page as JSON: its fields, of which `secret` is called `resource`, with `version`, `subject` and `text`. The
+    /// version changes when a field changes its meaning or goes.
+    fn body(&self) -> String {
+        let name = |name: &'static str| if name == "secret" { "resource" } else { name };
+        let mut body: Map<_, _> =
+            self.fields().into_iter().map(|(field, value)| (name(field).to_owned(), value.into())).collect();
+        body.insert("version".to_owned(), 1.into());
+        body.insert("subject".to_owned(), self.subject.as_str().into());
+        body.insert("text".to_owned(), self.text.as_str().into());
+        Value::Object(body).to_string()
+    }
+
+    /// The attributes: the fields, and `page`. SQS delivers raw messages with at most ten; SNS refuses a message with an
+    /// empty one.
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let fields = self.fields().map(|(name, value)| (name, value.to_owned()));
+        let all = fields.into_iter().chain([("page", self.body())]);
+        all.filter(|(_, value)| !value.is_empty()).collect()
+    }
+
+    /// Bytes of the message that count against SNS's limit.
+    fn size(&self) -> usize {
+        let attributes = self.attributes();
+        let attributes = attributes.iter().map(|(name, value)| name.len() + value.len() + "String".len());
+        self.text.len() + attributes.sum::<usize>()
+    }
+
+    /// The page with a text and a list of resources that SNS accepts.
+    fn fitted(&self) -> Self {
+        let mut page = self.clone();
+        while page.size() > MESSAGE_LIMIT {
+            let longest =
+                if page.text.len() >= page.secret.len() { &mut page.text } else { &mut page.secret };
+            if longest.len() <= SUBJECT_LIMIT {
+                // SNS refuses the page, and the log then has it.
+                break;
+            }
+            *longest = cut(longest, longest.chars().count() * 3 / 4);
+        }
+        page
     }
 }
 
@@ -233,21 +297,8 @@ impl Pager {
     }
 
     async fn publish(&self, page: &Page) -> Result<(), CallError> {
-        // SQS delivers raw messages with at most ten attributes.
-        let attributes: [(&str, &str); 9] = [
-            ("action", "trigger"),
-            ("backup", &page.backup),
-            ("dedup_key", &page.dedup_key),
-            ("environment", &page.environment),
-            ("kind", &page.kind),
-            ("owner", &page.owner),
-            ("runbook", &page.runbook),
-            ("secret", &page.secret),
-            ("severity", page.severity.word()),
-        ];
-        // SNS refuses a message with an empty attribute.
-        let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
-        let attributes = attributes.filter_map(|(name, value)| {
+        let page = page.fitted();
+        let attributes = page.attributes().into_iter().filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             Some((name.to_owned(), value.ok()?))
         });
@@ -260,6 +311,10 @@ impl Pager {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
     use super::*;
     use crate::runtime::language::Language;
 
@@ -291,5 +346,46 @@ mod tests {
         );
         assert_eq!((page.owner.as_str(), page.backup.as_str()), ("Squad A, Squad C", "Squad B, Squad B"));
         assert_eq!((page.subject.as_str(), page.secret.as_str()), ("[dev] Overdue: a, ", "a, é"));
+
+        let expected = json!({
+            "action": "trigger",
+            "version": 1,
+            "subject": "[dev] Overdue: a, ",
+            "text": page.text,
+            "kind": "Overdue",
+            "severity": "warning",
+            "environment": "dev",
+            "resource": "a, é",
+            "owner": "Squad A, Squad C",
+            "backup": "Squad B, Squad B",
+            "runbook": "docs/x.md#y",
+            "dedup_key": "p/dev/Overdue",
+        });
+        let attributes: BTreeMap<_, _> = page.attributes().into_iter().collect();
+        assert_eq!(serde_json::from_str::<Value>(&attributes["page"]).unwrap(), expected);
+        assert_eq!((attributes.len(), attributes["secret"].as_str()), (10, "a, é"));
+        assert_eq!(page.fitted(), page);
+    }
+
+    #[test]
+    fn a_page_never_exceeds_what_sns_accepts() {
+        // Characters of one to four bytes, and those that JSON escapes.
+        for character in ["a", "é", "…", "🔑", "\"", "\\", "\n", "\u{1}"] {
+            for (text, names) in [(60_000, 1), (1, 60_000), (60_000, 60_000)] {
+                let page = Page {
+                    text: character.repeat(text),
+                    secret: character.repeat(names),
+                    dedup_key: "p/dev/Overdue".to_owned(),
+                    ..Page::default()
+                };
+                let fitted = page.fitted();
+                let size = fitted.size();
+                assert!(size <= 262_144, "{character:?} {text} {names}: {size}");
+                assert!(fitted.text.ends_with('…') || fitted.text == page.text);
+                assert_eq!(fitted.dedup_key, page.dedup_key);
+                // No more than necessary is cut.
+                assert!(fitted == page || size > 262_144 / 2, "{character:?} {text} {names}: {size}");
+            }
+        }
     }
 }
