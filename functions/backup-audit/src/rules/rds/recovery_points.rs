@@ -1,7 +1,7 @@
 //! Recovery points: the newest snapshot, and the latest instant that a database can be restored to.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::Value;
 use shared::command;
 use shared::run::command::Command;
 
@@ -69,10 +69,9 @@ pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> Comman
         );
     }
     let deploy = format!("backup-audit-{name}-{today}");
-    let mut event = json!({"by": "backup-audit", "deploy": deploy, "reason": "rds.snapshot-fresh"});
-    if name != context.database {
-        event["instance"] = json!(name);
-    }
+    let event = [("by", "backup-audit"), ("deploy", deploy.as_str()), ("reason", "rds.snapshot-fresh")];
+    let instance = (name != context.database).then_some(("instance", name.as_str()));
+    let event: Value = event.into_iter().chain(instance).collect();
     let function = format!("{}-{}-snapshot-create", context.project, context.environment);
     command!("{invoke} --cli-read-timeout 90", invoke = Command::invoke(&function, &event))
 }
