@@ -295,13 +295,15 @@ fn again(settings: &Settings, case: &Case) -> Command {
         return Command::start(settings, &input);
     };
     let Request { deploy, reason, by, commit, instance } = request;
-    let mut input = json!({"by": by, "deploy": deploy, "reason": reason});
-    for (field, value) in [("commit", commit), ("instance", instance)] {
-        if let Some(value) = value {
-            input[field] = json!(value);
-        }
-    }
-    Command::start(settings, &input)
+    let fields = [
+        ("by", Some(by)),
+        ("commit", commit.as_ref()),
+        ("deploy", Some(deploy)),
+        ("instance", instance.as_ref()),
+        ("reason", Some(reason)),
+    ];
+    let input = fields.into_iter().filter_map(|(field, value)| Some((field, value?.as_str())));
+    Command::start(settings, &input.collect())
 }
 
 #[cfg(test)]

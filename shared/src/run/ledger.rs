@@ -120,11 +120,8 @@ pub fn follow_command(settings: &Settings, arn: &str, name: &str, is_incident: b
 
 /// The input that asks for a follow-up.
 pub fn follow_input(language: Language, secret: &str, is_incident: bool) -> Value {
-    let mut input = json!({"by": language.pick("SEU NOME", "YOUR NAME"), "secret": secret});
-    if is_incident {
-        input["reason"] = "incident".into();
-    }
-    input
+    let reason = is_incident.then_some(("reason", "incident"));
+    [("by", language.pick("SEU NOME", "YOUR NAME")), ("secret", secret)].into_iter().chain(reason).collect()
 }
 
 /// Invokes a function that retires old credentials, to retire them at once.
