@@ -45,6 +45,15 @@ pub fn variables(given: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + us
     }
 }
 
+/// The words that the AWS CLI gets when a command is pasted into a shell, and its standard input if it is invoked with
+/// an event.
+pub fn words(command: &str) -> Vec<String> {
+    let aws = r#"aws() { printf '%s\0' "$@"; case $1 in lambda) cat ;; esac; }"#;
+    let output = std::process::Command::new("sh").args(["-c", &format!("{aws}\n{command}")]).output();
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    output.split_terminator('\0').map(|word| word.trim_end().to_owned()).collect()
+}
+
 /// Checks a state machine's words; for [`check_definition!`](crate::check_definition).
 pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
     let words = |mark: &str, end: char| -> Vec<Value> {

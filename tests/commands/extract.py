@@ -44,10 +44,12 @@ EXAMPLES = {
     "tags": "Environment=dev,ManagedBy=terraform",
 }
 
-# Placeholders for more than one word. Every text is tried.
+# Placeholders for parts of words, or for any number of words. Every text is tried.
 FRAGMENTS = {
     "0": ["db-instance", "db-cluster"],
+    "accounts": ["all", "111122223333 444455556666"],
     "cli": ["db-snapshot", "db-cluster-snapshot"],
+    "database": ["db-instance", "db-cluster"],
     "db": ["db", "db-cluster"],
     "kind": ["instance", "cluster"],
     "invoke": ["aws lambda invoke --function-name x --payload fileb:///dev/stdin /dev/stdout"],
@@ -57,10 +59,16 @@ FRAGMENTS = {
     "of": ["", "cluster-"],
     "more": [""],
     "deletion": [""],
+    "services": ["api", "api worker"],
+    "tag": ["ExpiresOn", "Hold", "rotation:in-use"],
 }
 
 # Placeholders filled by another literal of the same file: with options, or with the operation.
 OPEN = ("change", "command", "operation")
+
+# A command of a Rust file that others extend: `{name} --option`.
+BUILT = re.compile(r'let (\w+) =\s*command!\(\s*"(aws [^"]*)"')
+EXTENDS = re.compile(r"^\{(\w+)\}(?= --)")
 
 PLACEHOLDER = re.compile(r"\{(\w*)(?::[^{}]*)?\}")
 OPERATION = re.compile(
@@ -70,6 +78,8 @@ FORMAT = re.compile(r"\{\{|\}\}|" + PLACEHOLDER.pattern)
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 # Matches `aws` only where a shell expects a command.
 COMMAND = re.compile(r"(?:^|[\s;|&({`])aws (?=(?:--[a-z]|[a-z0-9-]+ +(?:[a-z{]|s3:)))")
+# The tests at the end of a file, unless another file has them.
+TESTS = re.compile(r"#\[cfg\(test\)\](?!\s*(?:mod|use) [^;{]+;)")
 LITERAL = re.compile(r'r#"(?P<raw>.*?)"#|"(?P<text>(?:[^"\\]|\\.)*)"|//[^\n]*|\'(?:[^\'\\]|\\.)\'', re.DOTALL)
 
 
@@ -234,7 +244,7 @@ def in_markdown(text: str, place: str) -> list[Command]:
 
 def literals(source: str) -> list[tuple[int, str]]:
     """Returns the string literals of Rust code outside its tests, with their line numbers."""
-    source = source.split("#[cfg(test)]")[0]
+    source = TESTS.split(source)[0]
     found = []
     for match in LITERAL.finditer(source):
         text = match["raw"]
@@ -291,8 +301,10 @@ def in_rust(source: str, place: str, callers: Sequence[str] = ()) -> list[Comman
     all_literals = literals(source)
     operations = [each for _, text in all_literals if OPERATION.match(text) for each in filled(text)]
     options = [each for text in (source, *callers) for each in options_in(text)]
+    built = dict(BUILT.findall(source))
     found: list[Command] = []
     for line, text in all_literals:
+        text = EXTENDS.sub(lambda match: built.get(match[1], match[0]), text)
         if "aws " not in text and "{invoke}" not in text:
             continue
         here = f"{place}:{line}"

@@ -193,9 +193,13 @@ def test_commands_are_found_in_a_page_and_in_a_rust_file() -> None:
     page = "| `aws rds start-db-instance --db-instance-identifier X \\| cat` |\n```sh\naws s3 ls s3://b/\n```\n"
     assert [command.words[1] for command in in_markdown(page, "page")] == ["start-db-instance", "ls"]
     source = """
+        #[cfg(test)]
+        mod tests;
         format!("`aws rds copy-db-snapshot --tags Key={1},Value={{x}}{region}`, {}", text)
         format!("aws rds modify-db-instance --db-instance-identifier {} {change}", name)
         modify("--multi-az")
+        let list = command!("aws rds describe-db-snapshots")
+        command!("{list} --snapshot-type manual", list)
         #[cfg(test)]
         "aws rds not-this"
     """
@@ -204,4 +208,6 @@ def test_commands_are_found_in_a_page_and_in_a_rust_file() -> None:
         f"rds copy-db-snapshot --tags Key={EXAMPLE},Value={{x}}",
         f"rds copy-db-snapshot --tags Key={EXAMPLE},Value={{x}} --region sa-east-1",
         f"rds modify-db-instance --db-instance-identifier {EXAMPLE} --multi-az",
+        "rds describe-db-snapshots",
+        "rds describe-db-snapshots --snapshot-type manual",
     ]

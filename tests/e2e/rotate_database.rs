@@ -44,7 +44,7 @@ async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String 
 /// A message's command that abandons a rotation.
 fn clear_command(secret: &Secret<'_>, token: &str) -> String {
     format!(
-        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSPENDING --remove-from-version-id {token}`",
+        "`aws secretsmanager update-secret-version-stage --secret-id {} --version-stage AWSPENDING --remove-from-version-id {token}`",
         secret.arn
     )
 }

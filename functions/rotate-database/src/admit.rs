@@ -81,14 +81,6 @@ impl App {
             _ => None,
         };
         let Some(why) = policy::waits_for(in_use, made, attempt.now) else { return Ok(()) };
-        let place: Vec<_> = arn.split(':').skip(1).take(4).collect();
-        let machine = match place[..] {
-            [partition, _, region, account] => format!(
-                "arn:{partition}:states:{region}:{account}:stateMachine:{}-{}-rotation-followup",
-                self.base.settings.project, self.base.settings.environment
-            ),
-            _ => String::new(),
-        };
-        Err(Why::NotInUse { version: version.to_owned(), why: why.name(), machine })
+        Err(Why::NotInUse { version: version.to_owned(), why: why.name() })
     }
 }

@@ -166,8 +166,6 @@ pub enum Why {
         version: String,
         /// The reason's name in the ledger.
         why: &'static str,
-        /// ARN of the follow-up's state machine.
-        machine: String,
     },
     /// A call to RDS failed.
     #[error("the step stopped at an RDS call")]

@@ -203,6 +203,6 @@ impl Rotation for App {
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
-        error.advise(self.base.settings.language, request)
+        error.advise(&self.base.settings, request)
     }
 }

@@ -29,7 +29,9 @@ use aws_config::SdkConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
+use shared::command;
 use shared::rotation::{Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation, RotationError};
+use shared::run::command::{codes, secrets};
 use shared::run::ledger::Line;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::{Failure, chain};
@@ -96,10 +98,13 @@ impl App {
             function: &self.base.settings.function,
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
-            adopt_commands: format!(
-                "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`, {}",
-                text::rotate_command(secret)
-            ),
+            adopt_commands: codes([
+                command!(
+                    "aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://valor.txt",
+                    secret
+                ),
+                secrets::rotate(secret),
+            ]),
             off_commands: String::new(),
             again_commands: String::new(),
         }
@@ -188,11 +193,12 @@ impl Rotation for App {
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
-        let clear = request.clear_command();
-        let again_commands = format!("{clear}, {}", request.rotate_command());
-        let cancel = format!("`aws secretsmanager cancel-rotate-secret --secret-id '{}'`", request.secret_id);
+        let secret = &request.secret_id;
+        let clear = secrets::clear(secret, &request.token);
+        let again_commands = codes([clear.clone(), secrets::rotate(secret)]);
+        let cancel = command!("aws secretsmanager cancel-rotate-secret --secret-id {secret}", secret);
         // Cancelling a rotation leaves AWSPENDING on its version.
-        let off_commands = format!("{cancel}, {clear}");
+        let off_commands = codes([cancel, clear]);
         let names = self.names(request.secret_name());
         let names = Names { off_commands, again_commands, ..names };
         error.advise(self.base.settings.language, request, &names)

@@ -3,8 +3,3 @@
 pub(crate) mod failure;
 pub(crate) mod retire;
 pub(crate) mod rotation;
-
-/// The command that rotates a secret at once.
-pub(crate) fn rotate_command(secret: &str) -> String {
-    format!("`aws secretsmanager rotate-secret --secret-id '{secret}'`")
-}

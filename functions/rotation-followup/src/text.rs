@@ -11,6 +11,8 @@ mod unproved;
 
 use std::collections::BTreeMap;
 
+use shared::run::command::{codes, secrets};
+use shared::run::ledger::follow_command;
 use shared::runtime::settings::Settings;
 
 use crate::rules::change::Change;
@@ -42,12 +44,16 @@ fn brief(detail: &str) -> String {
     if cut.len() < detail.len() { cut + "…" } else { cut }
 }
 
-fn command(operation: &str, secret: &str) -> String {
-    format!("`aws secretsmanager {operation} --secret-id '{secret}'`")
+/// Starts follow-ups by hand.
+fn follow_commands<'a>(settings: &Settings, changes: impl IntoIterator<Item = &'a Change>) -> String {
+    codes(
+        changes
+            .into_iter()
+            .map(|change| follow_command(settings, &change.secret, &change.name, change.is_incident())),
+    )
 }
 
-/// The command that starts a follow-up by hand.
-fn follow_command(settings: &Settings, change: &Change) -> String {
-    let more = if change.is_incident() { "\"reason\":\"incident\"," } else { "" };
-    shared::run::ledger::follow_command(settings, &change.secret, &change.name, more)
+/// Rotates secrets at once.
+fn rotate_commands<'a>(changes: impl IntoIterator<Item = &'a Change>) -> String {
+    codes(changes.into_iter().map(|change| secrets::rotate(&change.name)))
 }

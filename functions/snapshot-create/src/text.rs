@@ -1,7 +1,10 @@
 //! Texts for people: the channel's messages and the page.
 
+use serde_json::json;
 use shared::aws::snapshots::{self, Database, Kind};
+use shared::command;
 use shared::policy::Area;
+use shared::run::command::Command;
 use shared::run::notify::{self, Message};
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
@@ -63,12 +66,12 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
             format!("*{next}*: {}", language.pick("o deploy pode seguir.", "continue with the deploy."))
         }
         _ => format!(
-            "*{next}*: {} `aws rds wait {cli}-available --{cli}-identifier {name}`",
+            "*{next}*: {} {}",
             language.pick(
                 "ainda não está pronto, e ninguém espera por ele. Antes do deploy:",
                 "it is not available yet, and no process is waiting for it. Before the deploy:",
             ),
-            cli = kind.cli(),
+            wait_command(kind, name).code()
         ),
     });
     Message::new(settings, &format!("{title}: {name}"), lines, run_id)
@@ -112,9 +115,9 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
 fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
-    let (Database { kind: of, id: database }, name) = (case.database(), case.name());
-    let (cli, listed, identifier) = (of.cli(), of.listed(), of.identifier());
-    let again = again(settings, case);
+    let (Database { kind: of, id }, name) = (case.database(), case.name());
+    let cli = of.cli();
+    let again = again(settings, case).code();
     let same =
         say("Depois, pedir de novo com o mesmo `deploy`:", "Then request it again with the same `deploy`:");
     let other = say(
@@ -122,23 +125,33 @@ fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
         "Then request it again with another `deploy` (e.g. the pipeline's next attempt):",
     );
     let describe = match of {
-        Kind::Instance => format!(
-            "`aws rds describe-db-instances --db-instance-identifier {database} --query 'DBInstances[0].[DBInstanceStatus,KmsKeyId]'`"
+        Kind::Instance => command!(
+            "aws rds describe-db-instances --db-instance-identifier {id} --query 'DBInstances[0].[DBInstanceStatus,KmsKeyId]'",
+            id
         ),
-        Kind::Cluster => format!(
-            "`aws rds describe-db-clusters --db-cluster-identifier {database} --query 'DBClusters[0].[Status,KmsKeyId]'`"
+        Kind::Cluster => command!(
+            "aws rds describe-db-clusters --db-cluster-identifier {id} --query 'DBClusters[0].[Status,KmsKeyId]'",
+            id
         ),
-    };
-    let start = format!("`aws rds start-{0} --{0}-identifier {database}`", of.database());
+    }
+    .code();
+    let delete = |name: &str| command!("aws rds delete-{cli} --{cli}-identifier {name}", cli, name).code();
     match kind {
         FailureKind::SnapshotQuotaExceeded => format!(
-            "{} `aws rds describe-{cli}s --snapshot-type manual --query 'sort_by({listed},&SnapshotCreateTime)[:10].[{identifier},SnapshotCreateTime]' --output table` {} `aws rds delete-{cli} --{cli}-identifier {}`. {same} {again}",
+            "{} {} {} {}. {same} {again}",
             say("ver os mais antigos", "list the oldest"),
+            command!(
+                "aws rds describe-{cli}s --snapshot-type manual --query 'sort_by({listed},&SnapshotCreateTime)[:10].[{identifier},SnapshotCreateTime]' --output table",
+                cli,
+                listed = of.listed(),
+                identifier = of.identifier()
+            )
+            .code(),
             say(
                 "e apagar os que já venceram (tag ExpiresOn), ou pedir aumento da quota:",
                 "and delete the expired ones (tag ExpiresOn), or request a higher quota:",
             ),
-            say("NOME", "NAME"),
+            delete(say("NOME", "NAME")),
         ),
         FailureKind::StorageQuotaExceeded => format!(
             "{} {same} {again}",
@@ -148,19 +161,23 @@ fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
             ),
         ),
         FailureKind::KeyNotAccessible => format!(
-            "{} {describe}, `aws kms describe-key --key-id {}`. {same} {again}",
+            "{} {describe}, {}. {same} {again}",
             say(
                 "a chave está desligada, marcada para exclusão ou fechada ao RDS:",
                 "the key is disabled, scheduled for deletion or denied to RDS:",
             ),
-            say("CHAVE", "KEY"),
+            command!("aws kms describe-key --key-id {key}", key = say("CHAVE", "KEY")).code(),
         ),
         FailureKind::InstanceNotFound | FailureKind::ClusterNotFound => format!(
-            "{} `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]'`. {again}",
+            "{} {}. {again}",
             say(
                 "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As instâncias que existem, com o cluster de cada uma:",
                 "correct `instance` in the request, or the stack's DatabaseInstanceId. The existing instances, each with its cluster:",
             ),
+            command!(
+                "aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]'"
+            )
+            .code(),
         ),
         FailureKind::ClusterNotOurs => format!(
             "{} {again}",
@@ -177,30 +194,49 @@ fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
             ),
         ),
         FailureKind::InstanceState | FailureKind::ClusterState => format!(
-            "{} {describe}. {} {start}. {same} {again}",
+            "{} {describe}. {} {}. {same} {again}",
             say("ver o estado do banco:", "check the database's state:"),
             say("Se está stopped:", "If it is stopped:"),
+            command!(
+                "aws rds start-{database} --{database}-identifier {id}",
+                database = of.database(),
+                id
+            )
+            .code(),
         ),
         FailureKind::NamesTaken => format!("{same} {again}"),
         FailureKind::SnapshotSlow => format!(
-            "{} `aws rds wait {cli}-available --{cli}-identifier {name}`. {} {again}",
+            "{} {}. {} {again}",
             say("ele ainda pode terminar:", "it may still finish:"),
+            wait_command(of, name).code(),
             say(
                 "O mesmo `deploy` continua esperando por ele:",
                 "The same `deploy` continues to wait for it:",
             ),
         ),
         FailureKind::SnapshotFailed => format!(
-            "{} `aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440`. {} `aws rds delete-{cli} --{cli}-identifier {name}`. {other} {again}",
+            "{} {}. {} {}. {other} {again}",
             say("não fazer o deploy. Ver por quê:", "do not deploy. Find the cause:"),
+            command!(
+                "aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440",
+                cli,
+                name
+            )
+            .code(),
             say("Apagar o que falhou:", "Delete the failed snapshot:"),
+            delete(name),
         ),
         FailureKind::SnapshotDeleted => format!(
-            "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}`. {other} {again}",
+            "{} {}. {other} {again}",
             say(
                 "não fazer o deploy: alguém apagou o snapshot. Quem:",
                 "do not deploy: the snapshot was deleted. Find out by whom:",
             ),
+            command!(
+                "aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}",
+                name
+            )
+            .code(),
         ),
         FailureKind::InvalidEvent | FailureKind::NotOurs => format!(
             "{} {again}",
@@ -233,30 +269,29 @@ fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) -> String {
     }
 }
 
-/// The command that starts the state machine again.
-fn again(settings: &Settings, case: &Case) -> String {
-    let language = settings.language;
-    let placeholder = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
-    let (deploy, reason, by) = match &case.request {
-        Some(request) => (request.deploy.as_str(), plain(&request.reason), plain(&request.by)),
-        None => (
-            "DEPLOY",
-            placeholder("MOTIVO", "REASON").to_owned(),
-            placeholder("SEU NOME", "YOUR NAME").to_owned(),
-        ),
+/// Waits until the snapshot is available.
+fn wait_command(kind: Kind, name: &str) -> Command {
+    command!("aws rds wait {cli}-available --{cli}-identifier {name}", cli = kind.cli(), name)
+}
+
+/// Starts the state machine again.
+fn again(settings: &Settings, case: &Case) -> Command {
+    let Some(request) = &case.request else {
+        let say =
+            |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
+        let input = json!({"by": say("SEU NOME", "YOUR NAME"), "deploy": "DEPLOY", "reason": say("MOTIVO", "REASON")});
+        return Command::start(settings, &input);
     };
-    let mut input = serde_json::json!({"deploy": deploy, "reason": reason, "by": by});
-    if let (Some(fields), Some(request)) = (input.as_object_mut(), &case.request) {
-        fields.extend(request.commit.iter().map(|commit| ("commit".to_owned(), commit.clone().into())));
-        fields
-            .extend(request.instance.iter().map(|instance| ("instance".to_owned(), instance.clone().into())));
-    }
-    // Escape for the shell's single quotes.
-    let input = input.to_string().replace('\'', r"'\''");
-    format!(
-        "`aws stepfunctions start-execution --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\" --input '{input}'`",
-        settings.function
-    )
+    let Request { deploy, reason, by, commit, instance } = request;
+    let fields = [
+        ("by", Some(by)),
+        ("commit", commit.as_ref()),
+        ("deploy", Some(deploy)),
+        ("instance", instance.as_ref()),
+        ("reason", Some(reason)),
+    ];
+    let input = fields.into_iter().filter_map(|(field, value)| Some((field, value?.as_str())));
+    Command::start(settings, &input.collect())
 }
 
 #[cfg(test)]
@@ -382,17 +417,17 @@ mod tests {
 
     #[test]
     fn the_command_that_requests_it_again_is_whole_and_quoted() {
-        let command = again(&settings(Language::Portuguese), &case());
-        assert!(
-            command.contains(
-                r#"--input '{"by":"ana","commit":"0f3c9a1","deploy":"run-17-1","reason":"d'\''água"}'"#
-            ) || command.contains(
-                r#"--input '{"deploy":"run-17-1","reason":"d'\''água","by":"ana","commit":"0f3c9a1"}'"#
-            ),
-            "{command}"
+        let mut case = case();
+        let request = case.request.as_mut().unwrap();
+        request.reason = "d'água `id` $(id)".to_owned();
+        let words = shared::testing::words(&again(&settings(Language::Portuguese), &case).to_string());
+        assert_eq!(words[words.len() - 2], "--input");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&words[words.len() - 1]).unwrap(),
+            json!({"by": "ana", "commit": "0f3c9a1", "deploy": "run-17-1", "reason": "d'água `id` $(id)"})
         );
-        let refused = Case { request: None, ..case() };
-        assert!(again(&settings(Language::English), &refused).contains("YOUR NAME"));
+        case.request = None;
+        assert!(again(&settings(Language::English), &case).to_string().contains("YOUR NAME"));
     }
 
     #[test]

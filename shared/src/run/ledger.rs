@@ -3,9 +3,13 @@
 use aws_sdk_s3::Client;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::aws::secrets::Listed;
+use crate::command;
+use crate::run::command::Command;
 use crate::runtime::failure::CallError;
+use crate::runtime::language::Language;
 use crate::runtime::settings::Settings;
 
 /// The fields of a row that these functions read.
@@ -99,18 +103,30 @@ pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) 
     }
 }
 
-/// The command that starts a follow-up of a secret's current value; `more` is further input.
-pub fn follow_command(settings: &Settings, arn: &str, name: &str, more: &str) -> String {
+/// Starts a follow-up of a secret's current value.
+pub fn follow_command(settings: &Settings, arn: &str, name: &str, is_incident: bool) -> Command {
     // arn:PARTITION:secretsmanager:REGION:ACCOUNT:…
     let mut parts = arn.split(':').skip(1);
     let partition = parts.next().unwrap_or_default();
     let place = parts.skip(1).take(2).collect::<Vec<_>>().join(":");
-    format!(
-        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{}-{}-rotation-followup --input '{{\"secret\":\"{name}\",{more}\"by\":\"{}\"}}'`",
-        settings.project,
-        settings.environment,
-        settings.language.pick("SEU NOME", "YOUR NAME")
+    let Settings { project, environment, .. } = settings;
+    command!(
+        "aws stepfunctions start-execution --state-machine-arn {machine} --input {input}",
+        machine =
+            format!("arn:{partition}:states:{place}:stateMachine:{project}-{environment}-rotation-followup"),
+        input = follow_input(settings.language, name, is_incident).to_string()
     )
+}
+
+/// The input that asks for a follow-up.
+pub fn follow_input(language: Language, secret: &str, is_incident: bool) -> Value {
+    let reason = is_incident.then_some(("reason", "incident"));
+    [("by", language.pick("SEU NOME", "YOUR NAME")), ("secret", secret)].into_iter().chain(reason).collect()
+}
+
+/// Invokes a function that retires old credentials, to retire them at once.
+pub fn retire_command(function: &str) -> Command {
+    Command::invoke(function, &json!({"retire": true}))
 }
 
 /// The newest row of a secret whose previous value may have leaked.

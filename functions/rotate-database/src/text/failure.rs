@@ -1,9 +1,12 @@
 //! The messages of a failed rotation step: the cause and the next step.
 
+use shared::command;
 use shared::database::{DatabaseError, ErrorKind};
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
-use shared::runtime::event::pasted;
+use shared::run::command::secrets;
+use shared::run::ledger::follow_command;
 use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
 
 use crate::error::{RotateError, Seen, Why};
 use crate::rules::policy::IN_USE;
@@ -28,13 +31,14 @@ fn by_hand(language: Language) -> String {
 
 impl RotateError {
     /// The operator's text for the failure.
-    pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
+    pub(crate) fn advise(&self, settings: &Settings, request: &Request) -> Advice {
+        let language = settings.language;
         let advice = match &self.why {
             Why::Rotation(error) => error.advise(language, request),
             other => Advice {
                 cause: other.cause(language),
                 in_force: self.in_force,
-                next: self.next_step(language, request),
+                next: self.next_step(settings, request),
             },
         };
         let urgent = match &self.seen {
@@ -47,7 +51,7 @@ impl RotateError {
                     "*urgent*: AWSCURRENT does not log in, and the application cannot open new connections; another version's credential does. Make it the current one:",
                 );
                 let current = self.current.as_deref().unwrap_or("—");
-                Some(format!("{urgent} {}.", request.restore_command(version, current)))
+                Some(format!("{urgent} {}.", secrets::restore(&request.secret_id, version, current).code()))
             }
             Some(Seen::Nothing) => Some(by_hand(language)),
         };
@@ -90,17 +94,16 @@ impl RotateError {
 
     /// Steps that give up a rotation. Removing AWSPENDING from a password in force loses the password.
     fn giving_up(&self, language: Language, request: &Request) -> String {
-        let clear = request.clear_command();
-        let restore = request.restore_command(&request.token, self.current.as_deref().unwrap_or("—"));
+        let Request { secret_id: secret, token, .. } = request;
+        let clear = secrets::clear(secret, token).code();
+        let restore = secrets::restore(secret, token, self.current.as_deref().unwrap_or("—")).code();
+        let rotate = secrets::rotate(secret).code();
         match (self.in_force, language) {
             (InForce::Current, Language::Portuguese) => {
-                format!(
-                    "Para desistir desta rotação: {clear}; para rotacionar de novo: {}.",
-                    request.rotate_command()
-                )
+                format!("Para desistir desta rotação: {clear}; para rotacionar de novo: {rotate}.")
             }
             (InForce::Current, Language::English) => {
-                format!("To give up this rotation: {clear}; to rotate again: {}.", request.rotate_command())
+                format!("To give up this rotation: {clear}; to rotate again: {rotate}.")
             }
             (InForce::Unsure, Language::Portuguese) => format!(
                 "Antes de desistir, ver com o psql qual senha entra. Se a do AWSCURRENT: {clear}. Se só a do AWSPENDING, *não* removê-lo: torná-lo o atual com {restore}."
@@ -118,13 +121,15 @@ impl RotateError {
         }
     }
 
-    fn next_step(&self, language: Language, request: &Request) -> String {
+    fn next_step(&self, settings: &Settings, request: &Request) -> String {
+        let language = settings.language;
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
         let again = say(
             "O Secrets Manager tenta de novo com a mesma versão; nada a desfazer.",
             "Secrets Manager tries again with the same version; nothing needs to be reverted.",
         );
-        let (token, current) = (&request.token, self.current.as_deref().unwrap_or("—"));
+        let (secret, token) = (&request.secret_id, &request.token);
+        let current = self.current.as_deref().unwrap_or("—");
         match &self.why {
             Why::Rotation(error) => error.advise(language, request).next,
             Why::Database(error) => self.database_step(error, language, request, &again),
@@ -153,7 +158,7 @@ impl RotateError {
                     "*urgente*: a aplicação também não abre conexões novas. Outro usuário entra; torná-lo o atual:",
                     "*urgent*: the application cannot open new connections either. Another user logs in; make it the current one:",
                 ),
-                request.restore_command(version, current),
+                secrets::restore(secret, version, current).code(),
                 RotateError { in_force: InForce::Current, ..self.clone() }.giving_up(language, request),
             ),
             Why::NoLogin { .. } => format!(
@@ -173,7 +178,7 @@ impl RotateError {
                     "só a credencial desta rotação entra no banco. Torná-la a atual:",
                     "only this rotation's credential logs in. Make it the current one:",
                 ),
-                request.restore_command(token, current),
+                secrets::restore(secret, token, current).code(),
             ),
             Why::CurrentMoved { takes_current: true, .. } => format!(
                 "{} {}. {} {}",
@@ -181,47 +186,62 @@ impl RotateError {
                     "o AWSCURRENT escolhido à mão entra no banco e fica. Se o AWSPENDING ainda estiver na versão desta rotação, removê-lo com",
                     "the AWSCURRENT chosen by hand logs in and stays. If AWSPENDING is still on this rotation's version, remove it with",
                 ),
-                request.clear_command(),
+                secrets::clear(secret, token).code(),
                 say("Quando quiser, rotacionar de novo:", "When convenient, rotate again:"),
-                request.rotate_command(),
+                secrets::rotate(secret).code(),
             ),
             Why::CurrentMoved { .. } => by_hand(language),
             Why::ManagedMaster { kind, id, .. } => format!(
-                "{} `aws rds modify-db-{kind} --db-{kind}-identifier {id} --no-manage-master-user-password --master-user-password … --apply-immediately`",
+                "{} {}",
                 say(
                     "o RDS guarda e troca essa senha sozinho. O certo é a aplicação ter um usuário próprio (docs/rotacao-banco.md). Se este deve mesmo ser rotacionado aqui, tirar a senha da gestão do RDS:",
                     "RDS stores and rotates that password itself. Give the application its own user instead (docs/rotacao-banco.md). If this user must be rotated here, stop RDS from managing its password:",
                 ),
+                command!(
+                    "aws rds modify-db-{kind} --db-{kind}-identifier {id} --no-manage-master-user-password --master-user-password … --apply-immediately",
+                    kind,
+                    id
+                )
+                .code()
             ),
             Why::ManagedSecret { .. } => say(
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
                 "turn off rotation by this function: the service that owns the secret rotates it. Give the application its own user (docs/rotacao-banco.md).",
             ),
             Why::BlueGreen { deployment, .. } => format!(
-                "{} `aws rds describe-blue-green-deployments --blue-green-deployment-identifier {deployment}`. {again} {}",
+                "{} {}. {again} {}",
                 say(
                     "terminar a troca (switchover) ou apagar o deployment blue/green antes de rotacionar; o estado dele:",
                     "switch over or delete the blue/green deployment before rotating; show its status with",
                 ),
+                command!(
+                    "aws rds describe-blue-green-deployments --blue-green-deployment-identifier {deployment}",
+                    deployment
+                )
+                .code(),
                 self.giving_up(language, request),
             ),
-            Why::NotInUse { machine, version, .. } => {
+            Why::NotInUse { version, .. } => {
                 format!(
-                    "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
+                    "{} {}. {again}",
                     say(
                         "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
                         "wait for the follow-up's message (rotation-followup); if it does not arrive, or reports a failure, fix the cause and start the follow-up again:",
                     ),
-                    request.secret_name(),
-                    say("SEU NOME", "YOUR NAME"),
+                    follow_command(settings, secret, request.secret_name(), false).code(),
                 ) + &format!(
-                    " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={}`",
+                    " {} {}",
                     say(
                         "Se todos os leitores já usam a versão atual, ou nenhum serviço do ECS a lê, confirmar isso para esta versão:",
                         "If all readers use the current version, or no ECS service reads it, confirm this version:",
                     ),
-                    request.secret_id,
-                    pasted(version)
+                    command!(
+                        "aws secretsmanager tag-resource --secret-id {secret} --tags Key={tag},Value={version}",
+                        secret,
+                        tag = IN_USE,
+                        version
+                    )
+                    .code()
                 )
             }
             // Only retiring fails with these, and it has its own messages.
@@ -232,11 +252,12 @@ impl RotateError {
             | Why::Retire { .. }
             | Why::Ledger { .. } => again,
             Why::MasterChanging { kind, id, .. } => format!(
-                "{} `aws rds describe-db-{kind}s --db-{kind}-identifier {id}`. {again}",
+                "{} {}. {again}",
                 say(
                     "esperar o RDS trocar a senha: PendingModifiedValues fica vazio. Conferir com",
                     "wait for RDS to set the password: PendingModifiedValues becomes empty. Check with",
                 ),
+                command!("aws rds describe-db-{kind}s --db-{kind}-identifier {id}", kind, id).code()
             ),
             Why::Rds(call) => format!(
                 "{} {}. {again}",
@@ -414,8 +435,9 @@ mod tests {
     }
 
     fn advice(why: Why, in_force: InForce, language: Language) -> Advice {
+        let settings = shared::testing::settings("moveongs-dev-rotate-database", language);
         RotateError { why, in_force, seen: None, current: Some("old".to_owned()) }
-            .advise(language, &request())
+            .advise(&settings, &request())
     }
 
     const KINDS: [ErrorKind; 11] = [
@@ -501,8 +523,18 @@ mod tests {
     }
 
     #[test]
+    fn a_version_id_stays_one_word_of_the_command() {
+        let version = "'; id `id` $(id)".to_owned();
+        let why = Why::NotInUse { version: version.clone(), why: "no_reader" };
+        let next = advice(why, InForce::Current, Language::English).next;
+        let command = next.split('`').find(|code| code.contains("tag-resource")).unwrap();
+        assert_eq!(shared::testing::words(command).pop(), Some(format!("Key={IN_USE},Value={version}")));
+    }
+
+    #[test]
     fn the_only_accepted_password_is_never_cleared() {
-        let clear = request().clear_command();
+        let Request { secret_id, token, .. } = request();
+        let clear = secrets::clear(&secret_id, &token).code();
         let mut failures: Vec<Why> = KINDS.map(|kind| Why::Database(of_database(kind))).into();
         failures.push(Why::Form(FormError::SeveralLogins));
         failures.push(Why::Identity { reason: "why".to_owned() });
@@ -513,7 +545,7 @@ mod tests {
             for language in [Language::Portuguese, Language::English] {
                 let next = advice(why.clone(), InForce::Current, language).next;
                 assert!(next.contains(&clear), "{why}: {next}");
-                let restore = request().restore_command(&request().token, "old");
+                let restore = secrets::restore(&secret_id, &token, "old").code();
                 for in_force in [InForce::Unsure, InForce::Pending] {
                     let advice = advice(why.clone(), in_force, language);
                     assert_eq!(

@@ -1,6 +1,7 @@
 //! The messages about a leaked login.
 
-use shared::run::ledger::NotInUse;
+use shared::run::command::secrets;
+use shared::run::ledger::{NotInUse, retire_command};
 use shared::run::notify::{Message, next_step};
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::settings::Settings;
@@ -8,14 +9,6 @@ use shared::tr;
 
 use crate::error::{RotateError, Why};
 use crate::rules::leak::{Ended, Replaced, Waits};
-
-/// The command that retires leaked logins at once.
-fn command(settings: &Settings) -> String {
-    format!(
-        "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
-        settings.function
-    )
-}
 
 pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended, run_id: &str) -> Message {
     let language = settings.language;
@@ -46,10 +39,11 @@ pub(crate) fn replaced_message(
 ) -> Message {
     let Replaced { version, replaced_by, sessions } = replaced;
     let language = settings.language;
+    let rotate = secrets::rotate(secret).code();
     let line = tr!(
         language,
-        "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
-        "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+        "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: {rotate}",
+        "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: {rotate}",
     );
     let title = tr!(
         language,
@@ -98,7 +92,7 @@ pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits, run
                     "resolver isso; a função tenta a cada hora. Para não esperar:",
                     "resolve that; the function retries every hour. To retry now:",
                 ),
-                command(settings)
+                retire_command(&settings.function).code()
             ),
         ),
     };
@@ -117,11 +111,12 @@ pub(crate) fn failed_message(
     let language = settings.language;
     let next = match &error.why {
         Why::StillAccepted { .. } | Why::LeakUnknown { .. } => format!(
-            "{} `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+            "{} {}",
             language.pick(
                 "*urgente*: rotacionar o segredo de novo, o que troca a senha do login vazado:",
                 "*urgent*: rotate the secret again, which changes the leaked login's password:",
-            )
+            ),
+            secrets::rotate(secret).code()
         ),
         _ => format!(
             "{} {}",
@@ -129,7 +124,7 @@ pub(crate) fn failed_message(
                 "corrigir o que a linha miúda diz; a função tenta a cada hora. Para não esperar:",
                 "fix the problem in the small print; the function retries every hour. To retry now:",
             ),
-            command(settings)
+            retire_command(&settings.function).code()
         ),
     };
     let title = tr!(

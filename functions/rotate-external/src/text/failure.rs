@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod tests;
 
+use shared::command;
 use shared::rotation::{Advice, InForce, Request};
+use shared::run::ledger::retire_command;
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
@@ -30,17 +32,35 @@ pub(crate) struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// The command that retires old credentials at once.
-    pub(crate) fn retire_command(&self) -> String {
-        self.invoke_command("{\"retire\": true}")
+    /// Retires old credentials at once.
+    pub(crate) fn retire(&self) -> String {
+        retire_command(self.function).code()
     }
 
-    /// The command that invokes the function with an event.
-    pub(crate) fn invoke_command(&self, event: &str) -> String {
-        format!(
-            "`echo '{event}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
-            self.function
+    /// Lists the IAM user's keys.
+    fn list_keys(&self) -> String {
+        command!("aws iam list-access-keys --user-name {user}", user = self.user).code()
+    }
+
+    /// Shows who used a key last.
+    pub(crate) fn last_use(key: &str) -> String {
+        command!("aws iam get-access-key-last-used --access-key-id {key}", key).code()
+    }
+
+    /// Deletes a key.
+    pub(crate) fn delete_key(&self, key: &str) -> String {
+        command!("aws iam delete-access-key --user-name {user} --access-key-id {key}", user = self.user, key)
+            .code()
+    }
+
+    /// Activates a key.
+    pub(crate) fn activate_key(&self, key: &str) -> String {
+        command!(
+            "aws iam update-access-key --user-name {user} --access-key-id {key} --status Active",
+            user = self.user,
+            key
         )
+        .code()
     }
 }
 
@@ -156,10 +176,9 @@ impl RotateError {
     /// The operator's next step.
     pub(crate) fn next_step(&self, language: Language, names: &Names<'_>) -> String {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
-        let user = names.user;
         match self {
             // Only for retiring: for a rotation's errors, `advise` takes the next step from `shared::rotation`.
-            Self::Rotation(_) => names.retire_command(),
+            Self::Rotation(_) => names.retire(),
             Self::InvalidEvent { .. } => say(
                 "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",
                 "invoke with {\"retire\": true}, or let Secrets Manager call the function.",
@@ -181,7 +200,7 @@ impl RotateError {
                     "a credencial anterior só é desativada depois que o acompanhamento (rotation-followup) pôs a atual em uso. Ver a mensagem dele e então:",
                     "the previous credential is retired only after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
                 ),
-                names.retire_command()
+                names.retire()
             ),
             Self::StillAccepted => format!(
                 "{} {}",
@@ -189,7 +208,7 @@ impl RotateError {
                     "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
                     "retiring may take some minutes to take effect everywhere; the next hourly run checks it again. To check it now:",
                 ),
-                names.retire_command()
+                names.retire()
             ),
             Self::NotVerified(_) => format!(
                 "{} {}",
@@ -197,11 +216,12 @@ impl RotateError {
                     "a próxima hora prova de novo. Para provar agora:",
                     "the next hourly run checks it again. To check it now:",
                 ),
-                names.retire_command()
+                names.retire()
             ),
             Self::NotTheUsersKey { .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
-                say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
+                "{} {}. {} {}",
+                say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:"),
+                names.list_keys(),
                 say(
                     "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
                     "Store the document with one of this user's keys in the secret, from a file without a trailing line end, and rotate again:",
@@ -217,30 +237,34 @@ impl RotateError {
                 names.again_commands
             ),
             Self::ForeignKey { key } => format!(
-                "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {user} --access-key-id {key}`",
+                "{} {} {} {}",
                 say("descobrir de quem é:", "find its owner:"),
+                Names::last_use(key),
                 say(
                     "e, se ninguém a usa, apagá-la; a próxima tentativa continua:",
                     "and delete it if it is unused; the next attempt continues:",
                 ),
+                names.delete_key(key)
             ),
             Self::Iam(_) => format!(
-                "{} `aws iam list-access-keys --user-name {user}`",
+                "{} {}",
                 say(
                     "ver a permissão da função e as chaves; a próxima tentativa continua:",
                     "check the function's permissions and the keys; the next attempt continues:",
                 ),
+                names.list_keys()
             ),
             Self::Mail { .. } => say(
                 "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
                 "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) needs a verified identity in the region SesRegion; the next attempt continues.",
             ),
             Self::KeyRefused { which: "pending", .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+                "{} {}. {} {}",
                 say(
                     "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
                     "a new key may take some seconds to become valid; the next attempt continues. If this repeats, check that the key is active:",
                 ),
+                names.list_keys(),
                 say(
                     "Se não estiver, descartá-la e rotacionar de novo:",
                     "If it is not, discard it and rotate again:"
@@ -248,12 +272,14 @@ impl RotateError {
                 names.again_commands
             ),
             Self::KeyRefused { key, .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`. {} {}",
+                "{} {}. {} {}. {} {}",
                 say(
                     "ver se a chave do AWSCURRENT está ativa:",
                     "check that the key of AWSCURRENT is active:",
                 ),
+                names.list_keys(),
                 say("Se não estiver, ativá-la:", "If it is not, activate it:"),
+                names.activate_key(key),
                 say(
                     "Se estiver, o segredo dela é outro: guardar o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
                     "If it is, its stored secret is wrong: store the document with an active key, from a file without a trailing line end, and rotate again:",
@@ -363,7 +389,7 @@ impl RotateError {
                 "ver nos logs da aplicação o erro do login (`unhandled error`; err.code 28P01 é a senha do banco) e se há tasks saudáveis; GET /health não consulta o banco. A próxima tentativa continua.",
                 "look for the login's error in the application's logs (`unhandled error`; err.code 28P01 means a wrong database password), and check that healthy tasks are running; GET /health does not query the database. The next attempt continues.",
             ),
-            Self::Retire { .. } => names.retire_command(),
+            Self::Retire { .. } => names.retire(),
             Self::Ledger { .. } => say(
                 "ver ledger/rotation.json no bucket de evidências; o rotation-followup o escreve inteiro na próxima rotação.",
                 "see ledger/rotation.json in the evidence bucket; rotation-followup rewrites it after the next rotation.",

@@ -1,16 +1,17 @@
 //! The messages about old credentials.
 
+use serde_json::json;
+use shared::run::command::{Command, secrets};
 use shared::run::ledger::{NotInUse, follow_command};
 use shared::run::notify::{Message, next_step};
-use shared::runtime::event::pasted;
 use shared::runtime::failure::{Failure, chain};
+use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 use shared::tr;
 
 use crate::error::RotateError;
 use crate::rules::retired::{Reason, Retired};
 use crate::text::failure::Names;
-use crate::text::rotate_command;
 
 /// The current version of a secret, for messages about its old credential.
 pub(crate) struct Current<'a> {
@@ -21,13 +22,16 @@ pub(crate) struct Current<'a> {
 /// The message about a retired credential.
 pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>, run_id: &str) -> Message {
     let language = settings.language;
-    let (user, secret) = (names.user, names.secret);
+    let secret = names.secret;
     let line = match retired {
-        Retired::Deactivated { key } => tr!(
-            language,
-            "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`",
-            "The previous key, `{key}`, is deactivated: the new one is in use, and AWS refuses the previous one (proved). It will be deleted after the policy's period (rotation.external.delete_after_hours).\n*Next step*, only if something stopped sending mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`",
-        ),
+        Retired::Deactivated { key } => {
+            let activate = names.activate_key(key);
+            tr!(
+                language,
+                "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: {activate}",
+                "The previous key, `{key}`, is deactivated: the new one is in use, and AWS refuses the previous one (proved). It will be deleted after the policy's period (rotation.external.delete_after_hours).\n*Next step*, only if something stopped sending mail: {activate}",
+            )
+        }
         Retired::Deleted { key } => {
             tr!(language, "A chave anterior, `{key}`, foi apagada.", "The previous key, `{key}`, is deleted.")
         }
@@ -92,8 +96,8 @@ pub(crate) fn waits(
             "the IAM user has a second key that is not in the secret, so the next rotation has no room for a new one",
         ),
     };
-    let follow = || follow_command(settings, current.arn, secret, "");
-    let retire = || names.retire_command();
+    let follow = || follow_command(settings, current.arn, secret, false).code();
+    let retire = || names.retire();
     let next = match reason {
         Reason::RotationRuns | Reason::Deactivated => format!(
             "{} {}",
@@ -125,11 +129,7 @@ pub(crate) fn waits(
                 "nomear os serviços em rotation.secrets.*.services da política; ou, se todos os leitores já usam a versão atual, declarar isso:",
                 "name the services in the policy (rotation.secrets.*.services); or, if all readers already use the current version, declare that:",
             ),
-            names.invoke_command(&format!(
-                "{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"{}\", \"by\": \"{}\"}}}}",
-                pasted(current.version),
-                language.pick("SEU NOME", "YOUR NAME")
-            ))
+            vouch_command(language, current.version, names).code()
         ),
         Reason::NoApplication => {
             format!("{} {}", language.pick("preencher AppUrl, e então:", "set AppUrl, then:"), retire())
@@ -140,27 +140,37 @@ pub(crate) fn waits(
                 "se o administrador usa outro e-mail, corrigir SeedAdminEmail; com o usuário na aplicação, rotacionar:",
                 "if the administrator has another address, correct SeedAdminEmail; once the application has the user, rotate:",
             ),
-            rotate_command(secret)
+            secrets::rotate(secret).code()
         ),
         Reason::StillUsed { key } => format!(
-            "{} `aws iam get-access-key-last-used --access-key-id {key}` {}",
+            "{} {} {} {}",
             language.pick("descobrir quem a usou (CloudTrail):", "find out who used it (CloudTrail):"),
+            Names::last_use(key),
             language.pick(
                 "e dar a ele a credencial nova. Conta o uso depois do último acompanhamento, então acompanhar de novo:",
                 "and give them the new credential. Use since the last follow-up keeps the old one valid, so follow up again:",
-            )
-        ) + &format!(" {}", follow()),
+            ),
+            follow()
+        ),
         Reason::Foreign { key } => format!(
-            "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {} --access-key-id {key}`",
+            "{} {} {} {}",
             language.pick("descobrir de quem é:", "find its owner:"),
+            Names::last_use(key),
             language.pick("e, se ninguém a usa, apagá-la:", "and delete it if it is unused:"),
-            names.user
+            names.delete_key(key)
         ),
     };
     let title =
         tr!(language, "Credencial antiga ainda vale: {secret}", "Old credential still valid: {secret}");
     let lines = vec![tr!(language, "Motivo: {why}.", "Reason: {why}."), next_step(language, &next)];
     Message::new(settings, &title, lines, run_id)
+}
+
+/// Declares that a version is in use, and retires the credential before it.
+fn vouch_command(language: Language, version: &str, names: &Names<'_>) -> Command {
+    let by = language.pick("SEU NOME", "YOUR NAME");
+    let in_use = json!({"by": by, "secret": names.secret, "version": version});
+    Command::invoke(names.function, &json!({"in_use": in_use, "retire": true}))
 }
 
 /// The message about a credential whose retirement failed.
@@ -174,4 +184,31 @@ pub(crate) fn failed(settings: &Settings, error: &RotateError, names: &Names<'_>
     let failure = format!("*{}*: {}", error.kind(), error.cause(language));
     let next = error.next_step(language, names);
     Message::failed(settings, &title, &failure, &next, run_id).detailed(&chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_id_stays_one_word_of_the_command() {
+        for version in ["4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10", "'; id `id` $(id) \\\",\"by\":\"x"] {
+            let names = Names {
+                secret: "/moveongs/dev/ses",
+                function: "moveongs-dev-rotate-external",
+                user: "",
+                is_admin: false,
+                adopt_commands: String::new(),
+                off_commands: String::new(),
+                again_commands: String::new(),
+            };
+            let command = vouch_command(Language::English, version, &names).to_string();
+            let words = shared::testing::words(&command);
+            let event: serde_json::Value = serde_json::from_str(words.last().unwrap()).unwrap();
+            assert_eq!(
+                event,
+                json!({"in_use": {"by": "YOUR NAME", "secret": names.secret, "version": version}, "retire": true})
+            );
+        }
+    }
 }

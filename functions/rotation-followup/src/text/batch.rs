@@ -1,5 +1,7 @@
 //! The message and the page at the end of a batch.
 
+use shared::run::command::secrets;
+use shared::run::ledger::retire_command;
 use shared::run::notify::{self, Message};
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
@@ -7,7 +9,7 @@ use shared::runtime::time;
 
 use super::failure::{details, in_force, meaning, next_step};
 use super::unproved::cures;
-use super::{RUNBOOK, Stack, command, ledger};
+use super::{RUNBOOK, Stack, ledger};
 use crate::PROCEDURE;
 use crate::rules::batch::Batch;
 use crate::rules::keys::{ADMIN, JWT, RETIRED_BY, WEBHOOK};
@@ -176,7 +178,7 @@ fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
     }
     let until = row.made?.checked_add(jiff::SignedDuration::from_hours(24)).ok()?;
     let until = time::local(until);
-    let rotate = stack.jwt.map(|jwt| command("rotate-secret", jwt)).unwrap_or_default();
+    let rotate = stack.jwt.map(|jwt| secrets::rotate(jwt).code()).unwrap_or_default();
     Some(shared::tr!(
         stack.settings.language,
         "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}",
@@ -191,16 +193,15 @@ fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
         RETIRED_BY.iter().find(|(key, _)| *key == row.key).map_or("rotate-database", |(_, name)| name);
     if row.key == JWT {
         let why = language.pick("rotacionar de novo:", "rotate again:");
-        return format!("{why} {}", command("rotate-secret", &row.secret));
+        return format!("{why} {}", secrets::rotate(&row.secret).code());
     }
     format!(
-        "{} `echo '{{\"retire\": true}}' | aws lambda invoke --function-name {}-{}-{function} --payload fileb:///dev/stdin /dev/stdout`",
+        "{} {}",
         language.pick(
             "a função tenta a cada hora, e a mensagem dela diz a causa. Tentar agora:",
             "the function retries every hour, and its message has the cause. To retry now:",
         ),
-        settings.project,
-        settings.environment
+        retire_command(&format!("{}-{}-{function}", settings.project, settings.environment)).code()
     )
 }
 

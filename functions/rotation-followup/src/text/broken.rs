@@ -1,12 +1,15 @@
 //! The message and the page of an execution that broke before it had a batch.
 
+use shared::command;
 use shared::policy::Area;
+use shared::run::command::{Command, secrets};
+use shared::run::ledger::follow_input;
 use shared::run::notify::Message;
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use super::{RUNBOOK, brief, command};
+use super::{RUNBOOK, brief};
 use crate::PROCEDURE;
 use crate::event::Source;
 use crate::rules::change::Reason;
@@ -76,42 +79,45 @@ fn cause(broken: &Failed, language: Language) -> &'static str {
 
 pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&Source>) -> String {
     let language = settings.language;
-    let by = language.pick("SEU NOME", "YOUR NAME");
-    let input = |secret: &str, is_incident: bool| {
-        let reason = if is_incident { "\"reason\":\"incident\"," } else { "" };
-        format!("{{\"secret\":\"{secret}\",{reason}\"by\":\"{by}\"}}")
+    let start = |secret: &str, is_incident: bool| {
+        Command::start(settings, &follow_input(language, secret, is_incident)).code()
     };
     let Some(Source::Asked(secret, declared)) = source else {
         return if broken.kind == Kind::InvalidEvent {
             let text =
                 language.pick("começar de novo com a entrada certa:", "start again with the right input:");
             let secret = language.pick("NOME DO SEGREDO", "NAME OF THE SECRET");
-            format!("{text} {}", start_command(settings, &input(secret, false)))
+            format!("{text} {}", start(secret, false))
         } else {
             let text = language.pick(
                 "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar:",
                 "fix the cause; the daily sweep or the next event resumes the follow-up. To resume it now:",
             );
-            format!("{text} {}", start_command(settings, "{\"sweep\":true}"))
+            format!("{text} {}", Command::start(settings, &serde_json::json!({"sweep": true})).code())
         };
     };
     // A sweep does not know a person's declaration.
-    let again = start_command(settings, &input(secret, declared.reason == Reason::Incident));
+    let again = start(secret, declared.reason == Reason::Incident);
     let (first, then) = match broken.kind {
         Kind::NotOurs => (
             format!(
-                "{} `aws secretsmanager tag-resource --secret-id '{secret}' --tags Key=Project,Value={} Key=Environment,Value={}`",
+                "{} {}",
                 language.pick(
                     "se o segredo é deste ambiente, dar a ele as tags:",
                     "if the secret belongs to this environment, tag it:"
                 ),
-                settings.project,
-                settings.environment
+                command!(
+                    "aws secretsmanager tag-resource --secret-id {secret} --tags Key=Project,Value={project} Key=Environment,Value={environment}",
+                    secret,
+                    project = settings.project,
+                    environment = settings.environment
+                )
+                .code()
             ),
             language.pick("e acompanhar de novo:", "and follow up again:"),
         ),
         Kind::NotRotated => (
-            format!("{} {}", language.pick("rotacionar:", "rotate:"), command("rotate-secret", secret)),
+            format!("{} {}", language.pick("rotacionar:", "rotate:"), secrets::rotate(secret).code()),
             language.pick(
                 "e, terminada a rotação, declarar o incidente de novo:",
                 "and once the rotation has ended, declare the incident again:",
@@ -123,12 +129,4 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
         ),
     };
     format!("{first} {then} {again}")
-}
-
-/// The command that starts the state machine. It looks up the ARN, because the account is not known here.
-fn start_command(settings: &Settings, input: &str) -> String {
-    format!(
-        "`aws stepfunctions start-execution --input '{input}' --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\"`",
-        settings.function
-    )
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use shared::runtime::event::pasted;
+use shared::command;
+use shared::run::command::{codes, secrets};
 use shared::runtime::language::Language;
 
-use super::{Stack, brief, command, follow_command, ledger};
+use super::{Stack, brief, follow_commands, ledger, rotate_commands};
 use crate::rules::batch::Batch;
 use crate::rules::change::Change;
 use crate::rules::failure::{Failed, implicates};
@@ -132,14 +133,10 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let kind = first.map(|failed| &failed.kind);
     let is_implicated = |change: &Change| first.is_some_and(|failed| implicates(failed, &change.key));
     let is_its_own = |change: &Change| first.is_some_and(|failed| failed.key == change.key);
-    let rotate = |changes: &[&Change]| {
-        let each = changes.iter().map(|change| command("rotate-secret", &change.name));
-        each.collect::<Vec<_>>().join(", ")
-    };
     let failed: Vec<&Change> =
         batch.changes.iter().filter(|change| batch.failure_of(change).is_some()).collect();
-    let follow: Vec<_> = failed.iter().map(|change| follow_command(stack.settings, change)).collect();
-    let follow = follow.join(", ");
+    let follow_up = |changes: Vec<&Change>| follow_commands(stack.settings, changes);
+    let follow = follow_up(failed.clone());
     if batch.has_failed_twice() {
         let text = language.pick(
             "a volta ao valor anterior também falhou; abaixo está o que está em vigor e o que as tasks usam. Ver por que as tasks não ficam de pé:",
@@ -206,25 +203,24 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 );
                 Some(format!("{back} {}", move_command(change)?))
             }));
-            let others: Vec<_> = failed.iter().filter(|it| !refused.contains(it)).collect();
+            let others: Vec<_> = failed.iter().copied().filter(|it| !refused.contains(it)).collect();
             let then = if others.is_empty() {
                 String::new()
             } else {
-                let each = others.iter().map(|change| follow_command(stack.settings, change));
                 let then = language.pick("depois, acompanhar os demais:", "then follow up the other secrets:");
-                format!(". {then} {}", each.collect::<Vec<_>>().join(", "))
+                format!(". {then} {}", follow_up(others))
             };
-            steps.push(format!("{text} {}{then}", rotate(&refused)));
+            steps.push(format!("{text} {}{then}", rotate_commands(refused.iter().copied())));
             // The new value's follow-up ends sessions only after a declaration. A leaked database login is retired
             // because of this row.
-            let leaked = refused.iter().filter(|it| it.is_incident() && it.key != DATABASE);
-            let declare: Vec<_> = leaked.map(|change| follow_command(stack.settings, change)).collect();
-            if !declare.is_empty() {
+            let leaked: Vec<_> =
+                refused.into_iter().filter(|it| it.is_incident() && it.key != DATABASE).collect();
+            if !leaked.is_empty() {
                 let text = language.pick(
                     "com esse valor em uso, declarar o incidente de novo:",
                     "once that value is in use, declare the incident again:",
                 );
-                steps.push(format!("{text} {}", declare.join(", ")));
+                steps.push(format!("{text} {}", follow_up(leaked)));
             }
             return steps.join(". ");
         }
@@ -244,12 +240,12 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 "a versão nova tem o seu próprio acompanhamento, que já espera a vez",
                 "the newer version has its own follow-up, which is waiting for its turn",
             ).to_owned());
-            let others: Vec<_> = failed.iter().filter(|change| !is_its_own(change)).collect();
+            let others: Vec<_> = failed.iter().copied().filter(|change| !is_its_own(change)).collect();
             if others.is_empty() {
                 return steps.join(". ");
             }
-            let each = others.iter().map(|change| follow_command(stack.settings, change)).collect::<Vec<_>>().join(", ");
-            steps.push(format!("{} {each}", language.pick("acompanhar de novo os demais:", "follow up the other secrets again:")));
+            let text = language.pick("acompanhar de novo os demais:", "follow up the other secrets again:");
+            steps.push(format!("{text} {}", follow_up(others)));
             return steps.join(". ");
         }
         Some(Kind::OldTokenAccepted | Kind::NewTokenRefused) => language
@@ -314,10 +310,12 @@ fn is_own_sentence(kind: &Kind) -> bool {
 
 fn events(cluster: &str, batch: &Batch) -> String {
     let services: BTreeSet<_> = batch.deployments.keys().chain(batch.readers.values().flatten()).collect();
-    let services = services.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-    format!(
-        "`aws ecs describe-services --cluster {cluster} --services {services} --query 'services[].events[:5]'`"
+    command!(
+        "aws ecs describe-services --cluster {cluster} --services {services} --query 'services[].events[:5]'",
+        cluster,
+        services = services.into_iter().collect::<Vec<_>>()
     )
+    .code()
 }
 
 /// Commands that rotate the secrets whose label moved back. A database's rotation waits until the value in force is
@@ -325,7 +323,7 @@ fn events(cluster: &str, batch: &Batch) -> String {
 fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
     let language = stack.settings.language;
     let each = moved.iter().map(|change| {
-        let rotate = command("rotate-secret", &change.name);
+        let rotate = rotate_commands([*change]);
         if change.key != DATABASE {
             return rotate;
         }
@@ -333,27 +331,23 @@ fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
             Language::Portuguese => ("acompanhar o valor em vigor,", "e, quando estiver provado,"),
             Language::English => ("follow up the value in force,", "and once it is proved,"),
         };
-        format!("{first} {} {then} {rotate}", follow_command(stack.settings, change))
+        format!("{first} {} {then} {rotate}", follow_commands(stack.settings, [*change]))
     });
     each.collect::<Vec<_>>().join(", ")
 }
 
 fn move_command(change: &Change) -> Option<String> {
     let previous = change.previous.as_deref()?;
-    Some(format!(
-        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSCURRENT --move-to-version-id {} --remove-from-version-id {}`",
-        change.name,
-        pasted(previous),
-        pasted(&change.version)
-    ))
+    Some(secrets::restore(&change.name, previous, &change.version).code())
 }
 
 /// Commands that show the state of the service deployments.
 fn stages(cluster: &str, batch: &Batch) -> String {
-    let each = batch.deployments.keys().map(|service| {
-        format!(
-            "`aws ecs list-service-deployments --cluster {cluster} --service {service} --query 'serviceDeployments[0].[status,statusReason]'`"
+    codes(batch.deployments.keys().map(|service| {
+        command!(
+            "aws ecs list-service-deployments --cluster {cluster} --service {service} --query 'serviceDeployments[0].[status,statusReason]'",
+            cluster,
+            service
         )
-    });
-    each.collect::<Vec<_>>().join(", ")
+    }))
 }

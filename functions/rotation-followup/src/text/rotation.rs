@@ -1,11 +1,12 @@
 //! The page of a failed rotation.
 
 use shared::aws::secrets::Listed;
+use shared::run::command::secrets;
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use super::{RUNBOOK, command};
+use super::RUNBOOK;
 use crate::PROCEDURE;
 
 /// A rotation's failure, from the record of its function.
@@ -42,16 +43,13 @@ pub(crate) fn rotation_failed(
             )
         ),
     };
-    let describe =
-        format!("{} --query VersionIdsToStages", command("describe-secret", name).trim_matches('`'));
+    let (versions, rotate) = (secrets::versions(name).code(), secrets::rotate(name).code());
     let step = match language {
         Language::Portuguese => format!(
-            "o canal tem a mensagem da função com o comando exato (docs/rotacao.md). Estado: `{describe}`. O Secrets Manager repete uma rotação que falhou; uma abandonada, não: {}",
-            command("rotate-secret", name)
+            "o canal tem a mensagem da função com o comando exato (docs/rotacao.md). Estado: {versions}. O Secrets Manager repete uma rotação que falhou; uma abandonada, não: {rotate}"
         ),
         Language::English => format!(
-            "the channel has the function's message with the exact command (docs/rotacao.md). State: `{describe}`. Secrets Manager retries a failed rotation, but not an abandoned one: {}",
-            command("rotate-secret", name)
+            "the channel has the function's message with the exact command (docs/rotacao.md). State: {versions}. Secrets Manager retries a failed rotation, but not an abandoned one: {rotate}"
         ),
     };
     let alert = Alert {

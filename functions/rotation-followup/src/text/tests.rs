@@ -8,7 +8,7 @@ use shared::runtime::settings::Settings;
 use super::batch::page;
 use super::broken::{broken, broken_next};
 use super::unproved::cures;
-use super::{Stack, follow_command};
+use super::{Stack, follow_commands, rotate_commands};
 use crate::event::Source;
 use crate::rules::batch::{Batch, Phase};
 use crate::rules::change::{Change, Declared, Reason};
@@ -20,22 +20,20 @@ use crate::rules::rollout::Runs;
 
 #[test]
 fn the_command_that_asks_for_a_follow_up_is_complete() {
-    let settings = shared::testing::settings("moveongs-dev-rotation-followup", Language::English);
-    let change = Change {
-        secret: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3".to_owned(),
-        name: "/moveongs/dev/jwt".to_owned(),
-        key: "JWT_SECRET".to_owned(),
-        version: "v2".to_owned(),
-        previous: None,
-        made: None,
-        noticed: jiff::Timestamp::UNIX_EPOCH,
-        is_rotation: true,
-        declared: None,
-    };
     assert_eq!(
-        follow_command(&settings, &change),
-        "`aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:moveongs-dev-rotation-followup --input '{\"secret\":\"/moveongs/dev/jwt\",\"by\":\"YOUR NAME\"}'`"
+        follow_commands(&settings(Language::English), [&change("JWT_SECRET", "/moveongs/dev/jwt")]),
+        "`aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:moveongs-dev-rotation-followup --input '{\"by\":\"YOUR NAME\",\"secret\":\"/moveongs/dev/jwt\"}'`"
     );
+}
+
+#[test]
+fn a_name_stays_one_word_of_a_command() {
+    let name = "x'; id `id` $(id)";
+    let change = change("JWT_SECRET", name);
+    let last = |commands: String| shared::testing::words(commands.trim_matches('`')).pop().unwrap();
+    assert_eq!(last(rotate_commands([&change])), name);
+    let input = last(follow_commands(&settings(Language::English), [&change]));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&input).unwrap()["secret"], name);
 }
 
 fn settings(language: Language) -> Settings {
@@ -142,7 +140,7 @@ fn a_broken_execution_is_reported_in_the_chosen_language_with_the_restart_comman
     let (manual, incident) = (asked(Reason::Manual), asked(Reason::Incident));
     for (kind, source, parts) in [
         ("InvalidEvent", None, ["NOME DO SEGREDO", "start-execution"]),
-        ("NotOurs", Some(&manual), ["Key=Environment,Value=dev", "\"/moveongs/dev/jwt\",\"by\""]),
+        ("NotOurs", Some(&manual), ["Key=Environment,Value=dev", "\"secret\":\"/moveongs/dev/jwt\""]),
         ("NotRotated", Some(&incident), ["rotate-secret", "\"reason\":\"incident\""]),
         ("SecretsManagerCall", Some(&incident), ["corrigir a causa", "\"reason\":\"incident\""]),
         ("SecretsManagerCall", Some(&Source::Sweep), ["corrigir a causa", "{\"sweep\":true}"]),

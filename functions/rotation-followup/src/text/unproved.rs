@@ -1,9 +1,11 @@
 //! Proofs that could not be made, and the steps that make them possible.
 
-use shared::runtime::event::pasted;
+use shared::command;
+use shared::run::command::{codes, secrets};
+use shared::run::markdown;
 use shared::runtime::time;
 
-use super::{Stack, brief, command, follow_command};
+use super::{Stack, brief, follow_commands, rotate_commands};
 use crate::rules::batch::Batch;
 use crate::rules::keys::JWT;
 use crate::rules::kind::Kind;
@@ -21,10 +23,8 @@ pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
         }
     }
     if !cures.is_empty() && batch.failures.is_empty() {
-        let follow: Vec<_> =
-            batch.changes.iter().map(|change| follow_command(stack.settings, change)).collect();
         let then = stack.settings.language.pick("depois, provar de novo:", "then prove it again:");
-        cures.push(format!("{then} {}", follow.join(", ")));
+        cures.push(format!("{then} {}", follow_commands(stack.settings, &batch.changes)));
     }
     cures
 }
@@ -57,7 +57,13 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &Kind) -> Option<String> {
             );
             let command = stack.account.map_or_else(
                 || language.pick("no segredo do parâmetro SmokeSecretName", "in the secret named by the parameter SmokeSecretName").to_owned(),
-                |name| format!("`aws secretsmanager put-secret-value --secret-id '{name}' --secret-string file://account.json`"),
+                |name| {
+                    command!(
+                        "aws secretsmanager put-secret-value --secret-id {name} --secret-string file://account.json",
+                        name
+                    )
+                    .code()
+                },
             );
             return Some(format!("{why}. {cure}: {command}"));
         }
@@ -81,20 +87,19 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &Kind) -> Option<String> {
             let each = batch.changes.iter().filter_map(|change| {
                 let old = batch.old.get(&change.secret)?;
                 let (name, since) = (&change.name, time::local_date(old.made));
-                let version = pasted(&old.version);
+                let version = markdown::code(&old.version);
                 Some(shared::tr!(
                     language,
-                    "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar",
-                    "an old value is back in `{name}`: no rotation made the new version, and its value is that of version `{version}` of {since}, from which its age still counts",
+                    "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão {version}, de {since}, de onde a idade continua a contar",
+                    "an old value is back in `{name}`: no rotation made the new version, and its value is that of version {version} of {since}, from which its age still counts",
                 ))
             });
-            let old: Vec<_> = batch.changes.iter().filter(|it| batch.old.contains_key(&it.secret)).collect();
-            let rotate: Vec<_> = old.iter().map(|it| command("rotate-secret", &it.name)).collect();
+            let old = batch.changes.iter().filter(|it| batch.old.contains_key(&it.secret));
             let cure = language.pick(
                 "Se foi um `terraform apply`, pôr antes lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, senão o próximo apply o repete. Rotacionar:",
                 "If `terraform apply` did it, first set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or the next apply repeats it. Rotate:",
             );
-            return Some(format!("{}. {cure} {}", each.collect::<Vec<_>>().join("; "), rotate.join(", ")));
+            return Some(format!("{}. {cure} {}", each.collect::<Vec<_>>().join("; "), rotate_commands(old)));
         }
         Kind::SameValue | Kind::NoKey => {
             let why = language.pick(
@@ -102,7 +107,7 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &Kind) -> Option<String> {
                 "the new version contains no new key. Rotate:",
             );
             let jwt = batch.changes.iter().find(|change| change.key == JWT)?;
-            return Some(format!("{why} {}", command("rotate-secret", &jwt.name)));
+            return Some(format!("{why} {}", secrets::rotate(&jwt.name).code()));
         }
         _ => return None,
     };
@@ -127,8 +132,21 @@ fn cure_of_reader(stack: &Stack<'_>, it: &Unreached) -> String {
                 "Remove version and label from valueFrom, register the revision and deploy it",
             );
             format!(
-                "{} (`{detail}`) {why}. {edit}: `aws ecs describe-task-definition --task-definition {family} --query taskDefinition`, `aws ecs register-task-definition --cli-input-json file://task.json`, `aws ecs update-service --cluster {cluster} --service {service} --task-definition {family}`",
-                it.reader
+                "{} (`{detail}`) {why}. {edit}: {}",
+                it.reader,
+                codes([
+                    command!(
+                        "aws ecs describe-task-definition --task-definition {family} --query taskDefinition",
+                        family
+                    ),
+                    command!("aws ecs register-task-definition --cli-input-json file://task.json"),
+                    command!(
+                        "aws ecs update-service --cluster {cluster} --service {service} --task-definition {family}",
+                        cluster,
+                        service,
+                        family
+                    ),
+                ])
             )
         }
         Cause::Controller(controller) if controller == "CODE_DEPLOY" => format!(
@@ -148,10 +166,16 @@ fn cure_of_reader(stack: &Stack<'_>, it: &Unreached) -> String {
             )
         ),
         Cause::Refused(_) => format!(
-            "{} {} («{detail}»). {}: `aws ecs describe-services --cluster {cluster} --services {service} --query 'services[].[serviceName,status,deploymentController.type]'`",
+            "{} {} («{detail}»). {}: {}",
             language.pick("o ECS recusa implantar", "ECS refuses to deploy"),
             it.reader,
             language.pick("Corrigir o serviço", "Fix the service"),
+            command!(
+                "aws ecs describe-services --cluster {cluster} --services {service} --query 'services[].[serviceName,status,deploymentController.type]'",
+                cluster,
+                service
+            )
+            .code()
         ),
         Cause::Draining => format!(
             "{} {}",

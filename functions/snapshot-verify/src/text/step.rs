@@ -1,6 +1,9 @@
 //! The next step, with its command.
 
+use serde_json::json;
 use shared::aws::snapshots::{CREATOR, Database, Kind};
+use shared::command;
+use shared::run::command::Command;
 use shared::runtime::settings::Settings;
 
 use crate::rules::finding::{Finding, Subject};
@@ -16,58 +19,90 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         Subject::Copy { region, .. } | Subject::Region(region) => ("?", "?", Some(region.as_str())),
         Subject::Automated(_) => ("?", "?", None),
     };
-    let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
+    let region = region.map(|region| command!(" --region {region}", region));
     let kind = match subject {
         Subject::Snapshot(snapshot, _) => snapshot.kind,
         Subject::Automated(database) | Subject::Copy { database, .. } => database.kind,
         Subject::Region(_) => Kind::Instance,
     };
     let (cli, listed) = (kind.cli(), kind.listed());
-    let again = format!(
-        "`echo '{{}}' | aws lambda invoke --function-name {} --cli-read-timeout 310 --payload fileb:///dev/stdin /dev/stdout`",
-        settings.function
-    );
-    let named = |command: &str| format!("`aws rds {command} --{cli}-identifier {name}{region}`");
-    let events = format!(
-        "`aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440{region}`"
-    );
+    let invoke = Command::invoke(&settings.function, &json!({}));
+    let again = command!("{invoke} --cli-read-timeout 310", invoke).code();
+    let delete =
+        || command!("aws rds delete-{cli} --{cli}-identifier {name}{region}", cli, name, region).code();
+    let keep = |tag: &str, value: &str| {
+        command!(
+            "aws rds add-tags-to-resource --resource-name {arn} --tags Key={tag},Value={value}{region}",
+            arn,
+            tag,
+            value,
+            region
+        )
+        .code()
+    };
+    let events = || {
+        command!(
+            "aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440{region}",
+            cli,
+            name,
+            region
+        )
+        .code()
+    };
     let is_automated = matches!(subject, Subject::Snapshot(snapshot, _) if !snapshot.is_manual);
     match finding {
         Finding::Failed { is_copy: false, .. } if is_automated => format!(
-            "{} {events}. {} {CREATOR} (docs/backups.md).",
+            "{} {}. {} {CREATOR} (docs/backups.md).",
             say("ver por quê:", "find the cause:"),
+            events(),
             say("Tirar um manual no lugar:", "Take a manual snapshot instead:"),
         ),
         Finding::Failed { is_copy, .. } => format!(
-            "{} {events}. {} {}. {} {}",
+            "{} {}. {} {}. {} {}",
             say("ver por quê:", "find the cause:"),
+            events(),
             say("Apagar o que falhou:", "Delete the failed one:"),
-            named(&format!("delete-{cli}")),
+            delete(),
             say("Fazer outro:", "Make another:"),
             if *is_copy { again } else { format!("{CREATOR} (docs/backups.md).") },
         ),
         Finding::Slow { .. } => format!(
-            "{} {}. {} {events}",
+            "{} {}. {} {}",
             say("esperar pelo fim:", "wait until it completes:"),
-            named(&format!("wait {cli}-available")),
+            command!("aws rds wait {cli}-available --{cli}-identifier {name}{region}", cli, name, region).code(),
             say("Se não anda, o que o RDS diz:", "If it makes no progress, check RDS's events:"),
+            events()
         ),
         Finding::Public | Finding::Shared { .. } => {
             let accounts = match finding {
-                Finding::Shared { accounts } => accounts.join(" "),
-                _ => "all".to_owned(),
+                Finding::Shared { accounts } => accounts.clone(),
+                _ => vec!["all".to_owned()],
             };
             let event = match kind {
                 Kind::Instance => "ModifyDBSnapshotAttribute",
                 Kind::Cluster => "ModifyDBClusterSnapshotAttribute",
             };
             format!(
-                "{} `aws rds modify-{cli}-attribute --{cli}-identifier {name} --attribute-name restore --values-to-remove {accounts}{region}`. {} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue={event}{region}`",
+                "{} {}. {} {}",
                 say("fechar agora:", "close it now:"),
+                command!(
+                    "aws rds modify-{cli}-attribute --{cli}-identifier {name} --attribute-name restore --values-to-remove {accounts}{region}",
+                    cli,
+                    name,
+                    accounts,
+                    region
+                )
+                .code(),
                 say(
                     "Quem abriu, e tratar como vazamento se não foi de propósito:",
                     "Find out who opened it; treat it as a leak unless it was intended:"
                 ),
+                command!(
+                    "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue={event}{region}",
+                    event,
+                    region
+                )
+                .code()
             )
         }
         Finding::CopyRefused { .. } => {
@@ -76,32 +111,44 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
                 _ => "?",
             };
             format!(
-                "{} `aws kms describe-key --key-id {key}{region}`, {} `aws rds describe-{cli}s --snapshot-type manual --query 'length({listed})'{region}`. {} {again}",
+                "{} {}, {} {}. {} {again}",
                 say(
                     "conferir o que o erro nomeia: a permissão, a chave",
                     "check what the error names: the permission, the key"
                 ),
+                command!("aws kms describe-key --key-id {key}{region}", key, region).code(),
                 say("a quota (100 snapshots manuais)", "the quota (100 manual snapshots)"),
+                command!(
+                    "aws rds describe-{cli}s --snapshot-type manual --query 'length({listed})'{region}",
+                    cli,
+                    listed,
+                    region
+                )
+                .code(),
                 say("Depois:", "Then:"),
             )
         }
         Finding::CopyStale { .. } => format!(
-            "`aws rds describe-events --source-type {cli} --duration 2880{region}`, {} {again}",
+            "{}, {} {again}",
+            command!("aws rds describe-events --source-type {cli} --duration 2880{region}", cli, region).code(),
             say("para ver o que houve com as cópias; depois:", "to see what happened to the copies; then:")
         ),
         Finding::NoSource => {
-            let database = match subject {
+            let id = match subject {
                 Subject::Copy { database, .. } => database.id.as_str(),
                 _ => "?",
             };
             match kind {
-                Kind::Instance => format!(
-                    "`aws rds describe-db-snapshots --db-instance-identifier {database} --query 'DBSnapshots[].[DBSnapshotIdentifier,Status,Encrypted]' --output table`"
+                Kind::Instance => command!(
+                    "aws rds describe-db-snapshots --db-instance-identifier {id} --query 'DBSnapshots[].[DBSnapshotIdentifier,Status,Encrypted]' --output table",
+                    id
                 ),
-                Kind::Cluster => format!(
-                    "`aws rds describe-db-cluster-snapshots --db-cluster-identifier {database} --query 'DBClusterSnapshots[].[DBClusterSnapshotIdentifier,Status,StorageEncrypted]' --output table`"
+                Kind::Cluster => command!(
+                    "aws rds describe-db-cluster-snapshots --db-cluster-identifier {id} --query 'DBClusterSnapshots[].[DBClusterSnapshotIdentifier,Status,StorageEncrypted]' --output table",
+                    id
                 ),
             }
+            .code()
         }
         Finding::CopyUnsupported => say(
             "fazer o deploy com os parâmetros `SnapshotCopyRegion` e `SnapshotCopyKmsKeyArn` vazios; o AWS Backup também não copia esses snapshots (docs/backups.md)",
@@ -126,10 +173,16 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         )
         .to_owned(),
         Finding::NotEncrypted => format!(
-            "`aws rds copy-db-snapshot --source-db-snapshot-identifier {name} --target-db-snapshot-identifier {name}-encrypted --copy-tags --kms-key-id {}{region}`, {} {}",
-            say("CHAVE", "KEY"),
+            "{}, {} {}",
+            command!(
+                "aws rds copy-db-snapshot --source-db-snapshot-identifier {name} --target-db-snapshot-identifier {name}-encrypted --copy-tags --kms-key-id {key}{region}",
+                name,
+                key = say("CHAVE", "KEY"),
+                region
+            )
+            .code(),
             say("e apagar este:", "and delete this one:"),
-            named(&format!("delete-{cli}")),
+            delete(),
         ),
         Finding::SizeDoubtful { percent, .. } if *percent > 100 => say(
             "se o armazenamento foi aumentado, nada; senão, ver o que cresceu",
@@ -142,34 +195,48 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         )
         .to_owned(),
         Finding::SizeDoubtful { .. } => format!(
-            "{} `aws rds restore-db-instance-from-db-snapshot --db-snapshot-identifier {name} --db-instance-identifier {}-{}-check --backup-retention-period 0{region}`",
+            "{} {}",
             say(
                 "não contar com ele antes de restaurá-lo à parte e contar as linhas:",
                 "do not rely on it until you have restored it to a separate instance and counted its rows:"
             ),
-            settings.project,
-            settings.environment,
+            command!(
+                "aws rds restore-db-instance-from-db-snapshot --db-snapshot-identifier {name} --db-instance-identifier {project}-{environment}-check --backup-retention-period 0{region}",
+                name,
+                project = settings.project,
+                environment = settings.environment,
+                region
+            )
+            .code()
         ),
         Finding::Untagged { .. } => match subject {
             Subject::Automated(Database { kind, id }) => {
-                format!("`aws rds modify-{0} --{0}-identifier {id} --copy-tags-to-snapshot`", kind.database())
+                command!(
+                    "aws rds modify-{database} --{database}-identifier {id} --copy-tags-to-snapshot",
+                    database = kind.database(),
+                    id
+                )
             }
-            _ => format!(
-                "`aws rds add-tags-to-resource --resource-name {arn} --tags Key=Project,Value={} Key=Environment,Value={}{region}`",
-                settings.project, settings.environment
+            _ => command!(
+                "aws rds add-tags-to-resource --resource-name {arn} --tags Key=Project,Value={project} Key=Environment,Value={environment}{region}",
+                arn,
+                project = settings.project,
+                environment = settings.environment,
+                region
             ),
-        },
+        }
+        .code(),
         Finding::NoExpiry => format!(
-            "`aws rds add-tags-to-resource --resource-name {arn} --tags Key=ExpiresOn,Value={}{region}`, {}",
-            say("AAAA-MM-DD", "YYYY-MM-DD"),
+            "{}, {}",
+            keep("ExpiresOn", say("AAAA-MM-DD", "YYYY-MM-DD")),
             say("ou `Key=Hold,Value=MOTIVO` para ficar", "or `Key=Hold,Value=REASON` to keep it"),
         ),
         Finding::NotDeleted { .. } => format!(
-            "{} {}, {} `aws rds add-tags-to-resource --resource-name {arn} --tags Key=Hold,Value={}{region}`",
+            "{} {}, {} {}",
             say("apagar:", "delete it:"),
-            named(&format!("delete-{cli}")),
+            delete(),
             say("ou segurar:", "or keep it:"),
-            say("MOTIVO", "REASON"),
+            keep("Hold", say("MOTIVO", "REASON"))
         ),
     }
 }

@@ -1,14 +1,15 @@
 use jiff::Timestamp;
 use shared::database::{DatabaseError, ErrorKind};
 use shared::rotation::{RotationError, Step};
+use shared::run::command::secrets;
 use shared::run::documents::DocumentError;
 use shared::runtime::failure::{CallError, Failure};
 
 use super::*;
 
 const CLEAR: &str = "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e";
-const ROTATE: &str = "aws secretsmanager rotate-secret --secret-id 'arn:";
-const PUT: &str = "put-secret-value --secret-id '/moveongs/dev/x' --secret-string file://valor.txt";
+const ROTATE: &str = "aws secretsmanager rotate-secret --secret-id arn:";
+const PUT: &str = "put-secret-value --secret-id /moveongs/dev/x --secret-string file://valor.txt";
 const LIST: &str = "iam list-access-keys --user-name mailer";
 
 fn advice(error: &RotateError, step: Step, is_admin: bool, language: Language) -> Advice {
@@ -18,17 +19,16 @@ fn advice(error: &RotateError, step: Step, is_admin: bool, language: Language) -
         rotation_token: None,
         step,
     };
+    let clear = secrets::clear(&request.secret_id, &request.token).code();
+    let rotate = secrets::rotate(&request.secret_id).code();
     let names = Names {
         secret: "/moveongs/dev/x",
         function: "moveongs-dev-rotate-external",
         user: "mailer",
         is_admin,
-        adopt_commands: format!("`aws secretsmanager {PUT}`, {}", request.rotate_command()),
-        off_commands: format!(
-            "`aws secretsmanager cancel-rotate-secret --secret-id 'arn:x'`, {}",
-            request.clear_command()
-        ),
-        again_commands: format!("{}, {}", request.clear_command(), request.rotate_command()),
+        adopt_commands: format!("`aws secretsmanager {PUT}`, {rotate}"),
+        off_commands: format!("`aws secretsmanager cancel-rotate-secret --secret-id arn:x`, {clear}"),
+        again_commands: format!("{clear}, {rotate}"),
     };
     error.advise(language, &request, &names)
 }
