@@ -65,6 +65,7 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
         ("TWILIO_SECRET_NAME", ""),
         ("SEED_ADMIN_SECRET_NAME", ""),
         ("GITHUB_REPOSITORY", ""),
+        ("GITHUB_SECRET_NAME", ""),
     ];
     let variables = variables(&[more, &own].concat());
     let policy = more.iter().find(|(given, _)| *given == "the policy").map_or("", |(_, policy)| policy);
