@@ -25,6 +25,10 @@ struct Check {
     run: fn(&Context<'_>, &Log) -> Result<Verdict>,
 }
 
+/// Checks that run without another beside them: some end-to-end tests wait for a time, which another check would take
+/// from them; the last check finds everything that still runs.
+const ALONE: [&str; 2] = [END_TO_END, NOTHING_LEFT];
+
 const PYTHON: &str = "Python environment";
 const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
@@ -50,6 +54,7 @@ const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-4", &[]),
 ];
 
+/// In the order in which they start. Cargo's lock keeps those that build from overlapping, so the others stand between.
 const CHECKS: &[Check] = &[
     Check { name: PYTHON, after: &[], run: |context, log| passed(setup::python(context.repo, log)) },
     Check {
@@ -112,16 +117,6 @@ const CHECKS: &[Check] = &[
             passed(run::run(context.venv("ruff").args(arguments), log))
         },
     },
-    Check {
-        name: TESTS,
-        after: &[],
-        run: |context, log| {
-            passed(match &context.procedure {
-                Some(procedure) => tests_of(context.repo, procedure, log),
-                None => context.cargo(&["test", "--workspace", "--locked"], log),
-            })
-        },
-    },
     Check { name: AWS_CLI_2, after: &[PYTHON], run: cli_2 },
     Check {
         name: "commands of messages and pages, with the AWS CLI 1",
@@ -133,7 +128,19 @@ const CHECKS: &[Check] = &[
         after: &[AWS_CLI_2],
         run: |context, log| passed(commands(context.repo, setup::cli_2(context.repo, log)?, log)),
     },
+    Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
     Check { name: "tests of the local cloud", after: &[PYTHON, POSTGRES], run: python_tests },
+    Check {
+        name: TESTS,
+        after: &[],
+        run: |context, log| {
+            passed(match &context.procedure {
+                Some(procedure) => tests_of(context.repo, procedure, log),
+                None => context.cargo(&["test", "--workspace", "--locked"], log),
+            })
+        },
+    },
+    Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
     Check { name: END_TO_END, after: &[NODE_POSTGRES, DEPLOYMENT], run: end_to_end },
     Check {
@@ -145,8 +152,6 @@ const CHECKS: &[Check] = &[
         },
     },
     Check { name: MONTH, after: &[DEPLOYMENT], run: month },
-    Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
-    Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: "demo", after: &[PYTHON, POSTGRES], run: demonstration },
     Check { name: NOTHING_LEFT, after: &[], run: nothing_left },
 ];
@@ -481,21 +486,28 @@ fn set(course: &mut [(&'static Check, Stage)], check: &Check, stage: Stage) {
 /// The first check that can start. One whose prerequisite did not pass is skipped.
 fn next(course: &[(&'static Check, Stage)], selected: &[&str]) -> Next {
     let stage = |name: &str| course.iter().find(|(check, _)| check.name == name).map(|(_, stage)| stage);
-    let is_idle = course.iter().all(|(_, stage)| !matches!(stage, Stage::Runs));
+    let running: Vec<&str> = course
+        .iter()
+        .filter(|(_, stage)| matches!(stage, Stage::Runs))
+        .map(|(check, _)| check.name)
+        .collect();
+    let not_passed = |name: &&&str| matches!(stage(name), Some(Stage::Ended(outcome, _)) if !matches!(outcome, Outcome::Passed));
     let mut next = Next::End;
     for (check, _) in course.iter().filter(|(_, stage)| matches!(stage, Stage::Waits)) {
         if !selected.contains(&check.name) {
             return Next::Skip(check, "not asked for by --filter".to_owned());
         }
-        let not_passed = |name: &&&str| matches!(stage(name), Some(Stage::Ended(outcome, _)) if !matches!(outcome, Outcome::Passed));
         if let Some(missing) = check.after.iter().find(not_passed) {
             return Next::Skip(check, format!("it needs: {missing}"));
         }
         next = Next::Wait;
-        let is_ready = check.after.iter().all(|name| matches!(stage(name), Some(Stage::Ended(..))));
-        // The last check looks at what all others left.
-        if is_ready && (is_idle || check.name != NOTHING_LEFT) {
-            return Next::Run(check);
+        if running.iter().any(|name| ALONE.contains(name)) {
+            return next;
+        }
+        if check.after.iter().all(|name| matches!(stage(name), Some(Stage::Ended(..)))) {
+            // Later checks do not overtake one that waits to be alone.
+            let must_wait = ALONE.contains(&check.name) && !running.is_empty();
+            return if must_wait { next } else { Next::Run(check) };
         }
     }
     next
@@ -728,8 +740,6 @@ fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 }
 
 fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    // The tests no longer need their clouds.
-    context.stop()?;
     // With `--full` twice, each time on a fresh cloud: leftovers of the first run must not disturb the second.
     for _ in 0..if context.full { 2 } else { 1 } {
         let shown = demo::demo_for_test(context.repo, &context.demo_cloud, log);
