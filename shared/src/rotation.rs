@@ -461,7 +461,6 @@ async fn report_failed<R: Rotation>(
     invocation: &Invocation,
 ) {
     let base = rotation.base();
-    let message = text::failed(&base.settings, request, error, rotation.advise(request, error));
     let failed = evidence::Step {
         name: request.step.to_string(),
         at: crate::runtime::time::now().into(),
@@ -470,6 +469,7 @@ async fn report_failed<R: Rotation>(
     // Secrets Manager repeats a failed rotation for days, so report the same failure once a day.
     let day = crate::runtime::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
+    let message = text::failed(&base.settings, request, error, rotation.advise(request, error), &run_id);
     let draft = Draft {
         run_id,
         steps: vec![failed],

@@ -39,7 +39,7 @@ EXAMPLES = {
     "iops": "3000",
     "lote": json.dumps([FINDING]),
     "pairs": "Key=Project,Value=moveongs",
-    "query": "Items[0].[Status,Name]",
+    "field": "Name",
     "rule": '{"Rules":[]}',
     "tags": "Environment=dev,ManagedBy=terraform",
 }

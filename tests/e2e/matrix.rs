@@ -60,10 +60,15 @@ impl fmt::Display for Kill {
     }
 }
 
-/// The places, from 0, that have their turn in this run: one in `share`, others on other days; with `--full`, all.
+/// Whether the run was started with `--full`.
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("FULL_TESTS").is_some()
+}
+
+/// The places, from 0, that have their turn in this run: one in `share`, others on other days; with `--full`, all.
 pub(crate) fn turns(share: usize) -> impl Iterator<Item = usize> {
-    let share = if std::env::var_os("FULL_TESTS").is_some() { 1 } else { share };
+    let share = if is_full() { 1 } else { share };
     let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400;
     (usize::try_from(day).unwrap() % share..).step_by(share)
 }

@@ -16,11 +16,12 @@ use serde_json::json;
 
 use crate::cloud::Cloud;
 use crate::credential::{self, BOTH};
+use crate::matrix::is_full;
 use crate::readers::{self, Login, NODE_POSTGRES, Reader};
 use crate::secret::Secret;
 use crate::server::Server;
 
-/// Cases of each server, form and strategy.
+/// Cases of each server, form and strategy; with `--full`, twice as many.
 const CASES: u32 = 3;
 
 /// Name of the reader that refuses a URL with a parameter that it does not know.
@@ -114,7 +115,7 @@ fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
             for strategy in BOTH {
                 let alternating = strategy == credential::Strategy::Alternating;
                 let mut runner = TestRunner::new(Config {
-                    cases: CASES,
+                    cases: if is_full() { 2 * CASES } else { CASES },
                     // A counterexample gets its own test.
                     failure_persistence: None,
                     max_shrink_iters: 32,

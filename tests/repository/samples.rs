@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::template::{get, pascal, template, text};
 use crate::{folders, root};
@@ -45,12 +45,15 @@ fn every_schedule_has_a_dead_letter_queue_and_an_event_that_its_function_accepts
                 let queue = text(get(event, &["Properties", "DeadLetterConfig", "Arn"]));
                 assert_eq!(queue, format!("{id}DeadLetters.Arn"), "{function}: {name:?}");
                 assert!(!of("Description").is_empty(), "{function}: {name:?} has no description");
-                // Without an input, Scheduler sends its own event, of which there is a sample. A state machine wraps its
-                // input for the function, as in the samples.
-                if part == "Function" && !of("Input").is_empty() {
-                    let event = serde_json::from_str(of("Input")).unwrap();
-                    accept(&function, "retire", event).unwrap_or_else(|error| panic!("{function}: {error}"));
+                // Without an input, Scheduler sends its own event, of which there is a sample.
+                if of("Input").is_empty() {
+                    continue;
                 }
+                let input: Value = serde_json::from_str(of("Input")).unwrap();
+                // The first state of the state machine wraps its input.
+                let wrapped = json!({"step": "note", "execution": "e", "input": input});
+                let event = if part == "Function" { input } else { wrapped };
+                accept(&function, "scheduled", event).unwrap_or_else(|error| panic!("{function}: {error}"));
             }
         }
     }
@@ -58,13 +61,13 @@ fn every_schedule_has_a_dead_letter_queue_and_an_event_that_its_function_accepts
     assert_eq!(schedules, source.matches("Type: ScheduleV2").count());
 }
 
-/// Reads an event as the function does. `name` is a rotation's step, or `retire`.
+/// Reads an event as the function does. `name` is a rotation's step, `retire`, `scheduled`, or the sample's name.
 fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
     match function {
-        "rotate-external" if name == "retire" => {
+        "rotate-external" if ["retire", "scheduled"].contains(&name) => {
             rotate_external::check(event).map_err(|error| error.to_string())
         }
-        "rotate-database" if name == "retire" => {
+        "rotate-database" if ["retire", "scheduled"].contains(&name) => {
             rotate_database::check(&event).map_err(|error| error.to_string())
         }
         "rotate-database" | "rotate-external" | "rotate-random" => {
@@ -76,7 +79,15 @@ fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
         "rotation-followup" => rotation_followup::check(event).map_err(|error| error.to_string()),
         "snapshot-create" => snapshot_create::check(event).map_err(|error| error.to_string()),
         "snapshot-verify" => snapshot_verify::check(event).map_err(|error| error.to_string()),
-        // These functions ignore the event.
+        // Any other event is an audit.
+        "inventory-audit" if name.starts_with("policy") || name == "scheduled" => {
+            if inventory_audit::is_change(&event) {
+                Ok(())
+            } else {
+                Err("it asks for an audit".to_owned())
+            }
+        }
+        // This function ignores the event.
         "inventory-audit" | "rotation-audit" => Ok(()),
         other => Err(format!("say here how the events of {other} are read")),
     }

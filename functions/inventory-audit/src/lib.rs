@@ -99,13 +99,18 @@ impl App {
     }
 }
 
+/// Whether an event asks to record changes of the policy, and not for an audit.
+pub fn is_change(event: &Value) -> bool {
+    change::is_one(event)
+}
+
 /// Audits once, or records changes of the policy.
 ///
 /// # Errors
 ///
 /// [`AuditError`]; Lambda then tries twice more before the event goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
-    if change::is_one(&event) {
+    if is_change(&event) {
         let recorded = app.changes.record(&app.base.settings, invocation);
         return Ok(Report::of_changes(invocation.before_deadline(ACTING, recorded).await??.join(" ")));
     }

@@ -25,11 +25,13 @@ impl App {
             let user = current.login().user.clone();
             return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
         }
-        if host.is_changing {
+        let open = if host.is_changing {
             let user = current.login().user.clone();
-            return Err(Why::MasterChanging { user, kind: host.kind, id: host.id });
-        }
-        let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
+            Some(Why::MasterChanging { user, kind: host.kind, id: host.id })
+        } else {
+            self.blue_green(&host).await?
+        };
+        let Some(open) = open else { return Ok(()) };
         let is_begun = self.saved_change(attempt.request).await.is_some_and(|change| change.single_user);
         // Once a single user's password has changed, only finishing the rotation makes a working credential current.
         if is_begun && (attempt.request.step != Step::SetSecret || self.takes_pending(attempt).await?) {

@@ -3,6 +3,7 @@
 use super::{Request, RotationError, Step};
 use crate::command;
 use crate::run::command::secrets;
+use crate::run::markdown::code;
 use crate::run::notify::{Message, next_step};
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::language::Language;
@@ -52,7 +53,7 @@ pub(super) fn rotated(
 ) -> Message {
     let (project, environment, language) = (&settings.project, &settings.environment, settings.language);
     let token = &request.token;
-    let previous = previous.unwrap_or("—");
+    let (current, previous) = (code(token), code(previous.unwrap_or("—")));
     // The names of cluster and service in the application's Terraform.
     let deploy = command!(
         "aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment",
@@ -63,8 +64,8 @@ pub(super) fn rotated(
     let title = crate::tr!(language, "Segredo rotacionado: {name}", "Secret rotated: {name}");
     let mut lines = vec![crate::tr!(
         language,
-        "Versão nova (AWSCURRENT): `{token}`\nVersão anterior (AWSPREVIOUS): `{previous}`",
-        "New version (AWSCURRENT): `{token}`\nPrevious version (AWSPREVIOUS): `{previous}`",
+        "Versão nova (AWSCURRENT): {current}\nVersão anterior (AWSPREVIOUS): {previous}",
+        "New version (AWSCURRENT): {current}\nPrevious version (AWSPREVIOUS): {previous}",
     )];
     // A value that no task reads needs no deployment.
     if is_read_by_tasks {
@@ -84,6 +85,7 @@ pub(super) fn failed(
     request: &Request,
     error: &impl Failure,
     advice: Advice,
+    run_id: &str,
 ) -> Message {
     let (step, kind, language) = (request.step, error.kind(), settings.language);
     let name = request.secret_name();
@@ -112,7 +114,7 @@ pub(super) fn failed(
         format!("{in_force} {versions}"),
         next_step(language, &advice.next),
     ];
-    Message::new(settings, &title, lines, &request.token).detailed(&chain(error))
+    Message::new(settings, &title, lines, run_id).detailed(&chain(error))
 }
 
 impl RotationError {

@@ -1,4 +1,4 @@
-//! What every function that pages has.
+//! Settings, evidence, channel and pager, for functions that page.
 
 use aws_config::SdkConfig;
 
@@ -35,8 +35,8 @@ impl Base {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn of_audit(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let base = Self::new(procedure, env, aws)?;
-        let reporter = Reporter::of_audit(procedure, &base.settings, env, aws)?;
-        Ok(Self { reporter, ..base })
+        let settings = Settings::from_env(env)?;
+        let reporter = Reporter::of_audit(procedure, &settings, env, aws)?;
+        Ok(Self { settings, reporter, pager: Pager::new(env, aws)? })
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde_json::Value;
 
+use crate::run::markdown::is_hidden;
 use crate::runtime::settings::Settings;
 
 /// A command that an operator pastes into a POSIX shell. Build one with [`command!`](crate::command).
@@ -74,7 +75,8 @@ pub trait Argument {
 
 impl Argument for str {
     /// One word, without a backquote: the shell makes it, because it would end the code of a message. A control
-    /// character, which no AWS name has and which a terminal may execute on paste, becomes `?`. A text that the AWS CLI
+    /// character, which no AWS name has and which a terminal may execute on paste, becomes `?`, as does a character that
+    /// hides or reorders others. A text that the AWS CLI
     /// would replace with the content of the file or page that it names begins with `?`.
     fn quoted(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
@@ -83,7 +85,8 @@ impl Argument for str {
         if !self.is_empty() && self.chars().all(plain) && !is_read {
             return self.to_owned();
         }
-        let text: String = self.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let text: String =
+            self.chars().map(|c| if c.is_control() || is_hidden(c) { '?' } else { c }).collect();
         let text = text.replace('\'', r"'\''").replace('`', r#"'"$(printf '\140')"'"#);
         format!("'{}{text}'", if is_read { "?" } else { "" })
     }

@@ -67,7 +67,7 @@ fn line(foreign: &str) -> String {
 }
 
 /// Whether a character is invisible or reorders others: a text could then read as a different one.
-fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     matches!(
         character,
         '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

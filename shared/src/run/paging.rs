@@ -148,44 +148,45 @@ impl Page {
 
     /// The page as JSON: its fields, of which `secret` is called `resource`, with `version`, `subject` and `text`. The
     /// version changes when a field changes its meaning or goes.
-    fn body(&self) -> String {
+    fn body(&self, text: &str) -> String {
         let name = |name: &'static str| if name == "secret" { "resource" } else { name };
         let mut body: Map<_, _> =
             self.fields().into_iter().map(|(field, value)| (name(field).to_owned(), value.into())).collect();
         body.insert("version".to_owned(), 1.into());
         body.insert("subject".to_owned(), self.subject.as_str().into());
-        body.insert("text".to_owned(), self.text.as_str().into());
+        body.insert("text".to_owned(), text.into());
         Value::Object(body).to_string()
     }
 
-    /// The attributes: the fields, and `page`. SQS delivers raw messages with at most ten; SNS refuses a message with an
-    /// empty one.
-    fn attributes(&self) -> Vec<(&'static str, String)> {
+    /// The attributes: the fields, and `page` with this text. SQS delivers raw messages with at most ten; SNS refuses a
+    /// message with an empty one.
+    fn attributes(&self, text: &str) -> Vec<(&'static str, String)> {
         let fields = self.fields().map(|(name, value)| (name, value.to_owned()));
-        let all = fields.into_iter().chain([("page", self.body())]);
+        let all = fields.into_iter().chain([("page", self.body(text))]);
         all.filter(|(_, value)| !value.is_empty()).collect()
     }
 
     /// Bytes of the message that count against SNS's limit.
-    fn size(&self) -> usize {
-        let attributes = self.attributes();
+    fn size(&self, text: &str) -> usize {
+        let attributes = self.attributes(text);
         let attributes = attributes.iter().map(|(name, value)| name.len() + value.len() + "String".len());
         self.text.len() + attributes.sum::<usize>()
     }
 
-    /// The page with a text and a list of resources that SNS accepts.
-    fn fitted(&self) -> Self {
-        let mut page = self.clone();
-        while page.size() > MESSAGE_LIMIT {
-            let longest =
-                if page.text.len() >= page.secret.len() { &mut page.text } else { &mut page.secret };
-            if longest.len() <= SUBJECT_LIMIT {
+    /// The page, and the text of its JSON, as SNS accepts them. The JSON's text and the list of resources are cut before
+    /// the text of the mail, whose end has owner, runbook and key.
+    fn fitted(&self) -> (Self, String) {
+        let (mut page, mut text) = (self.clone(), self.text.clone());
+        while page.size(&text) > MESSAGE_LIMIT {
+            let part = if text.len() >= page.secret.len() { &mut text } else { &mut page.secret };
+            let part = if part.len() > SUBJECT_LIMIT { part } else { &mut page.text };
+            if part.len() <= SUBJECT_LIMIT {
                 // SNS refuses the page, and the log then has it.
                 break;
             }
-            *longest = cut(longest, longest.chars().count() * 3 / 4);
+            *part = cut(part, part.chars().count() * 3 / 4);
         }
-        page
+        (page, text)
     }
 }
 
@@ -297,8 +298,14 @@ impl Pager {
     }
 
     async fn publish(&self, page: &Page) -> Result<(), CallError> {
-        let page = page.fitted();
-        let attributes = page.attributes().into_iter().filter_map(|(name, value)| {
+        let (page, text) = {
+            let (fitted, text) = page.fitted();
+            if fitted != *page {
+                tracing::warn!(message = format!("a page was cut to what SNS accepts: {}", page.text));
+            }
+            (fitted, text)
+        };
+        let attributes = page.attributes(&text).into_iter().filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             Some((name.to_owned(), value.ok()?))
         });
@@ -361,30 +368,31 @@ mod tests {
             "runbook": "docs/x.md#y",
             "dedup_key": "p/dev/Overdue",
         });
-        let attributes: BTreeMap<_, _> = page.attributes().into_iter().collect();
+        let attributes: BTreeMap<_, _> = page.attributes(&page.text).into_iter().collect();
         assert_eq!(serde_json::from_str::<Value>(&attributes["page"]).unwrap(), expected);
         assert_eq!((attributes.len(), attributes["secret"].as_str()), (10, "a, é"));
-        assert_eq!(page.fitted(), page);
+        assert_eq!(page.fitted(), (page.clone(), page.text.clone()));
     }
 
     #[test]
     fn a_page_never_exceeds_what_sns_accepts() {
         // Characters of one to four bytes, and those that JSON escapes.
         for character in ["a", "é", "…", "🔑", "\"", "\\", "\n", "\u{1}"] {
-            for (text, names) in [(60_000, 1), (1, 60_000), (60_000, 60_000)] {
+            for (long, names) in [(60_000, 1), (1, 60_000), (60_000, 60_000)] {
                 let page = Page {
-                    text: character.repeat(text),
+                    text: character.repeat(long),
                     secret: character.repeat(names),
                     dedup_key: "p/dev/Overdue".to_owned(),
                     ..Page::default()
                 };
-                let fitted = page.fitted();
-                let size = fitted.size();
-                assert!(size <= 262_144, "{character:?} {text} {names}: {size}");
-                assert!(fitted.text.ends_with('…') || fitted.text == page.text);
+                let (fitted, text) = page.fitted();
+                let size = fitted.size(&text);
+                assert!(size <= 262_144, "{character:?} {long} {names}: {size}");
+                // A mail that fits by itself is whole.
+                assert!(fitted.text == page.text || page.text.len() > 200_000, "{character:?}");
                 assert_eq!(fitted.dedup_key, page.dedup_key);
                 // No more than necessary is cut.
-                assert!(fitted == page || size > 262_144 / 2, "{character:?} {text} {names}: {size}");
+                assert!(text == page.text || size > 262_144 / 2, "{character:?} {size}");
             }
         }
     }

@@ -114,7 +114,7 @@ pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
 }
 
 /// Builds the binaries for this machine in one invocation of cargo.
-fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
+fn build(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     let functions = repo.functions()?;
     let mut build = match repo.build {
         Build::Run => {
@@ -146,8 +146,10 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
             fs::create_dir_all(folder)?;
         }
         let mut strip = run::command("strip");
-        // An interrupted `strip` would leave a truncated binary that looks current.
-        let new = bootstrap.with_extension("new");
+        // An interrupted `strip` would leave a truncated binary that looks current. Another cloud may be deployed to at
+        // the same time.
+        let cloud = aws.cloud.folder.file_name().unwrap_or_default().to_string_lossy();
+        let new = bootstrap.with_extension(format!("{cloud}.new"));
         strip.arg("-o").arg(&new).arg(repo.at("target/debug").join(&name));
         run::run(&mut strip, log)?;
         fs::rename(&new, &bootstrap)?;

@@ -383,6 +383,9 @@ impl Progress {
                 let tail = tail.lines().map(|line| format!("    | {line}\n")).collect::<String>();
                 let place = format!("    the end of {}:\n{tail}", log.path.display());
                 let shown = if tail.is_empty() { "" } else { &place };
+                if !self.parallel {
+                    self.say("\n");
+                }
                 // In one call, so that the lines of another step do not come between. Failures are shown even if quiet.
                 eprint!("{name}: FAILED after {seconds:.1} s: {error:#}\n{shown}");
             }

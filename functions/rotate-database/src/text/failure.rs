@@ -1,5 +1,6 @@
 //! The messages of a failed rotation step: the cause and the next step.
 
+use serde_json::json;
 use shared::command;
 use shared::database::{DatabaseError, ErrorKind};
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
@@ -236,10 +237,10 @@ impl RotateError {
                         "If all readers use the current version, or no ECS service reads it, confirm this version:",
                     ),
                     command!(
-                        "aws secretsmanager tag-resource --secret-id {secret} --tags Key={tag},Value={version}",
+                        "aws secretsmanager tag-resource --secret-id {secret} --tags {pairs}",
                         secret,
-                        tag = IN_USE,
-                        version
+                        // As JSON: the CLI's shorthand gives commas and quotes a meaning.
+                        pairs = json!([{"Key": IN_USE, "Value": version}]).to_string()
                     )
                     .code()
                 )
@@ -252,12 +253,16 @@ impl RotateError {
             | Why::Retire { .. }
             | Why::Ledger { .. } => again,
             Why::MasterChanging { kind, id, .. } => format!(
-                "{} {}. {again}",
+                "{} {}. {} {again}",
                 say(
                     "esperar o RDS trocar a senha: PendingModifiedValues fica vazio. Conferir com",
                     "wait for RDS to set the password: PendingModifiedValues becomes empty. Check with",
                 ),
-                command!("aws rds describe-db-{kind}s --db-{kind}-identifier {id}", kind, id).code()
+                command!("aws rds describe-db-{kind}s --db-{kind}-identifier {id}", kind, id).code(),
+                say(
+                    "Se a senha pedida não é a do segredo, gravá-la antes no segredo, o que encerra esta rotação.",
+                    "If the requested password is not the secret's, store it in the secret first, which ends this rotation.",
+                ),
             ),
             Why::Rds(call) => format!(
                 "{} {}. {again}",

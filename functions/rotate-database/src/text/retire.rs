@@ -2,6 +2,7 @@
 
 use shared::run::command::secrets;
 use shared::run::ledger::{NotInUse, retire_command};
+use shared::run::markdown::code;
 use shared::run::notify::{Message, next_step};
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::settings::Settings;
@@ -38,12 +39,13 @@ pub(crate) fn replaced_message(
     run_id: &str,
 ) -> Message {
     let Replaced { version, replaced_by, sessions } = replaced;
+    let (version, replaced_by) = (code(version), code(replaced_by));
     let language = settings.language;
     let rotate = secrets::rotate(secret).code();
     let line = tr!(
         language,
-        "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: {rotate}",
-        "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: {rotate}",
+        "O Secrets Manager não guarda mais o valor da versão vazada ({version}), por isso ela não pôde ser experimentada. Uma rotação posterior ({replaced_by}) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: {rotate}",
+        "Secrets Manager no longer keeps the value of the leaked version ({version}), so it could not be tried. A later rotation ({replaced_by}) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: {rotate}",
     );
     let title = tr!(
         language,

@@ -99,14 +99,14 @@ pub(super) fn describe(db: &Instance, field: &str) -> Command {
     let name = &db.name;
     match db.form {
         Form::Cluster => command!(
-            "aws rds describe-db-clusters --db-cluster-identifier {name} --query {query}",
+            "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].[Status,{field}]'",
             name,
-            query = format!("DBClusters[0].[Status,{field}]")
+            field
         ),
         _ => command!(
-            "aws rds describe-db-instances --db-instance-identifier {name} --query {query}",
+            "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].[DBInstanceStatus,{field}]'",
             name,
-            query = format!("DBInstances[0].[DBInstanceStatus,{field}]")
+            field
         ),
     }
 }
