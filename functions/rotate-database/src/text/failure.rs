@@ -533,7 +533,9 @@ mod tests {
         let why = Why::NotInUse { version: version.clone(), why: "no_reader" };
         let next = advice(why, InForce::Current, Language::English).next;
         let command = next.split('`').find(|code| code.contains("tag-resource")).unwrap();
-        assert_eq!(shared::testing::words(command).pop(), Some(format!("Key={IN_USE},Value={version}")));
+        let pairs = shared::testing::words(command).pop().unwrap();
+        let pairs: serde_json::Value = serde_json::from_str(&pairs).unwrap();
+        assert_eq!(pairs, json!([{"Key": IN_USE, "Value": version}]));
     }
 
     #[test]
