@@ -188,11 +188,7 @@ impl RotationError {
                 ),
                 // Secrets Manager starts no rotation while AWSPENDING is on another version than AWSCURRENT.
                 holder.as_ref().map(|holder| secrets::clear(secret, holder).code()).unwrap_or_default(),
-                command!(
-                    "aws secretsmanager rotate-secret --secret-id {secret} --no-rotate-immediately",
-                    secret
-                )
-                .code()
+                secrets::enable(secret).code()
             ),
             Self::UnknownVersion { holder: Some(holder), .. }
             | Self::NotPending { holder: Some(holder), .. } => format!(

@@ -2,7 +2,7 @@
 
 use shared::command;
 use shared::policy::Area;
-use shared::run::command::Command;
+use shared::run::command::{Command, secrets};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -110,7 +110,7 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
     };
     let rotate = value.arn.as_deref().filter(|_| rotates == Some(true));
     let rotate = rotate
-        .and_then(|arn| code(&command!("aws secretsmanager rotate-secret --secret-id {arn}", arn), arn))
+        .and_then(|arn| code(&secrets::rotate(arn), arn))
         .map(|rotate| format!(": {rotate}"))
         .unwrap_or_default();
     format!(

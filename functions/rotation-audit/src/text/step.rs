@@ -1,7 +1,7 @@
 //! The next step of a finding, with its command.
 
 use shared::command;
-use shared::run::command::Command;
+use shared::run::command::secrets;
 use shared::runtime::language::Language;
 
 use crate::rules::facts::Secret;
@@ -9,16 +9,6 @@ use crate::rules::finding::Finding;
 
 fn command(secret: &Secret, operation: &str) -> String {
     command!("aws secretsmanager {operation} --secret-id {secret}", operation, secret = secret.name).code()
-}
-
-fn stage_command(secret: &Secret, stage: &str, change: &Command) -> String {
-    command!(
-        "aws secretsmanager update-secret-version-stage --secret-id {secret} --version-stage {stage} {change}",
-        secret = secret.name,
-        stage,
-        change
-    )
-    .code()
 }
 
 fn tag_command(secret: &Secret, tags: &[(&str, String)]) -> String {
@@ -37,7 +27,7 @@ pub(super) fn rotate(secret: &Secret, language: Language) -> String {
     let has_function =
         secret.facts.as_ref().is_some_and(|facts| facts.listed.enabled && facts.listed.function.is_some());
     if has_function || secret.standard.rotator.is_some() {
-        return command(secret, "rotate-secret");
+        return secrets::rotate(&secret.name).code();
     }
     // Pass it on standard input: a value on the command line would stay in the shell's history.
     let put = command!(
@@ -66,8 +56,7 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             rotate(secret, language)
         ),
         Finding::StuckPending { pending, current, may_be_in_force, .. } => {
-            let clear =
-                stage_command(secret, "AWSPENDING", &command!("--remove-from-version-id {pending}", pending));
+            let clear = secrets::clear(&secret.name, pending).code();
             if !*may_be_in_force {
                 return format!(
                     "{} {clear} {} {}",
@@ -76,15 +65,7 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
                     rotate(secret, language)
                 );
             }
-            let restore = stage_command(
-                secret,
-                "AWSCURRENT",
-                &command!(
-                    "--move-to-version-id {pending} --remove-from-version-id {current}",
-                    pending,
-                    current = current.as_deref().unwrap_or("—")
-                ),
-            );
+            let restore = secrets::restore(&secret.name, pending, current.as_deref().unwrap_or("—")).code();
             shared::tr!(
                 language,
                 "*não* remover o AWSPENDING antes de ver com o psql qual senha entra: com um só usuário, a pendente pode ser a única. Se entra a do AWSCURRENT: {clear}. Se só a do AWSPENDING, torná-la a atual: {restore}. Um segredo que não é de banco se verifica no sistema que o aceita",
@@ -123,11 +104,7 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
                 "ligar de novo, sem trocar o valor agora:",
                 "turn it on again without changing the value now:"
             ),
-            command!(
-                "aws secretsmanager rotate-secret --secret-id {secret} --no-rotate-immediately",
-                secret = secret.name
-            )
-            .code()
+            secrets::enable(&secret.name).code()
         ),
         Finding::IamLoginOff { instance } => format!(
             "{} {}; {}",

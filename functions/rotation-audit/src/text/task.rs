@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use shared::audit::findings;
 use shared::command;
+use shared::run::command::secrets;
 use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -33,11 +34,7 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
         (false, Language::English) => format!("overdue since {}: as soon as possible", date(due)),
     };
     let rotate = rotate(secret, language);
-    let state = command!(
-        "aws secretsmanager describe-secret --secret-id {secret} --query VersionIdsToStages",
-        secret = secret.name
-    )
-    .code();
+    let state = secrets::versions(&secret.name).code();
     let deploy = command!(
         "aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment",
         project,

@@ -8,6 +8,11 @@ pub fn rotate(secret: &str) -> Command {
     command!("aws secretsmanager rotate-secret --secret-id {secret}", secret)
 }
 
+/// Turns rotation on again without changing the value now.
+pub fn enable(secret: &str) -> Command {
+    command!("aws secretsmanager rotate-secret --secret-id {secret} --no-rotate-immediately", secret)
+}
+
 /// Shows the versions with their labels.
 pub fn versions(secret: &str) -> Command {
     command!("aws secretsmanager describe-secret --secret-id {secret} --query VersionIdsToStages", secret)
