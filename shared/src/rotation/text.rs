@@ -304,7 +304,7 @@ mod tests {
             policy: "".parse().unwrap(),
         };
         let request = request(step);
-        failed(&settings, &request, error, error.advise(language, &request)).text()
+        failed(&settings, &request, error, error.advise(language, &request), &request.token).text()
     }
 
     #[test]
