@@ -215,7 +215,12 @@ impl Context<'_> {
     }
 
     fn stop(&self) -> Result<()> {
-        self.places().try_for_each(|place| place.stop().map(drop))
+        std::thread::scope(|scope| {
+            let all: Vec<_> = self.places().map(|place| scope.spawn(move || place.stop())).collect();
+            let mut stops =
+                all.into_iter().map(|stop| stop.join().unwrap_or_else(|_| bail!("a thread panicked")));
+            stops.try_for_each(|stop| stop.map(drop))
+        })
     }
 
     fn deny(&self, what: &[&str]) -> Result<Command> {
