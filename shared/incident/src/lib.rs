@@ -1,12 +1,19 @@
-//! Incidents: alerts, read into signals. Data in, data out: no AWS, no clock, no runtime, no network.
+//! Incidents: alerts, read into signals; the incident as it is stored; its texts for each channel. Data in, data out: no
+//! AWS, no clock, no runtime, no network. No function uses it yet: `docs/decisions/incidents.md`.
 //!
 //! What cannot be parsed still pages, with its raw text.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+mod incident;
 pub mod signal;
+pub mod text;
+
+pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};
+pub use self::text::Language;
 
 /// How an event arrived.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -73,16 +80,17 @@ pub enum Change {
     Note,
 }
 
-/// How bad a problem is. The order is that of the numbers: S0, the worst, comes first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+/// How bad a problem is. The order is that of the numbers: S0, the worst, comes first (guide, 4.2).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Severity {
-    /// The worst.
+    /// The whole service or its data is lost or exposed.
     S0,
-    /// `critical`.
+    /// Users cannot work; `critical`. The default: an unknown severity is treated as a bad one.
+    #[default]
     S1,
-    /// `warning`.
+    /// It becomes worse if it is not resolved; `warning`.
     S2,
-    /// `info`.
+    /// No user notices it; `info`.
     S3,
 }
 
