@@ -15,6 +15,11 @@ fn rules_know_neither_aws_nor_a_clock_nor_the_runtime() {
             }
         }
     }
+    for (path, code) in sources("shared/incident/src") {
+        for word in ["aws_sdk_", "tokio", "async ", "::now()"] {
+            assert!(!code.contains(word), "{path} names {word}");
+        }
+    }
 }
 
 #[test]
@@ -44,9 +49,8 @@ fn no_function_knows_another_and_shared_knows_none() {
 #[test]
 fn versions_stand_in_the_root_manifest_only() {
     let functions = folders("functions").into_iter().map(|name| format!("functions/{name}"));
-    for crate_folder in
-        functions.chain(["shared", "shared/policy", "tests", "tests/xtask"].map(str::to_owned))
-    {
+    let others = ["shared", "shared/incident", "shared/policy", "tests", "tests/xtask"];
+    for crate_folder in functions.chain(others.map(str::to_owned)) {
         let text = fs::read_to_string(root().join(&crate_folder).join("Cargo.toml")).unwrap();
         let dependencies = text.split("dependencies]").skip(1).collect::<String>();
         for line in dependencies.lines().filter(|line| line.contains('=')) {
@@ -64,7 +68,7 @@ const DEBUG: [&str; 3] = [": {outcome:?}\"", "format!(\"{outcome:?}\")", "format
 #[test]
 fn nothing_else_is_printed_with_debug() {
     let functions = folders("functions").into_iter().map(|name| format!("functions/{name}/src"));
-    let all = functions.chain(["shared/src", "shared/policy/src"].map(str::to_owned));
+    let all = functions.chain(["shared/src", "shared/incident/src", "shared/policy/src"].map(str::to_owned));
     for (path, code) in all.flat_map(|folder| sources(&folder)) {
         for line in code.lines().filter(|line| line.contains(":?}") || line.contains("dbg!")) {
             assert!(

@@ -5,11 +5,12 @@
 
 mod backups;
 mod inventory;
+pub mod oncall;
 mod rotation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,6 +64,14 @@ pub struct Incidents {
     pub support_case_minutes: u16,
     /// Business days until the post-mortem is due.
     pub postmortem_business_days: u16,
+    /// Minutes after a problem was resolved in which it reopens the same incident: 0 to 1440.
+    pub flap_minutes: u16,
+    /// Minutes that a page waits for its acknowledgement.
+    pub acknowledge_minutes: oncall::AcknowledgeMinutes,
+    /// The people, by name.
+    pub people: BTreeMap<String, oncall::Contact>,
+    /// The squads, by the name that the inventory uses.
+    pub squads: BTreeMap<String, oncall::Squad>,
 }
 
 /// An error in a policy, with the path of the field.
@@ -342,7 +351,10 @@ impl Policy {
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
-        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)
+        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)?;
+        within("incidents.flap_minutes", self.incidents.flap_minutes, 0, 1440)?;
+        self.incidents.acknowledge_minutes.check("incidents.acknowledge_minutes")?;
+        oncall::check("incidents", &self.incidents.people, &self.incidents.squads)
     }
 }
 

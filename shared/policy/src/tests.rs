@@ -59,6 +59,9 @@ fn the_defaults_are_the_guides_numbers() {
     assert_eq!(policy.incidents.update_minutes, 30);
     assert_eq!(policy.incidents.support_case_minutes, 60);
     assert_eq!(policy.incidents.postmortem_business_days, 5);
+    assert_eq!(policy.incidents.flap_minutes, 10);
+    let wait = policy.incidents.acknowledge_minutes;
+    assert_eq!((wait.critical, wait.warning), (5, 30));
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn an_override_replaces_adds_and_removes() {
 }
 
 #[track_caller]
-fn refused(overrides: &str, path: &str, reason: &str) {
+pub(crate) fn refused(overrides: &str, path: &str, reason: &str) {
     let error = overrides.parse::<Policy>().unwrap_err();
     assert_eq!(error.path, path, "{error}");
     assert!(error.reason.contains(reason), "{error}");
