@@ -1,5 +1,5 @@
-//! Incidents: alerts, read into signals; the incident as it is stored; its texts for each channel. Data in, data out: no
-//! AWS, no clock, no runtime, no network. No function uses it yet: `docs/decisions/incidents.md`.
+//! Incidents: alerts, read into signals; the table and what a signal changes in it; an incident's texts for each channel.
+//! Data in, data out: no AWS, no clock, no runtime, no network.
 //!
 //! What cannot be parsed still pages, with its raw text.
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod incident;
 pub mod signal;
+pub mod store;
 pub mod text;
 
 pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};

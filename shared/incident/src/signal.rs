@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Change, Severity, Signal, Source, Transport};
-use json::{clean, hash};
+use json::clean;
+pub(crate) use json::hash;
 
 /// Most characters of a raw text, or of a reason, that are kept.
 pub const MOST_CHARACTERS: usize = 4_000;
