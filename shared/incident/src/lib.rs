@@ -145,7 +145,7 @@ pub struct Signal {
     ///
     /// | source | key |
     /// | --- | --- |
-    /// | alarm | `alarm\|problem\|state\|time of the change in ms` |
+    /// | alarm | `alarm\|problem\|state\|time of the change in ms`; at the end `\|suppressed` if its actions are |
     /// | health | `health\|problem\|communicationId`, or statusCode and lastUpdatedTime in its place; at the end `\|closed` if it is closed |
     /// | logs | `log\|id of the batch's first event with this signature` |
     /// | alertmanager, grafana | `alert\|problem\|startsAt\|firing` or `alert\|problem\|startsAt\|resolved\|endsAt`, in UTC |

@@ -487,6 +487,10 @@ fn responsible(signal: &Signal, context: &Context<'_>) -> (String, String) {
 }
 
 fn area(signal: &Signal, context: &Context<'_>) -> Area {
+    if signal.source == Source::Logs {
+        // The group belongs to observability, the fault to those who wrote it.
+        return Area::Application;
+    }
     let values = signal.labels.values().map(String::as_str);
     let texts: Vec<&str> = values.chain([signal.title.as_str(), signal.problem.as_str()]).collect();
     let mut best: Option<(usize, Area)> = None;

@@ -1,5 +1,7 @@
 //! The items and their attributes.
 
+use std::str::FromStr;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,6 +59,24 @@ impl Channel {
             Self::Slack | Self::Webhook | Self::Sns | Self::PagerDuty => Purpose::Post,
             Self::Ses | Self::Sms => Purpose::OnCall,
         }
+    }
+}
+
+/// The channels that a stack has, in the order in which one replaces the one before it: names with commas between them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Channels(pub Vec<Channel>);
+
+impl FromStr for Channels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut channels = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let channel = Channel::from_name(name).filter(|channel| !channels.contains(channel));
+            let known = Channel::ALL.map(Channel::name).join(", ");
+            channels.push(channel.ok_or_else(|| format!("expected each at most once of {known}"))?);
+        }
+        Ok(Self(channels))
     }
 }
 
