@@ -16,7 +16,7 @@ use crate::App;
 use crate::error::PageError;
 
 /// Most attempts to store one signal. A storm of events of one problem changes the same items again and again.
-pub(crate) const ATTEMPTS: u32 = 10;
+const ATTEMPTS: u32 = 10;
 
 /// Most problems that are stored at the same time.
 const AT_ONCE: usize = 8;
@@ -64,19 +64,39 @@ pub(crate) async fn all(
 }
 
 /// Stores one signal.
-async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stored, PageError> {
-    for attempt in 0..ATTEMPTS {
+///
+/// # Errors
+///
+/// [`PageError`].
+pub(crate) async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stored, PageError> {
+    let plan = settle(app, &invocation.request_id, async |attempt| {
         let facts = facts(&app.table, signal).await?;
-        let plan = decide(signal, &facts, &app.context(invocation.now, attempt));
-        let written = if plan.writes.is_empty() { Ok(()) } else { app.table.transact(&plan.writes).await };
-        match written {
-            Ok(()) => {
-                let wait = signal.changed_at.map(|at| time::now().duration_since(at).as_millis());
-                let wait = wait.and_then(|wait| i64::try_from(wait).ok());
-                let wait = wait.filter(|wait| (0..LONGEST_WAIT).contains(wait));
-                return Ok(Stored { plan, wait });
-            }
-            Err(WriteError::Changed) => tokio::time::sleep(pause(attempt, &invocation.request_id)).await,
+        Ok(decide(signal, &facts, &app.context(invocation.now, attempt)))
+    });
+    let plan = plan.await?;
+    let wait = signal.changed_at.map(|at| time::now().duration_since(at).as_millis());
+    let wait = wait.and_then(|wait| i64::try_from(wait).ok());
+    Ok(Stored { plan, wait: wait.filter(|wait| (0..LONGEST_WAIT).contains(wait)) })
+}
+
+/// Reads and decides, by `decide`, and writes; again from the beginning if an item changed in between.
+///
+/// # Errors
+///
+/// [`PageError`]; without an answer of the table, the writes may have had effect.
+pub(crate) async fn settle(
+    app: &App,
+    request_id: &str,
+    decide: impl AsyncFn(u32) -> Result<Plan, PageError>,
+) -> Result<Plan, PageError> {
+    for attempt in 0..ATTEMPTS {
+        let plan = decide(attempt).await?;
+        if plan.writes.is_empty() {
+            return Ok(plan);
+        }
+        match app.table.transact(&plan.writes).await {
+            Ok(()) => return Ok(plan),
+            Err(WriteError::Changed) => tokio::time::sleep(pause(attempt, request_id)).await,
             Err(WriteError::Call(call)) => return Err(call.into()),
         }
     }
@@ -84,7 +104,7 @@ async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stor
 }
 
 /// How long to wait before the next attempt: less than a second, and not the same for two invocations.
-pub(crate) fn pause(attempt: u32, request_id: &str) -> Duration {
+fn pause(attempt: u32, request_id: &str) -> Duration {
     let own = request_id
         .bytes()
         .fold(u64::from(attempt), |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
@@ -93,7 +113,7 @@ pub(crate) fn pause(attempt: u32, request_id: &str) -> Duration {
 }
 
 /// What the table has about a signal.
-async fn facts(table: &Table, signal: &Signal) -> Result<Facts, CallError> {
+pub(crate) async fn facts(table: &Table, signal: &Signal) -> Result<Facts, CallError> {
     let keys = Facts::keys(signal);
     let items = table.read(&keys).await?;
     let [event, latest, own, all] = keys;

@@ -170,7 +170,7 @@ pub fn decide(signal: &Signal, stored: &Stored, context: &Context<'_>) -> Plan {
         Change::Note => draft.note(),
     };
     let event = Event {
-        event: cut(&signal.event),
+        event: signal.event.clone(),
         incident: incident.clone(),
         source: signal.source.name().to_owned(),
         outcome: outcome.name().to_owned(),
@@ -179,7 +179,7 @@ pub fn decide(signal: &Signal, stored: &Stored, context: &Context<'_>) -> Plan {
         stored_at: context.now,
     };
     // First, so that the reason of a cancelled transaction shows a repetition first.
-    let writes = std::iter::once(event.write(&signal.event)).chain(draft.writes).collect();
+    let writes = std::iter::once(event.write()).chain(draft.writes).collect();
     Plan { outcome, incident, writes }
 }
 
@@ -230,7 +230,7 @@ impl Draft<'_> {
             Source::Alertmanager | Source::Grafana | Source::Logs | Source::Message | Source::Unknown => {
                 gap >= QUIET
             }
-            Source::Health | Source::Page => false,
+            Source::Health | Source::Page | Source::Person => false,
         }
     }
 
@@ -320,7 +320,9 @@ impl Draft<'_> {
         // A page that has not begun never does.
         incident.paged_at = incident.paged_at.filter(|paged_at| *paged_at <= self.context.now);
         self.line(&incident.id, Action::Resolved, &self.signal.reason);
-        self.point(&incident, Some(self.at));
+        // A person's word does not overtake the source's: what happened before it and arrives later pages again.
+        let is_sources = self.signal.source != Source::Person;
+        self.point(&incident, is_sources.then_some(self.at));
         self.tell(&incident, self.context.now, |_| true);
         self.writes.push(incident.write());
         (Outcome::Resolved, incident.id)
@@ -349,7 +351,7 @@ impl Draft<'_> {
             id: id(self.signal, self.at, self.context.attempt),
             environment: environment.to_owned(),
             source: self.signal.source.name().to_owned(),
-            problem: cut(&self.signal.problem),
+            problem: self.signal.problem.clone(),
             first_at: self.at,
             owner,
             backup,
@@ -461,7 +463,7 @@ fn labels(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// The affected resource, as far as the source names it.
 fn resource(signal: &Signal) -> String {
-    let names = ["secret", "resources", "instance", "log_group", "metric"];
+    let names = ["resource", "secret", "resources", "instance", "log_group", "metric"];
     names.iter().find_map(|name| signal.labels.get(*name)).cloned().unwrap_or_default()
 }
 
@@ -497,7 +499,9 @@ fn area(signal: &Signal, context: &Context<'_>) -> Area {
     for area in Area::ALL {
         for name in context.policy.inventory.areas.holding(area).resources.values().flatten() {
             let name = policy::resolve(name, context.project, context.environment);
-            let is_named = texts.iter().any(|text| text.contains(&name));
+            // A person or an alert may leave out the cluster of a service.
+            let last = name.rsplit('/').next();
+            let is_named = texts.iter().any(|text| text.contains(&name) || Some(*text) == last);
             if is_named && best.is_none_or(|(length, _)| name.len() > length) {
                 best = Some((name.len(), area));
             }
@@ -517,9 +521,12 @@ fn area(signal: &Signal, context: &Context<'_>) -> Area {
     };
     let of_source = || match signal.source {
         Source::Logs | Source::Alertmanager | Source::Grafana => Area::Application,
-        Source::Alarm | Source::Health | Source::Page | Source::Message | Source::Unknown => {
-            Area::Infrastructure
-        }
+        Source::Alarm
+        | Source::Health
+        | Source::Page
+        | Source::Message
+        | Source::Person
+        | Source::Unknown => Area::Infrastructure,
     };
     best.map(|(_, area)| area).or_else(of_service).unwrap_or_else(of_source)
 }
@@ -537,20 +544,26 @@ fn id(signal: &Signal, at: Timestamp, attempt: u32) -> String {
     format!("INC-{}{:02}{:02}-{}", date.year(), date.month(), date.day(), letters.collect::<String>())
 }
 
-/// A person takes an incident. `cause` is the id of their request.
+/// A person takes an incident; of one that somebody has taken, or that is over, only the timeline changes. `cause` is
+/// the id of their request.
 pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, context: &Context<'_>) -> Plan {
     let now = context.now;
     let entry = Entry { at: now, by: cut(by), action: Action::Acknowledged, text: cut(text) };
     let mut writes = vec![entry.write(&incident.id, cause)];
-    let mut changed = Incident { version: incident.version + 1, ..incident.clone() };
+    let mut outcome = Outcome::Recorded;
     if incident.state == State::Triggered {
-        changed.state = State::Acknowledged;
-        changed.acknowledged_by = cut(by);
-        changed.acknowledged_at = Some(now);
+        let changed = Incident {
+            version: incident.version + 1,
+            state: State::Acknowledged,
+            acknowledged_by: cut(by),
+            acknowledged_at: Some(now),
+            ..incident.clone()
+        };
         writes.push(changed.write());
         writes.extend(shown(&changed, context));
+        outcome = Outcome::Updated;
     }
-    Plan { outcome: Outcome::Updated, incident: incident.id.clone(), writes }
+    Plan { outcome, incident: incident.id.clone(), writes }
 }
 
 /// A person mutes a problem, with its open incident if it has one, or everything. Once the mute is over, an incident that

@@ -152,7 +152,7 @@ fn contents<T: for<'de> Deserialize<'de>>(item: &Attributes) -> Option<T> {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Event {
-    /// Its dedup key, cut.
+    /// Its dedup key.
     pub event: String,
     /// Id of the incident that it belongs to; empty if none.
     pub incident: String,
@@ -169,9 +169,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// The write that stores it once; `key` is the whole dedup key.
-    pub(super) fn write(&self, key: &str) -> Write {
-        let mut item = Key::event(key).attributes();
+    /// The write that stores it once.
+    pub(super) fn write(&self) -> Write {
+        let mut item = Key::event(&self.event).attributes();
         set(&mut item, "incident", Attribute::Text(self.incident.clone()));
         set(&mut item, "expires_at", expiry(self.stored_at));
         body(&mut item, self);
