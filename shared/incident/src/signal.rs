@@ -88,7 +88,7 @@ fn recognised(value: &Value, origin: Origin<'_>, depth: u8) -> Option<Vec<Signal
 }
 
 /// A signal that pages, with nothing but its identity.
-fn blank(source: Source, problem: String, event: String) -> Signal {
+pub(crate) fn blank(source: Source, problem: String, event: String) -> Signal {
     Signal {
         source,
         problem,
@@ -137,7 +137,7 @@ fn address(text: Option<&str>) -> Option<String> {
 }
 
 /// Limits and cleans the texts that people read.
-fn presentable(signal: Signal) -> Signal {
+pub(crate) fn presentable(signal: Signal) -> Signal {
     let short = |text: String| clean(text.trim(), LONGEST_TEXT);
     let optional = |text: Option<String>| text.map(short).filter(|text| !text.is_empty());
     let title = clean(first_line(&signal.title), LONGEST_TITLE);
