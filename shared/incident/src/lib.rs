@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod incident;
+pub mod person;
 pub mod signal;
 pub mod store;
 pub mod text;
@@ -50,6 +51,8 @@ pub enum Source {
     Page,
     /// Any other text on the paging topic.
     Message,
+    /// A person's own word: a declaration, or that a problem is over.
+    Person,
     /// Something that was not understood.
     Unknown,
 }
@@ -65,6 +68,7 @@ impl Source {
             Self::Grafana => "grafana",
             Self::Page => "page",
             Self::Message => "message",
+            Self::Person => "person",
             Self::Unknown => "unknown",
         }
     }
@@ -139,6 +143,7 @@ pub struct Signal {
     /// | alertmanager, grafana | the alert's fingerprint; without one, a hash of its labels |
     /// | page | its dedup key |
     /// | message | `message\|topic\|subject or first line`, without numbers and ids |
+    /// | person | the one that they name; otherwise `person\|resource\|title` |
     /// | unknown | `raw\|` and a hash of the raw text |
     pub problem: String,
     /// Dedup key: the same fact has the same key on every transport and in every delivery.
@@ -151,6 +156,7 @@ pub struct Signal {
     /// | alertmanager, grafana | `alert\|problem\|startsAt\|firing` or `alert\|problem\|startsAt\|resolved\|endsAt`, in UTC |
     /// | page | `page\|problem\|action\|transport's id` |
     /// | message, unknown | `message\|transport's id`, `raw\|transport's id\|hash` |
+    /// | person | `declare\|problem\|invocation's id`, `resolve\|problem\|invocation's id` |
     ///
     /// Without a time of the change, the transport's id takes its place; without an id, a hash of the text. A redelivered
     /// batch of log lines has the same ids, and so the same keys.

@@ -33,7 +33,7 @@ const LONGEST_TITLE: usize = 250;
 const LONGEST_TEXT: usize = 1_000;
 
 /// Most characters of a problem or a dedup key.
-const LONGEST_KEY: usize = 1_000;
+pub(crate) const LONGEST_KEY: usize = 2_000;
 
 /// Most messages within messages.
 const DEEPEST: u8 = 3;
@@ -92,7 +92,7 @@ fn recognised(value: &Value, origin: Origin<'_>, depth: u8) -> Option<Vec<Signal
 }
 
 /// A signal that pages, with nothing but its identity.
-fn blank(source: Source, problem: String, event: String) -> Signal {
+pub(crate) fn blank(source: Source, problem: String, event: String) -> Signal {
     Signal {
         source,
         problem,
@@ -150,7 +150,7 @@ fn short_key(key: String) -> String {
 }
 
 /// Limits the keys and the texts, and cleans the texts that people read.
-fn presentable(signal: Signal) -> Signal {
+pub(crate) fn presentable(signal: Signal) -> Signal {
     let short = |text: String| clean(text.trim(), LONGEST_TEXT);
     let optional = |text: Option<String>| text.map(short).filter(|text| !text.is_empty());
     let title = clean(first_line(&signal.title), LONGEST_TITLE);

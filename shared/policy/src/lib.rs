@@ -2,8 +2,11 @@
 //!
 //! `shared/policy.json` contains the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key
 //! replaces, `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
+//!
+//! Beside it, what `shared` and the crates without AWS both need: [`event`].
 
 mod backups;
+pub mod event;
 mod inventory;
 pub mod oncall;
 mod rotation;

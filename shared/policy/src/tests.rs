@@ -470,3 +470,12 @@ fn a_window_is_two_times_of_a_day_half_an_hour_apart_at_least() {
         assert_eq!(window(text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_line_says_something_and_ends() {
+    for (text, is) in
+        [("ana", true), ("é", true), ("12345", true), ("123456", false), (" ", false), ("a\nb", false)]
+    {
+        assert_eq!(is_line(text, 5), is, "{text}");
+    }
+}
