@@ -359,11 +359,16 @@ pub struct Row {
     pub answer: String,
     /// The message in Slack, once there is one.
     pub slack: Option<SlackPost>,
+    /// Sort keys of the timeline entries that are in the message's thread, the newest last; at most [`Row::MOST_TOLD`].
+    pub told: Vec<String>,
 }
 
 impl Row {
     /// The attribute that puts a row into the index [`super::DUE_INDEX`], together with `due`.
     pub const QUEUE: &str = "queue";
+
+    /// Most entries that a row remembers. Of older ones a sender looks at none.
+    pub const MOST_TOLD: usize = 200;
 
     /// A row that nothing was sent of.
     pub fn new(incident: &str, channel: Channel, purpose: Purpose) -> Self {
@@ -382,6 +387,7 @@ impl Row {
             accepted_at: None,
             answer: String::new(),
             slack: None,
+            told: Vec::new(),
         }
     }
 
@@ -420,6 +426,43 @@ impl Row {
         write
     }
 
+    /// The write of an escalation for a page that began at `paged_at`: once, however often it is tried.
+    pub fn escalate(
+        incident: &Incident,
+        channel: Channel,
+        purpose: Purpose,
+        paged_at: Timestamp,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Write {
+        let mut wanted = Attributes::new();
+        set(&mut wanted, Self::QUEUE, Attribute::Text("due".to_owned()));
+        set(&mut wanted, "wanted", count(incident.version));
+        set(&mut wanted, "due", ms(due));
+        // Of this page, not of the one before the problem came back.
+        set(&mut wanted, "stored_at", ms(now));
+        Write::Update {
+            key: Key::row(&incident.id, channel, purpose),
+            set: wanted,
+            set_if_absent: Attributes::new(),
+            remove: vec!["accepted_at"],
+            only_if: vec![Check::AbsentOrAtMost("stored_at", paged_at.as_millisecond() - 1)],
+        }
+    }
+
+    /// The write that makes a row due at once, because the channel before it refuses; none if it waits for nothing. It has
+    /// no effect if somebody has the row, or has changed its time.
+    pub fn hasten(&self, now: Timestamp) -> Option<Write> {
+        let due = self.due.filter(|due| *due > now)?;
+        Some(Write::Update {
+            key: self.key(),
+            set: Attributes::from([("due".to_owned(), ms(now))]),
+            set_if_absent: Attributes::new(),
+            remove: vec![],
+            only_if: vec![Check::Equals("due", ms(due)), Check::Absent("lease_owner")],
+        })
+    }
+
     /// The write that takes the row: only if nobody has it, and nobody has taken it since it was read.
     pub fn lease(&self, owner: &str, now: Timestamp, until: Timestamp) -> Write {
         let mut taken = Attributes::new();
@@ -440,35 +483,59 @@ impl Row {
         }
     }
 
+    /// What came of the row's attempts.
+    fn progress(&self) -> Attributes {
+        let mut made = Attributes::new();
+        set(&mut made, "sent", count(self.sent));
+        set(&mut made, "attempts", Attribute::Number(self.attempts.into()));
+        set(&mut made, "unclear", Attribute::Number(self.unclear.into()));
+        set(&mut made, "answer", Attribute::Text(self.answer.clone()));
+        if let Some(accepted_at) = self.accepted_at {
+            set(&mut made, "accepted_at", ms(accepted_at));
+        }
+        if let Some(post) = &self.slack {
+            set(&mut made, "slack_channel", Attribute::Text(post.channel.clone()));
+            set(&mut made, "slack_ts", Attribute::Text(post.ts.clone()));
+        }
+        if !self.told.is_empty() {
+            let newest = self.told.len().saturating_sub(Self::MOST_TOLD);
+            let told = self.told.get(newest..).unwrap_or_default().join(" ");
+            set(&mut made, "told", Attribute::Text(told));
+        }
+        made
+    }
+
+    fn own(&self) -> Check {
+        Check::Equals("lease_owner", Attribute::Text(self.lease_owner.clone()))
+    }
+
+    /// The write that keeps what came of it so far, within the lease of `self.lease_owner`.
+    pub fn keep(&self) -> Write {
+        Write::Update {
+            key: self.key(),
+            set: self.progress(),
+            set_if_absent: Attributes::new(),
+            remove: vec![],
+            only_if: vec![self.own()],
+        }
+    }
+
     /// The writes that end the lease of `self.lease_owner` with what came of it. The second one, with the row due at
     /// once, is for the case that the first one's condition fails since `wanted` has grown.
     pub fn done(&self, now: Timestamp) -> [Write; 2] {
-        let mut ended = Attributes::new();
-        set(&mut ended, "sent", count(self.sent));
-        set(&mut ended, "attempts", Attribute::Number(self.attempts.into()));
-        set(&mut ended, "unclear", Attribute::Number(self.unclear.into()));
-        set(&mut ended, "answer", Attribute::Text(self.answer.clone()));
-        if let Some(accepted_at) = self.accepted_at {
-            set(&mut ended, "accepted_at", ms(accepted_at));
-        }
-        if let Some(post) = &self.slack {
-            set(&mut ended, "slack_channel", Attribute::Text(post.channel.clone()));
-            set(&mut ended, "slack_ts", Attribute::Text(post.ts.clone()));
-        }
-        let owner = Check::Equals("lease_owner", Attribute::Text(self.lease_owner.clone()));
         let write = |due: Option<Timestamp>, and: Option<Check>| {
-            let mut set_now = ended.clone();
+            let mut ended = self.progress();
             let mut remove = vec!["lease_owner", "lease_until"];
             match due {
-                Some(due) => set(&mut set_now, "due", ms(due)),
+                Some(due) => set(&mut ended, "due", ms(due)),
                 None => remove.push("due"),
             }
             Write::Update {
                 key: self.key(),
-                set: set_now,
+                set: ended,
                 set_if_absent: Attributes::new(),
                 remove,
-                only_if: std::iter::once(owner.clone()).chain(and).collect(),
+                only_if: std::iter::once(self.own()).chain(and).collect(),
             }
         };
         let unchanged = Check::Equals("wanted", count(self.wanted));
@@ -496,6 +563,7 @@ impl Row {
             accepted_at: instant(item, "accepted_at"),
             answer: words("answer"),
             slack: (!post.ts.is_empty()).then_some(post),
+            told: words("told").split_whitespace().map(str::to_owned).collect(),
             ..Self::new(incident, Channel::from_name(channel)?, Purpose::from_name(purpose)?)
         })
     }

@@ -715,6 +715,60 @@ fn intake_and_sender_change_a_row_at_the_same_time() {
 }
 
 #[test]
+fn an_escalation_is_written_once_for_each_page() {
+    let mut table = Table::default();
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let incident = table.incident(&id);
+    let escalate =
+        |paged_at, now| Row::escalate(&incident, Channel::Slack, Purpose::Second, paged_at, now, now);
+    let row =
+        |table: &Table| Row::read(&table.items[&Key::row(&id, Channel::Slack, Purpose::Second)]).unwrap();
+    assert!(table.write(&[escalate(at(0), at(5))]));
+    assert!(!table.write(&[escalate(at(0), at(6))]), "another sweep");
+    assert_eq!((row(&table).wanted, row(&table).due, row(&table).stored_at), (1, Some(at(5)), Some(at(5))));
+    // The problem came back, and pages again.
+    assert!(!table.write(&[escalate(at(5), at(10))]), "the page began at the same instant");
+    assert!(table.write(&[escalate(at(6), at(11))]));
+    assert_eq!((row(&table).due, row(&table).stored_at), (Some(at(11)), Some(at(11))));
+}
+
+#[test]
+fn a_row_that_waits_for_its_turn_gets_it_early_and_one_that_is_taken_does_not() {
+    let mut table = Table::default();
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let row = |table: &Table| table.rows(&id)[1].clone();
+    assert_eq!((row(&table).due, row(&table).hasten(at(1))), (Some(at(1)), None), "it is its turn");
+    let hasten = row(&table).hasten(at(0)).unwrap();
+    assert!(table.write(std::slice::from_ref(&hasten)));
+    assert_eq!(row(&table).due, Some(at(0)));
+    assert!(!table.write(&[hasten]), "its time has changed");
+    assert!(table.write(&[row(&table).lease("one", at(0), at(1))]));
+    assert!(!table.write(&[row(&table).hasten(at(0)).unwrap()]), "somebody has it");
+    let idle = Row { due: None, ..row(&table) };
+    assert_eq!(idle.hasten(at(0)), None);
+}
+
+#[test]
+fn what_is_kept_within_a_lease_outlives_its_owner() {
+    let mut table = Table::default();
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let row = |table: &Table| table.rows(&id)[0].clone();
+    assert!(table.write(&[row(&table).lease("one", at(0), at(1))]));
+    let told: Vec<String> = (0..=Row::MOST_TOLD).map(|number| format!("LINE#{number:013}#a#muted")).collect();
+    let slack = crate::incident::SlackPost { channel: "C1".to_owned(), ts: "1.2".to_owned() };
+    let sent = Row { sent: 1, slack: Some(slack.clone()), told, ..row(&table) };
+    assert!(table.write(&[sent.keep()]));
+    let kept = row(&table);
+    assert_eq!(
+        (kept.sent, kept.slack, kept.lease_owner.as_str(), kept.due),
+        (1, Some(slack), "one", Some(at(1)))
+    );
+    assert_eq!((kept.told.len(), kept.told[0].as_str()), (Row::MOST_TOLD, "LINE#0000000000001#a#muted"));
+    let other = Row { lease_owner: "two".to_owned(), ..sent };
+    assert!(!table.write(&[other.keep()]));
+}
+
+#[test]
 fn a_row_that_is_no_row_is_none() {
     let item = |pk: &str, sk: &str| {
         Row::read(&Key { pk: pk.to_owned(), sk: sk.to_owned() }.attributes()).map(|row| row.key())

@@ -187,7 +187,7 @@ impl Check<'_> {
     fn markup(&mut self, text: &str, mentions: &[&str], place: &str) {
         let mut rest = text.to_owned();
         for mention in mentions {
-            rest = rest.replace(&format!("<@{mention}>"), "");
+            rest = rest.replace(&format!("<@{mention}>"), "").replace(&format!("<!subteam^{mention}>"), "");
         }
         for escape in ["&amp;", "&lt;", "&gt;"] {
             rest = rest.replace(escape, "");

@@ -20,6 +20,9 @@ use crate::text::{self, Language, Role, block, cut, https, line};
 const HEADER_LIMIT: usize = 150;
 const SECTION_LIMIT: usize = 3_000;
 
+/// Most users that a message mentions: a squad's contacts may be many.
+const MOST_MENTIONS: usize = 20;
+
 /// Most characters of the notification's text.
 const FALLBACK_LIMIT: usize = 1_000;
 
@@ -41,28 +44,35 @@ struct Size {
     command: usize,
 }
 
-/// A Slack user, as the policy names them: `U024BE7LH`.
+/// A Slack user or a group of users, as the policy names them: `U024BE7LH`, `S0614TZR7`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserId(String);
 
 impl UserId {
-    /// Reads a user's id; `None` if it is none, such as a name or a whole mention.
+    /// Reads an id; `None` if it is none, such as a name or a whole mention.
     pub fn parse(id: &str) -> Option<Self> {
-        let rest = id.strip_prefix(['U', 'W'])?;
+        let rest = id.strip_prefix(['U', 'W', 'S'])?;
         let is_id = (2..=30).contains(&rest.len())
             && rest.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
         is_id.then(|| Self(id.to_owned()))
     }
 
     fn mention(&self) -> String {
-        format!("<@{}>", self.0)
+        let Self(id) = self;
+        if id.starts_with('S') { format!("<!subteam^{id}>") } else { format!("<@{id}>") }
     }
+}
+
+/// The mentions; none without users.
+fn mentions(users: &[UserId]) -> Option<Value> {
+    let all = users.iter().take(MOST_MENTIONS).map(UserId::mention).collect::<Vec<_>>();
+    (!all.is_empty()).then(|| mrkdwn(&all.join(" ")))
 }
 
 /// The incident's message: the body of `chat.postMessage` and `chat.update` without `channel` and `ts`.
 ///
-/// `on_call` is mentioned, and so notified, until the incident is acknowledged. An update notifies nobody.
-pub fn message(incident: &Incident, language: Language, now: Timestamp, on_call: Option<&UserId>) -> Value {
+/// `on_call` are mentioned, and so notified, until the incident is acknowledged. An update notifies nobody.
+pub fn message(incident: &Incident, language: Language, now: Timestamp, on_call: &[UserId]) -> Value {
     let all = SIZES.iter().map(|size| blocks(incident, language, now, on_call, *size));
     let mut blocks = Value::Null;
     for candidate in all {
@@ -84,9 +94,17 @@ pub fn message(incident: &Incident, language: Language, now: Timestamp, on_call:
     })
 }
 
+/// The incident's message without blocks: what Slack accepts if it finds fault with them.
+pub fn plain_message(incident: &Incident, language: Language) -> Value {
+    let headline = format!("{} {}", text::mark(incident), text::headline(incident, language));
+    let id = text::id(incident, language);
+    let text = format!("{}\n{}", escaped(&headline, FALLBACK_LIMIT), escape(&id));
+    json!({"text": text, "parse": "none", "link_names": false, "mrkdwn": false})
+}
+
 /// A timeline entry: the body of `chat.postMessage` without `channel` and `thread_ts`. It mentions `notify`, such as the
 /// next person of an escalation.
-pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: Option<&UserId>) -> Value {
+pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: &[UserId]) -> Value {
     let (mark, word) = action(entry.action, language);
     let (by, words) = (cut(&line(&entry.by), 100, "…", cost), block(&entry.text));
     let by = if by.is_empty() { by } else { tr!(language, " por {by}", " by {by}") };
@@ -97,7 +115,7 @@ pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: Optio
     if !shown_id.is_empty() {
         small.push(plain(&shown_id, SECTION_LIMIT));
     }
-    let mention = notify.map(|user| section(mrkdwn(&user.mention()))).into_iter();
+    let mention = mentions(notify).map(section).into_iter();
     let entry_blocks = [section(plain(&text, SECTION_LIMIT)), json!({"type": "context", "elements": small})];
     let blocks = mention.chain(entry_blocks);
     json!({
@@ -117,13 +135,7 @@ fn key(incident_id: &str) -> String {
     incident_id.chars().take(255).collect()
 }
 
-fn blocks(
-    incident: &Incident,
-    language: Language,
-    now: Timestamp,
-    on_call: Option<&UserId>,
-    size: Size,
-) -> Value {
+fn blocks(incident: &Incident, language: Language, now: Timestamp, on_call: &[UserId], size: Size) -> Value {
     let headline = format!("{} {}", text::mark(incident), text::headline(incident, language));
     let mut blocks = vec![json!({"type": "header", "text": plain(&headline, HEADER_LIMIT)})];
 
@@ -188,14 +200,14 @@ fn blocks(
     Value::Array(blocks)
 }
 
-/// The people, with a mention in place of the name of the person on call.
+/// The people, with mentions in place of the name of the person on call.
 fn people(
     incident: &Incident,
     language: Language,
-    on_call: Option<&UserId>,
+    on_call: &[UserId],
     size: Size,
 ) -> Vec<(&'static str, Value)> {
-    let mention = on_call.filter(|_| incident.state == State::Triggered).map(|user| mrkdwn(&user.mention()));
+    let mention = mentions(on_call).filter(|_| incident.state == State::Triggered);
     let mut people = text::people(incident, language);
     if mention.is_some() && !people.iter().any(|(role, _)| *role == Role::OnCall) {
         people.push((Role::OnCall, String::new()));

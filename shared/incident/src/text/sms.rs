@@ -10,7 +10,7 @@ use crate::text::{self, Language, ascii, cut, one};
 const LIMIT: usize = 160;
 
 /// Most characters of the environment, the owner and the id. With the longest words around them, at
-/// least 40 remain for the title.
+/// least 30 remain for the title.
 const ENVIRONMENT_LIMIT: usize = 15;
 const OWNER_LIMIT: usize = 30;
 const ID_LIMIT: usize = 30;
@@ -20,6 +20,7 @@ const ID_LIMIT: usize = 30;
 /// The title takes the room that is left; everything else always fits.
 pub fn message(incident: &Incident, language: Language) -> String {
     let drill = if incident.is_drill { format!("{} ", text::drill(language)) } else { String::new() };
+    let again = if incident.attempts.may_repeat() { language.pick("REPETIDO? ", "AGAIN? ") } else { "" };
     let level = text::level(incident.severity);
     let state = plain(text::state(incident.state, language), LIMIT);
     let environment = plain(&text::line(&incident.environment), ENVIRONMENT_LIMIT);
@@ -28,7 +29,7 @@ pub fn message(incident: &Incident, language: Language) -> String {
     let owner = plain(&text::owner(incident, language), OWNER_LIMIT);
     let id = plain(&text::id(incident, language), ID_LIMIT);
 
-    let start = format!("{drill}{level}{environment} {state}: ");
+    let start = format!("{again}{drill}{level}{environment} {state}: ");
     let end = format!(". {who}: {owner}. {id}");
     let room = LIMIT.saturating_sub(start.len() + end.len());
     let title = plain(&text::title(incident, language), room);
@@ -73,6 +74,14 @@ mod tests {
             message(&incident, Language::English),
             "DRILL S1 prod acknowledged: API moveongs-prod: 5xx acima de 5% (ultimos 10 min). Owner: Squad Infra. INC-20261129-7Q2MZK4A"
         );
+    }
+
+    #[test]
+    fn a_message_that_may_be_a_repetition_says_so_first() {
+        let mut incident = normal();
+        incident.attempts.unclear = 1;
+        assert!(message(&incident, Language::Portuguese).starts_with("REPETIDO? S1 prod acionado: API "));
+        assert!(message(&incident, Language::English).starts_with("AGAIN? S1 prod triggered: API "));
     }
 
     #[test]

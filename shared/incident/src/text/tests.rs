@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::slack::{UserId, message, reply};
+use super::slack::{UserId, message, plain_message, reply};
 use super::*;
 use crate::incident::{Action, Attempts, Entry, Mute, SlackPost};
 
@@ -222,14 +222,14 @@ pub(super) fn extremes() -> Vec<Incident> {
 /// Everything that every text of an incident has to hold.
 fn check(incident: &Incident, language: Language, now: Timestamp) -> Result<(), String> {
     let user = on_call();
-    let body = message(incident, language, now, Some(&user));
+    let body = message(incident, language, now, &[user]);
     limits::slack(&body, &["U024BE7LH"])?;
     let mentions = body["blocks"].to_string().matches("<@").count();
     let expected = usize::from(incident.state == State::Triggered);
     if mentions != expected {
         return Err(format!("{mentions} mentions"));
     }
-    limits::slack(&message(incident, language, now, None), &[])?;
+    limits::slack(&message(incident, language, now, &[]), &[])?;
     limits::page(&preview::html(&body), &PREVIEW_TAGS)?;
 
     limits::sms(&sms::message(incident, language))?;
@@ -259,20 +259,20 @@ fn every_extreme_passes_every_limit_in_every_state() {
 
 #[test]
 fn every_extreme_entry_passes_slacks_limits() {
-    let user = on_call();
+    let users = [on_call(), UserId::parse("S0614TZR7").unwrap()];
     for text in nasty() {
         for (place, action) in ACTIONS.into_iter().enumerate() {
             let entry = Entry { at: now(), by: text.clone(), action, text: text.clone() };
             let language = LANGUAGES[place % 2];
-            limits::slack(&reply(&text, &entry, language, None), &[]).unwrap();
-            limits::slack(&reply(&text, &entry, language, Some(&user)), &["U024BE7LH"]).unwrap();
+            limits::slack(&reply(&text, &entry, language, &[]), &[]).unwrap();
+            limits::slack(&reply(&text, &entry, language, &users), &["U024BE7LH", "S0614TZR7"]).unwrap();
         }
     }
 }
 
 #[test]
 fn a_normal_message_in_slack() {
-    let body = message(&normal(), Language::Portuguese, now(), Some(&on_call()));
+    let body = message(&normal(), Language::Portuguese, now(), &[on_call()]);
     let label = |text: &str| json!({"type": "mrkdwn", "text": format!("*{text}*"), "verbatim": true});
     let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
     let mrkdwn = |text: &str| json!({"type": "mrkdwn", "text": text, "verbatim": true});
@@ -380,7 +380,7 @@ fn a_resolved_drill_says_so_and_mentions_nobody() {
         ..normal()
     };
     let later = at("2026-11-29T15:00:00Z");
-    let body = message(&incident, Language::English, later, Some(&on_call()));
+    let body = message(&incident, Language::English, later, &[on_call()]);
     let shown = body["blocks"].to_string();
     for part in [
         "✅ [DRILL] [prod] S1 high, resolved: API",
@@ -399,7 +399,7 @@ fn a_resolved_drill_says_so_and_mentions_nobody() {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(!shown.contains("<@"), "{shown}");
-    let after = message(&incident, Language::English, at("2026-11-29T16:00:00Z"), None);
+    let after = message(&incident, Language::English, at("2026-11-29T16:00:00Z"), &[]);
     assert!(!after.to_string().contains("🔇"), "a mute that ended");
     let mail = mail::message(&incident, Language::Portuguese, later);
     assert!(
@@ -425,7 +425,7 @@ fn a_missing_owner_and_an_address_that_is_no_link_are_shown() {
         first_at: Timestamp::UNIX_EPOCH,
         ..normal()
     };
-    let body = message(&incident, Language::Portuguese, now(), Some(&on_call()));
+    let body = message(&incident, Language::Portuguese, now(), &[on_call()]);
     let shown = body["blocks"].to_string();
     for part in [
         "sem responsável",
@@ -447,7 +447,7 @@ fn a_missing_owner_and_an_address_that_is_no_link_are_shown() {
 fn a_command_is_shown_whole_or_not_at_all() {
     let shown = |command: &str| {
         let incident = Incident { command: command.to_owned(), ..normal() };
-        let body = message(&incident, Language::Portuguese, now(), None);
+        let body = message(&incident, Language::Portuguese, now(), &[]);
         let mail = mail::message(&incident, Language::Portuguese, now());
         (body["blocks"].to_string(), mail.text)
     };
@@ -471,7 +471,7 @@ fn a_reply_names_the_action_and_mentions_only_whom_it_has_to_notify() {
         action: Action::Acknowledged,
         text: "vou olhar *já* <!here>\nsegunda linha".to_owned(),
     };
-    let body = reply("INC-20261129-7Q2MZK4A", &entry, Language::Portuguese, None);
+    let body = reply("INC-20261129-7Q2MZK4A", &entry, Language::Portuguese, &[]);
     let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
     let words = "👀 Assumido por Ana &lt;@U1&gt;: vou olhar *já* &lt;!here&gt;\nsegunda linha";
     let expected = json!({
@@ -487,14 +487,40 @@ fn a_reply_names_the_action_and_mentions_only_whom_it_has_to_notify() {
         }},
     });
     assert_eq!(body, expected);
-    let body = reply("INC-1", &entry, Language::English, Some(&on_call()));
+    let body = reply("INC-1", &entry, Language::English, &[on_call()]);
     assert_eq!(body["blocks"][0]["text"]["text"], "<@U024BE7LH>");
     assert_eq!(body["blocks"].to_string().matches("<@").count(), 1);
 }
 
 #[test]
+fn a_message_mentions_users_and_groups_but_not_a_crowd() {
+    let squad = [on_call(), UserId::parse("S0614TZR7").unwrap()];
+    let people = message(&normal(), Language::Portuguese, now(), &squad)["blocks"][2]["fields"].to_string();
+    assert!(people.contains("<@U024BE7LH> <!subteam^S0614TZR7>"), "{people}");
+    let crowd: Vec<UserId> = (10..99).map(|number| UserId::parse(&format!("U{number}")).unwrap()).collect();
+    let body = message(&normal(), Language::Portuguese, now(), &crowd);
+    assert_eq!(body["blocks"].to_string().matches("<@").count(), 20);
+}
+
+#[test]
+fn a_message_without_blocks_has_the_headline_and_the_id() {
+    let body = plain_message(&normal(), Language::Portuguese);
+    assert_eq!(
+        body["text"],
+        "🟠 [prod] S1 alta: API moveongs-prod: 5xx acima de 5% (últimos 10 min)\nINC-20261129-7Q2MZK4A"
+    );
+    for incident in extremes() {
+        let body = plain_message(&incident, Language::English);
+        let text = body["text"].as_str().unwrap();
+        assert!(text.encode_utf16().count() < 4_000 && body["blocks"].is_null(), "{text}");
+        let bare = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+        assert!(!bare.contains(['<', '>', '&']), "{text}");
+    }
+}
+
+#[test]
 fn only_an_id_is_a_user() {
-    for id in ["U024BE7LH", "W012A3CDE", "U12"] {
+    for id in ["U024BE7LH", "W012A3CDE", "U12", "S0614TZR7"] {
         assert!(UserId::parse(id).is_some(), "{id}");
     }
     for id in
@@ -564,7 +590,7 @@ fn a_preview_shows_what_slack_would() {
     let mut incident = normal();
     incident.title = "a <b> & \"c\"".to_owned();
     incident.reason = "x < y *z*\n<script>".to_owned();
-    let page = preview::html(&message(&incident, Language::Portuguese, now(), Some(&on_call())));
+    let page = preview::html(&message(&incident, Language::Portuguese, now(), &[on_call()]));
     for part in [
         "<h1><bdi>🟠 [prod] S1 alta: a &lt;b&gt; &amp; &quot;c&quot;</bdi></h1>",
         "<b>Acionado</b>, desde 2026-11-29 09:00:00 -03:00, há 12 min<br>3 eventos",
@@ -806,6 +832,6 @@ proptest! {
     #[test]
     fn any_entry_passes_slacks_limits(by in foreign(), text in foreign(), action in select(ACTIONS.to_vec())) {
         let entry = Entry { at: now(), by: by.clone(), action, text };
-        prop_assert_eq!(limits::slack(&reply(&by, &entry, Language::Portuguese, None), &[]), Ok(()));
+        prop_assert_eq!(limits::slack(&reply(&by, &entry, Language::Portuguese, &[]), &[]), Ok(()));
     }
 }
