@@ -7,7 +7,7 @@ use shared::runtime::failure::CallError;
 use shared::runtime::lambda::Invocation;
 
 use crate::error::PageError;
-use crate::store::{facts, one, settle};
+use crate::store::{one, settle};
 use crate::{Answer, App, Done};
 
 /// Does what a person asks.
@@ -46,7 +46,7 @@ async fn resolve(
 ) -> Result<Plan, PageError> {
     let incident = named(app, &asked.incident).await?;
     let signal = asked.signal(&incident, &invocation.request_id, invocation.now);
-    let facts = facts(&app.table, &signal).await?;
+    let facts = app.table.facts(&signal).await?;
     let is_newest = facts.latest.as_ref().is_none_or(|latest| latest.incident == incident.id);
     // A repetition, or an older incident, which is over.
     if facts.event.is_none() && !(incident.is_open() && is_newest) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use incident::Signal;
-use incident::store::{Event, Key, Latest, Plan, Stored as Facts, decide, incident, mute_of};
-use shared::aws::table::{Table, WriteError};
-use shared::runtime::failure::{CallError, Failure, chain};
+use incident::store::{Plan, decide};
+use shared::aws::table::WriteError;
+use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::{DeadlineExceeded, Invocation};
 use shared::runtime::time;
 
@@ -70,7 +70,7 @@ pub(crate) async fn all(
 /// [`PageError`].
 pub(crate) async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stored, PageError> {
     let plan = settle(app, &invocation.request_id, async |attempt| {
-        let facts = facts(&app.table, signal).await?;
+        let facts = app.table.facts(signal).await?;
         Ok(decide(signal, &facts, &app.context(invocation.now, attempt)))
     });
     let plan = plan.await?;
@@ -110,26 +110,6 @@ fn pause(attempt: u32, request_id: &str) -> Duration {
         .fold(u64::from(attempt), |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let most = 20 << attempt.min(5);
     Duration::from_millis(most / 2 + own % most)
-}
-
-/// What the table has about a signal.
-pub(crate) async fn facts(table: &Table, signal: &Signal) -> Result<Facts, CallError> {
-    let keys = Facts::keys(signal);
-    let items = table.read(&keys).await?;
-    let [event, latest, own, all] = keys;
-    let latest = items.get(&latest).map(Latest::read);
-    let mutes = [own, all].into_iter().filter_map(|key| mute_of(items.get(&key)?));
-    let named = latest.as_ref().map(|latest| latest.incident.as_str()).filter(|id| !id.is_empty());
-    let event = items.get(&event).map(Event::read);
-    let incident = match named {
-        // A repetition needs no incident.
-        Some(id) if event.is_none() => {
-            let key = Key::incident(id);
-            table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(incident)
-        }
-        _ => None,
-    };
-    Ok(Facts { event, incident, mute: mutes.max_by_key(|mute| mute.until), latest })
 }
 
 /// Logs why a signal was not stored. Whoever has the event sends it again.

@@ -6,7 +6,10 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
-use incident::store::{Attribute, Attributes, Expressions, Key, Write};
+use incident::Signal;
+use incident::store::{
+    Attribute, Attributes, Event, Expressions, Key, Latest, Stored, Write, incident, mute_of,
+};
 
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::CallError;
@@ -76,6 +79,30 @@ impl Table {
             asked = left.map(|left| left.keys).unwrap_or_default();
         }
         if asked.is_empty() { Ok(found) } else { Err(CallError::empty("dynamodb:BatchGetItem")) }
+    }
+
+    /// What the table has about a signal.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of BatchGetItem.
+    pub async fn facts(&self, signal: &Signal) -> Result<Stored, CallError> {
+        let keys = Stored::keys(signal);
+        let items = self.read(&keys).await?;
+        let [event, latest, own, all] = keys;
+        let latest = items.get(&latest).map(Latest::read);
+        let mutes = [own, all].into_iter().filter_map(|key| mute_of(items.get(&key)?));
+        let named = latest.as_ref().map(|latest| latest.incident.as_str()).filter(|id| !id.is_empty());
+        let event = items.get(&event).map(Event::read);
+        let incident = match named {
+            // A repetition needs no incident.
+            Some(id) if event.is_none() => {
+                let key = Key::incident(id);
+                self.read(std::slice::from_ref(&key)).await?.get(&key).and_then(incident)
+            }
+            _ => None,
+        };
+        Ok(Stored { event, incident, mute: mutes.max_by_key(|mute| mute.until), latest })
     }
 
     /// Writes all or nothing: at most 100 writes, to different items.

@@ -278,7 +278,7 @@ impl Pager {
     ///
     /// # Errors
     ///
-    /// The [`CallError`] of SNS; without an answer, SNS may still have accepted the page.
+    /// Those of [`Pager::publish`].
     async fn page_once(&self, documents: &Documents, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
         match documents.get::<Value>(&note).await {
@@ -296,7 +296,12 @@ impl Pager {
         Ok(true)
     }
 
-    async fn publish(&self, page: &Page) -> Result<(), CallError> {
+    /// Publishes a page.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of SNS; without an answer, SNS may still have accepted the page.
+    pub async fn publish(&self, page: &Page) -> Result<(), CallError> {
         let page = page.fitted();
         let attributes = page.attributes().into_iter().filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
