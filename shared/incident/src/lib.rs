@@ -138,7 +138,7 @@ pub struct Signal {
     /// | --- | --- |
     /// | alarm | its ARN, with `\|` and the contributor's id if it has contributors; without an ARN, account, region and name |
     /// | health | `eventArn\|affectedAccount` |
-    /// | logs | `log group\|signature` (see [`signal::fault::signature`]) |
+    /// | logs | `log group\|signature` (see [`signal::fault::signature`]); `log group\|more` for those beyond the twenty most frequent of a batch |
     /// | alertmanager, grafana | the alert's fingerprint; without one, a hash of its labels |
     /// | page | its dedup key |
     /// | message | `message\|topic\|subject or first line`, without numbers and ids |

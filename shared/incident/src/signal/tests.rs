@@ -497,6 +497,51 @@ fn lines_with_one_signature_are_one_signal() {
     assert!(storm.reason.contains("correlation_id=0f8fad5b-d9cb-469f-a165-708677289500"), "{}", storm.reason);
 }
 
+/// A batch of this many different errors; those at `repeated` come twice.
+fn different(count: usize, repeated: &[usize]) -> Vec<Signal> {
+    // Numbers would not make them different.
+    let name = |number: usize| {
+        let letters = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a'));
+        letters.collect::<String>()
+    };
+    let line = |number: usize| {
+        json!({"level": "error", "message": format!("lost {} of maria@example.org", name(number))})
+            .to_string()
+    };
+    let all: Vec<String> = (0..count).chain(repeated.iter().copied()).map(line).collect();
+    lines(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_batch_has_the_most_frequent_signatures_and_one_signal_for_all_others() {
+    // Up to 21 each has its own.
+    for count in [1, 20, 21] {
+        let signals = different(count, &[]);
+        assert_eq!(signals.len(), count);
+        assert!(signals.iter().all(|signal| !signal.problem.ends_with("|more")), "{count}");
+    }
+    let signals = different(22, &[]);
+    assert_eq!((signals.len(), signals[20].title.as_str()), (21, "+2 signatures: /aws/ecs/api"));
+    assert_eq!((signals[20].event.as_str(), signals[20].labels["count"].as_str()), ("log|id20", "2"));
+
+    let signals = different(2_000, &[1_999, 700, 1_999]);
+    assert_eq!(signals.len(), 21);
+    let count = |place: usize| signals[place].labels["count"].clone();
+    // The frequent ones are among them, in the order of the lines.
+    assert_eq!((signals[17].event.as_str(), count(17).as_str()), ("log|id17", "1"));
+    assert_eq!((signals[18].event.as_str(), count(18).as_str()), ("log|id700", "2"));
+    assert_eq!((signals[19].event.as_str(), count(19).as_str()), ("log|id1999", "3"));
+    let others = &signals[20];
+    assert_eq!(others.title, "+1980 signatures: /aws/ecs/api");
+    assert_eq!((others.problem.as_str(), others.event.as_str()), ("/aws/ecs/api|more", "log|id18"));
+    assert_eq!((count(20).as_str(), others.reason.lines().count()), ("1980", 21));
+    assert!(others.reason.starts_with("1980×\n1× lost bi of [e-mail]\n"), "{}", others.reason);
+    assert!(pages(others) && others.understood && others.changed_at.is_some());
+    assert_eq!(signals, different(2_000, &[1_999, 700, 1_999]), "a repetition has the same keys");
+    // Of another batch they are the same problem.
+    assert_eq!(different(22, &[])[20].problem, others.problem);
+}
+
 #[test]
 fn the_lines_of_a_failed_start_are_one_signal() {
     let signal = only("logs-start-failure");
