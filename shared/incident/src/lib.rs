@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use policy::oncall::AcknowledgeMinutes;
 use serde::{Deserialize, Serialize};
 
 mod incident;
@@ -120,6 +121,14 @@ impl Severity {
         }
     }
 
+    /// Minutes that a page of this severity waits for its acknowledgement.
+    pub fn acknowledge_minutes(self, minutes: AcknowledgeMinutes) -> u16 {
+        match self {
+            Self::S0 | Self::S1 => minutes.critical,
+            Self::S2 | Self::S3 => minutes.warning,
+        }
+    }
+
     /// The higher, i.e. worse, of two. When in doubt, the higher counts.
     #[must_use]
     pub fn higher(self, other: Self) -> Self {
@@ -182,4 +191,20 @@ pub struct Signal {
     pub muted_by_source: Option<String>,
     /// False if a part that decides was not understood. It pages with the raw text.
     pub understood: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::Policy;
+
+    use super::*;
+
+    #[test]
+    fn the_two_severities_that_wake_people_have_the_shorter_wait() {
+        let policy: Policy = "".parse().unwrap();
+        let wait = |severity: Severity| severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
+        let waits = [Severity::S0, Severity::S1, Severity::S2, Severity::S3].map(wait);
+        assert_eq!(waits, [5, 5, 30, 30]);
+        assert_eq!(wait(Severity::default()), 5, "an unknown severity");
+    }
 }
