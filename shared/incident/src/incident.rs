@@ -24,6 +24,8 @@ pub struct Incident {
     pub state: State,
     /// How bad it is. A rule proposes it; a person confirms it.
     pub severity: Severity,
+    /// The highest severity that an event proposed so far.
+    pub severity_proposed: Severity,
     /// The rule or the field of the alarm that proposed the severity.
     pub severity_proposed_by: String,
     /// The person who confirmed the severity; empty while it is only proposed.
@@ -42,7 +44,9 @@ pub struct Incident {
     pub first_at: Timestamp,
     /// Time of the newest event.
     pub last_at: Timestamp,
-    /// Number of events, repetitions included.
+    /// Time of the newest event that said that the problem exists.
+    pub triggered_at: Timestamp,
+    /// Number of events that said so, without repeated deliveries; of a log, the number of its lines.
     pub count: u64,
     /// How often it was resolved and came back within the flap window.
     pub flaps: u32,
@@ -56,6 +60,9 @@ pub struct Incident {
     pub acknowledged_by: String,
     /// Time of the acknowledgement.
     pub acknowledged_at: Option<Timestamp>,
+    /// Since when it pages: the escalation counts from here. In the future while it is muted; none if its source is muted,
+    /// or if it was over before a mute ended.
+    pub paged_at: Option<Timestamp>,
     /// The incident commander.
     pub commander: String,
     /// When the impact ended.
@@ -90,6 +97,7 @@ impl Default for Incident {
             environment: String::new(),
             state: State::default(),
             severity: Severity::default(),
+            severity_proposed: Severity::default(),
             severity_proposed_by: String::new(),
             severity_confirmed_by: String::new(),
             title: String::new(),
@@ -99,6 +107,7 @@ impl Default for Incident {
             resource: String::new(),
             first_at: Timestamp::UNIX_EPOCH,
             last_at: Timestamp::UNIX_EPOCH,
+            triggered_at: Timestamp::UNIX_EPOCH,
             count: 0,
             flaps: 0,
             owner: String::new(),
@@ -106,6 +115,7 @@ impl Default for Incident {
             on_call: String::new(),
             acknowledged_by: String::new(),
             acknowledged_at: None,
+            paged_at: None,
             commander: String::new(),
             mitigated_at: None,
             resolved_at: None,

@@ -1,5 +1,5 @@
-//! Incidents: alerts, read into signals; the incident as it is stored; its texts for each channel. Data in, data out: no
-//! AWS, no clock, no runtime, no network. No function uses it yet: `docs/decisions/incidents.md`.
+//! Incidents: alerts, read into signals; the table and what a signal changes in it; an incident's texts for each channel.
+//! Data in, data out: no AWS, no clock, no runtime, no network.
 //!
 //! What cannot be parsed still pages, with its raw text.
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 mod incident;
 pub mod person;
 pub mod signal;
+pub mod store;
 pub mod text;
 
 pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};
@@ -158,7 +159,7 @@ pub struct Signal {
     ///
     /// | source | key |
     /// | --- | --- |
-    /// | alarm | `alarm\|problem\|state\|time of the change in ms` |
+    /// | alarm | `alarm\|problem\|state\|time of the change in ms`; at the end `\|suppressed` if its actions are |
     /// | health | `health\|problem\|communicationId`, or statusCode and lastUpdatedTime in its place; at the end `\|closed` if it is closed |
     /// | logs | `log\|id of the batch's first event with this signature` |
     /// | alertmanager, grafana | `alert\|problem\|startsAt\|firing` or `alert\|problem\|startsAt\|resolved\|endsAt`, in UTC |

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
-use crate::signal::{MOST_CHARACTERS, blank, presentable};
+use crate::signal::{LONGEST_KEY, MOST_CHARACTERS, blank, presentable};
 use crate::{Change, Incident, Severity, Signal, Source};
 
 /// Longest mute. A longer silence is a rule of the alarm, or a fault that nobody wants to see.

@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Change, Severity, Signal, Source, Transport};
-use json::{clean, hash};
+use json::clean;
+pub(crate) use json::hash;
 
 /// Most characters of a raw text, or of a reason, that are kept.
 pub const MOST_CHARACTERS: usize = 4_000;
@@ -30,6 +31,9 @@ const LONGEST_TITLE: usize = 250;
 
 /// Most characters of any other text.
 const LONGEST_TEXT: usize = 1_000;
+
+/// Most characters of a problem or a dedup key.
+pub(crate) const LONGEST_KEY: usize = 2_000;
 
 /// Most messages within messages.
 const DEEPEST: u8 = 3;
@@ -136,13 +140,24 @@ fn address(text: Option<&str>) -> Option<String> {
     text.filter(|text| text.starts_with("https://") || text.starts_with("http://")).map(str::to_owned)
 }
 
-/// Limits and cleans the texts that people read.
+/// A key of limited length, which differs where the whole one does.
+fn short_key(key: String) -> String {
+    let hash = hash(&key);
+    match key.char_indices().nth(LONGEST_KEY) {
+        None => key,
+        Some(_) => key.chars().take(LONGEST_KEY - hash.len() - 1).chain(['|']).chain(hash.chars()).collect(),
+    }
+}
+
+/// Limits the keys and the texts, and cleans the texts that people read.
 pub(crate) fn presentable(signal: Signal) -> Signal {
     let short = |text: String| clean(text.trim(), LONGEST_TEXT);
     let optional = |text: Option<String>| text.map(short).filter(|text| !text.is_empty());
     let title = clean(first_line(&signal.title), LONGEST_TITLE);
     let labels = signal.labels.into_iter().map(|(name, value)| (short(name), short(value)));
     Signal {
+        problem: short_key(signal.problem),
+        event: short_key(signal.event),
         title: if title.trim().is_empty() { signal.source.name().to_owned() } else { title },
         reason: clean(&signal.reason, MOST_CHARACTERS),
         labels: labels.filter(|(name, value)| !name.is_empty() && !value.is_empty()).collect(),

@@ -73,6 +73,9 @@ pub struct Incidents {
     pub flap_minutes: u16,
     /// Minutes that a page waits for its acknowledgement.
     pub acknowledge_minutes: oncall::AcknowledgeMinutes,
+    /// Sources that have to be heard again and again, by the name of their alert or alarm, with the minutes after which
+    /// their silence pages: 1 to 1440. Counted from the first time that they are heard.
+    pub heartbeats: BTreeMap<String, u16>,
     /// The people, by name.
     pub people: BTreeMap<String, oncall::Contact>,
     /// The squads, by the name that the inventory uses.
@@ -359,6 +362,13 @@ impl Policy {
         within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)?;
         within("incidents.flap_minutes", self.incidents.flap_minutes, 0, 1440)?;
         self.incidents.acknowledge_minutes.check("incidents.acknowledge_minutes")?;
+        for (name, minutes) in &self.incidents.heartbeats {
+            let path = format!("incidents.heartbeats.{name}");
+            if !is_line(name, 100) {
+                return Err(PolicyError::at(path, "expected a name, one line of at most 100 characters"));
+            }
+            within(path, *minutes, 1, 1440)?;
+        }
         oncall::check("incidents", &self.incidents.people, &self.incidents.squads)
     }
 }

@@ -62,6 +62,9 @@ fn the_defaults_are_the_guides_numbers() {
     assert_eq!(policy.incidents.flap_minutes, 10);
     let wait = policy.incidents.acknowledge_minutes;
     assert_eq!((wait.critical, wait.warning), (5, 30));
+    let heartbeats: Vec<_> =
+        policy.incidents.heartbeats.iter().map(|(name, after)| (name.as_str(), *after)).collect();
+    assert_eq!(heartbeats, [("Watchdog", 15)]);
 }
 
 #[test]

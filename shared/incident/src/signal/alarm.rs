@@ -223,7 +223,9 @@ impl Alarm<'_> {
         let time = self.at.map(|at| at.as_millisecond().to_string());
         let time = time.unwrap_or_else(|| origin.key(&value.to_string()));
         let kind = if self.is_configuration { "configuration" } else { "alarm" };
-        let event = format!("{kind}|{problem}|{state}|{time}");
+        // The same change comes again once its actions are no longer suppressed, and then pages.
+        let suppressed = if self.suppressed.is_some() { "|suppressed" } else { "" };
+        let event = format!("{kind}|{problem}|{state}|{time}{suppressed}");
 
         let words = self.description.map(pairs).unwrap_or_default();
         let tagged = |names: &[&str]| {

@@ -814,6 +814,7 @@ fn the_numbers_of_incidents_are_refused_outside_their_ranges() {
         ("acknowledge_minutes.critical", 1, 240),
         ("acknowledge_minutes.warning", 1, 240),
         ("flap_minutes", 0, 1440),
+        ("heartbeats.Watchdog", 1, 1440),
     ] {
         let patch = |value: i32| {
             let inner = field.rsplit('.').fold(json!(value), |inner, name| json!({name: inner}));
@@ -829,4 +830,6 @@ fn the_numbers_of_incidents_are_refused_outside_their_ranges() {
     }
     let wait = r#"{"incidents": {"acknowledge_minutes": {"info": 5}}}"#;
     refused(wait, "incidents.acknowledge_minutes.info", "unknown field");
+    refused(r#"{"incidents": {"heartbeats": {" ": 5}}}"#, "incidents.heartbeats. ", "expected a name");
+    assert!(r#"{"incidents": {"heartbeats": {"Watchdog": null}}}"#.parse::<Policy>().is_ok());
 }
