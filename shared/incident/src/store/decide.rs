@@ -537,7 +537,7 @@ fn id(signal: &Signal, at: Timestamp, attempt: u32) -> String {
         let index = usize::try_from((number >> (5 * place)) & 31).unwrap_or_default();
         ALPHABET.get(index).copied().map_or('0', char::from)
     });
-    let date = at.to_zoned(SAO_PAULO).date();
+    let date = at.to_zoned_datetime(SAO_PAULO).date();
     format!("INC-{}{:02}{:02}-{}", date.year(), date.month(), date.day(), letters.collect::<String>())
 }
 
