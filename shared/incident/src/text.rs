@@ -11,8 +11,6 @@ pub mod slack;
 pub mod sms;
 
 #[cfg(test)]
-mod limits;
-#[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;

@@ -57,8 +57,7 @@ mod tests {
     use super::*;
     use crate::Severity;
     use crate::incident::State;
-    use crate::text::limits;
-    use crate::text::tests::{extremes, normal};
+    use crate::text::tests::{extremes, limits, normal};
 
     #[test]
     fn a_normal_message_says_all_of_it() {

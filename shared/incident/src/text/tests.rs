@@ -1,3 +1,5 @@
+pub(super) mod limits;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
