@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use policy::oncall::AcknowledgeMinutes;
 use serde::{Deserialize, Serialize};
 
 mod incident;
@@ -121,6 +122,14 @@ impl Severity {
         }
     }
 
+    /// Minutes that a page of this severity waits for its acknowledgement.
+    pub fn acknowledge_minutes(self, minutes: AcknowledgeMinutes) -> u16 {
+        match self {
+            Self::S0 | Self::S1 => minutes.critical,
+            Self::S2 | Self::S3 => minutes.warning,
+        }
+    }
+
     /// The higher, i.e. worse, of two. When in doubt, the higher counts.
     #[must_use]
     pub fn higher(self, other: Self) -> Self {
@@ -139,7 +148,7 @@ pub struct Signal {
     /// | --- | --- |
     /// | alarm | its ARN, with `\|` and the contributor's id if it has contributors; without an ARN, account, region and name |
     /// | health | `eventArn\|affectedAccount` |
-    /// | logs | `log group\|signature` (see [`signal::fault::signature`]) |
+    /// | logs | `log group\|signature` (see [`signal::fault::signature`]); `log group\|more` for those beyond the twenty most frequent of a batch |
     /// | alertmanager, grafana | the alert's fingerprint; without one, a hash of its labels |
     /// | page | its dedup key |
     /// | message | `message\|topic\|subject or first line`, without numbers and ids |
@@ -183,4 +192,20 @@ pub struct Signal {
     pub muted_by_source: Option<String>,
     /// False if a part that decides was not understood. It pages with the raw text.
     pub understood: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::Policy;
+
+    use super::*;
+
+    #[test]
+    fn the_two_severities_that_wake_people_have_the_shorter_wait() {
+        let policy: Policy = "".parse().unwrap();
+        let wait = |severity: Severity| severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
+        let waits = [Severity::S0, Severity::S1, Severity::S2, Severity::S3].map(wait);
+        assert_eq!(waits, [5, 5, 30, 30]);
+        assert_eq!(wait(Severity::default()), 5, "an unknown severity");
+    }
 }

@@ -30,7 +30,7 @@ pub const MOST_CHARACTERS: usize = 4_000;
 const LONGEST_TITLE: usize = 250;
 
 /// Most characters of any other text.
-const LONGEST_TEXT: usize = 1_000;
+pub(crate) const LONGEST_TEXT: usize = 1_000;
 
 /// Most characters of a problem or a dedup key.
 pub(crate) const LONGEST_KEY: usize = 2_000;

@@ -4,16 +4,6 @@
 //! write a log line. `line` and `block` remove what reorders, hides or breaks text on every screen; each channel
 //! then escapes by its own rules and cuts to its own limits.
 
-/// A sentence with captured arguments in the given [`Language`]: `tr!(language, "há {count}", "there are {count}")`.
-macro_rules! tr {
-    ($language:expr, $portuguese:literal, $english:literal $(,)?) => {
-        match $language {
-            $crate::text::Language::Portuguese => format!($portuguese),
-            $crate::text::Language::English => format!($english),
-        }
-    };
-}
-
 pub mod mail;
 pub mod pagerduty;
 pub mod preview;
@@ -21,18 +11,16 @@ pub mod slack;
 pub mod sms;
 
 #[cfg(test)]
-mod limits;
-#[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use policy::time::local;
+use policy::tr;
 
 use crate::Severity;
 use crate::incident::{Incident, State};
 
-/// The team's time zone, compiled in: the Lambda image has no zone files.
-const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
+pub use policy::language::Language;
 
 /// Longest address that becomes a link. A longer one is shown as text: a cut address leads elsewhere.
 const LONGEST_URL: usize = 2_000;
@@ -42,25 +30,6 @@ const MOST_LABELS: usize = 50;
 
 /// Most characters that may belong to one visible character, such as a family emoji.
 const LONGEST_CLUSTER: usize = 16;
-
-/// Language of the operators' texts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Language {
-    /// Brazilian Portuguese, the default.
-    Portuguese,
-    /// English.
-    English,
-}
-
-impl Language {
-    /// The text in this language.
-    pub fn pick<'a>(self, portuguese: &'a str, english: &'a str) -> &'a str {
-        match self {
-            Self::Portuguese => portuguese,
-            Self::English => english,
-        }
-    }
-}
 
 // Foreign text.
 
@@ -271,11 +240,6 @@ fn transliterate(c: char) -> Option<&'static str> {
 /// A number's words: `1 evento`, `3 eventos`.
 fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
-}
-
-/// An instant in São Paulo with its offset: `2026-03-01 09:00:00 -03:00`.
-fn local(instant: Timestamp) -> String {
-    instant.to_zoned_datetime(SAO_PAULO).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// A duration, rounded down: `12 min`, `1 h 05 min`, `2 d 3 h`.

@@ -3,15 +3,17 @@
 //! `shared/policy.json` contains the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key
 //! replaces, `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
 //!
-//! Beside it, what `shared` and the crates without AWS both need: [`event`].
+//! Beside it, what `shared` and the crates without AWS both need: [`event`], [`language`], [`time`].
 
 mod backups;
 pub mod event;
 mod inventory;
+pub mod language;
 pub mod oncall;
 mod rotation;
 #[cfg(test)]
 mod tests;
+pub mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

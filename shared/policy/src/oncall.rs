@@ -14,26 +14,24 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use crate::time::SAO_PAULO;
 use crate::{PolicyError, is_line, within};
 
 pub use finding::{Finding, Kind, findings};
 pub use shift::{HandOver, Shift, Why, hand_overs, next, on_call};
 pub use target::{Page, Role, Target, targets};
 
-/// The team's time zone, compiled in: the Lambda image has no zone files.
-const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
-
-/// Minutes that a page waits for its acknowledgement before the next one is paged, by the page's severity.
+/// Minutes that a page waits for its acknowledgement before the next one is paged. The severities are
+/// `incident::Severity`, whose `acknowledge_minutes` chooses: this crate needs none.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeMinutes {
-    /// 1 to 240.
+    /// Of S0 and S1: 1 to 240.
     pub critical: u16,
-    /// 1 to 240.
+    /// Of S2 and S3: 1 to 240.
     pub warning: u16,
 }
 

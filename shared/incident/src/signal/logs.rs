@@ -1,10 +1,12 @@
-//! Subscription filters of CloudWatch Logs: one signal for each signature among a batch's lines.
+//! Subscription filters of CloudWatch Logs: one signal for each signature among a batch's lines, of the most frequent ones,
+//! and one for all others: ten thousand different errors have one cause, and must not be ten thousand incidents.
 //!
 //! A signal's key is the id of the first event with its signature: a redelivered batch has the same events, so the same
 //! keys. Lines that are not JSON, such as the stack of a failed start, come as one event each and are put together
 //! again: a line joins the text before it unless it begins another error, or comes more than [`GAP_SECONDS`] later.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
@@ -24,6 +26,12 @@ const MOST_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Most seconds between the lines of one text.
 const GAP_SECONDS: i64 = 5;
+
+/// Most signatures of a batch that have a signal of their own.
+const MOST_SIGNATURES: usize = 20;
+
+/// Most of the other signatures that are named.
+const MOST_NAMED: usize = 20;
 
 /// Most lines of one signature that are shown.
 const MOST_LINES: usize = 3;
@@ -114,13 +122,17 @@ pub(super) fn batch(value: &Value) -> Option<Vec<Signal>> {
         });
         group.count += 1;
         if group.lines.len() < MOST_LINES {
-            group.lines.push(masked(&fault.shown));
+            group.lines.push(fault.shown);
         }
     }
     let mut groups: Vec<(String, Group)> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| (Reverse(group.count), group.place));
+    // One more is shown as it is.
+    let is_storm = groups.len() > MOST_SIGNATURES + 1;
+    let others = if is_storm { groups.split_off(MOST_SIGNATURES) } else { Vec::new() };
     groups.sort_by_key(|(_, group)| group.place);
     let signals = groups.into_iter().map(|(signature, group)| signal(value, log_group, &signature, group));
-    Some(signals.collect())
+    Some(signals.chain(remaining(value, log_group, &others)).collect())
 }
 
 /// The events as blocks, and whether any of them was understood or left out as known noise.
@@ -175,20 +187,44 @@ fn block(event: &Value, at: Option<Timestamp>, line: &str) -> Block {
 
 fn signal(value: &Value, log_group: &str, signature: &str, group: Group) -> Signal {
     let Group { fault, id, at, count, lines, .. } = group;
-    let labels = [
-        ("account", text(value, "/owner").unwrap_or_default().to_owned()),
-        ("class", masked(&fault.class)),
-        ("code", masked(&fault.code)),
-        ("count", count.to_string()),
-        ("log_group", log_group.to_owned()),
-        ("log_stream", text(value, "/logStream").unwrap_or_default().to_owned()),
-    ];
+    let lines: Vec<String> = lines.iter().map(|line| masked(line)).collect();
+    let mut labels = labels(value, log_group, count);
+    labels.insert("class".to_owned(), masked(&fault.class));
+    labels.insert("code".to_owned(), masked(&fault.code));
     Signal {
         changed_at: at,
         title: masked(&fault.title()),
         reason: format!("{count}×\n{}", lines.join("\n")),
-        labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        labels,
         understood: fault.understood,
         ..blank(Source::Logs, format!("{log_group}|{signature}"), format!("log|{id}"))
     }
+}
+
+/// The signal of the signatures that have none of their own, most frequent first. All batches of a log have the same
+/// problem for them.
+fn remaining(value: &Value, log_group: &str, others: &[(String, Group)]) -> Option<Signal> {
+    let (_, first) = others.iter().min_by_key(|(_, group)| group.place)?;
+    let count: usize = others.iter().map(|(_, group)| group.count).sum();
+    let named = others.iter().take(MOST_NAMED);
+    let named = named.map(|(_, group)| format!("{}× {}", group.count, masked(&group.fault.title())));
+    let named: Vec<String> = named.collect();
+    let title = format!("+{} signatures: {log_group}", others.len());
+    Some(Signal {
+        changed_at: first.at,
+        reason: format!("{count}×\n{}", named.join("\n")),
+        title,
+        labels: labels(value, log_group, count),
+        ..blank(Source::Logs, format!("{log_group}|more"), format!("log|{}", first.id))
+    })
+}
+
+fn labels(value: &Value, log_group: &str, count: usize) -> BTreeMap<String, String> {
+    let labels = [
+        ("account", text(value, "/owner").unwrap_or_default().to_owned()),
+        ("count", count.to_string()),
+        ("log_group", log_group.to_owned()),
+        ("log_stream", text(value, "/logStream").unwrap_or_default().to_owned()),
+    ];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -28,7 +28,7 @@ enum Says {
 use Says::{Bad, Note, Nothing, Over};
 
 /// Every sample, how it arrives, what it says, its number of signals, and the first one's source.
-const SAMPLES: [(&str, Transport, Says, usize, Source); 35] = [
+const SAMPLES: [(&str, Transport, Says, usize, Source); 36] = [
     ("alarm-action", Transport::AlarmAction, Bad, 1, Source::Alarm),
     ("alertmanager-firing", Transport::Alertmanager, Bad, 1, Source::Alertmanager),
     ("alertmanager-mixed", Transport::Alertmanager, Bad, 2, Source::Alertmanager),
@@ -61,6 +61,7 @@ const SAMPLES: [(&str, Transport, Says, usize, Source); 35] = [
     ("sns-metric-math", Transport::Sns, Bad, 1, Source::Alarm),
     ("sns-metric-ok", Transport::Sns, Over, 1, Source::Alarm),
     ("sns-page", Transport::Sns, Bad, 1, Source::Page),
+    ("sns-page-attributes", Transport::Sns, Bad, 1, Source::Page),
     ("sns-page-resolve", Transport::Sns, Over, 1, Source::Page),
     ("sns-subject-null", Transport::Sns, Bad, 1, Source::Message),
     ("sns-text", Transport::Sns, Bad, 1, Source::Message),
@@ -281,16 +282,65 @@ fn the_highest_severity_of_tags_and_words_counts() {
 
 #[test]
 fn our_pages_are_known_by_their_attributes() {
-    let signal = only("sns-page");
-    assert_eq!(signal.problem, "rotation-audit/prod/SecretOverdue");
-    let id = sample("sns-page").pointer("/Records/0/Sns/MessageId").unwrap().as_str().unwrap().to_owned();
-    assert_eq!(signal.event, format!("page|rotation-audit/prod/SecretOverdue|trigger|{id}"));
-    assert_eq!((signal.severity, signal.owner.as_deref()), (Some(Severity::S1), Some("Squad A")));
-    assert_eq!(signal.runbook.as_deref(), Some("docs/rotacao.md#atraso"));
-    assert_eq!(signal.labels["backup"], "Squad B");
-    assert_eq!(signal.title, "[prod] SecretOverdue: moveongs-prod-jwt");
+    for name in ["sns-page", "sns-page-attributes"] {
+        let signal = only(name);
+        assert_eq!(signal.problem, "rotation-audit/prod/SecretOverdue", "{name}");
+        let id = sample(name).pointer("/Records/0/Sns/MessageId").unwrap().as_str().unwrap().to_owned();
+        assert_eq!(signal.event, format!("page|rotation-audit/prod/SecretOverdue|trigger|{id}"));
+        assert_eq!((signal.severity, signal.owner.as_deref()), (Some(Severity::S1), Some("Squad A")));
+        assert_eq!(signal.runbook.as_deref(), Some("docs/rotacao.md#atraso"));
+        let label = |name: &str| signal.labels.get(name).map(String::as_str);
+        assert_eq!((label("backup"), label("resource")), (Some("Squad B"), Some("moveongs-prod-jwt")));
+        assert_eq!(signal.labels.len(), 4, "{name}");
+        assert_eq!(signal.title, "[prod] SecretOverdue: moveongs-prod-jwt");
+        assert!(signal.reason.ends_with("\nrotation-audit/prod/SecretOverdue"), "{}", signal.reason);
+    }
     let over = only("sns-page-resolve");
-    assert_eq!((over.problem, over.change), (signal.problem, Change::Resolved));
+    assert_eq!((over.problem, over.change), (only("sns-page").problem, Change::Resolved));
+}
+
+#[test]
+fn a_pages_json_is_read_before_its_attributes_and_these_before_its_text() {
+    let of = |change: &dyn Fn(&mut Value)| {
+        let mut event = sample("sns-page");
+        change(&mut event["Records"][0]["Sns"]);
+        read_json(Transport::Sns, &event).remove(0)
+    };
+    let whole = only("sns-page");
+    let json = sample("sns-page")["Records"][0]["Sns"]["MessageAttributes"]["page"].clone();
+    let body: Value = serde_json::from_str(json["Value"].as_str().unwrap()).unwrap();
+    let with = |json: &str| of(&|sns| sns["MessageAttributes"]["page"]["Value"] = json!(json));
+    let with_body = |body: &Value| with(&body.to_string());
+    // Either alone says the same.
+    assert_eq!(of(&|sns| sns["MessageAttributes"] = json!({"page": json})), whole);
+    assert_eq!(of(&|sns| drop(sns["MessageAttributes"].as_object_mut().unwrap().remove("page"))), whole);
+    // Where they differ, the JSON counts: an attribute may have been cut.
+    let mut other = body.clone();
+    other["dedup_key"] = json!("rotation-audit/prod/Other");
+    other["resource"] = json!("a, b");
+    other["text"] = json!("another text");
+    let signal = with_body(&other);
+    assert_eq!(
+        (signal.problem.as_str(), signal.reason.as_str()),
+        ("rotation-audit/prod/Other", "another text")
+    );
+    assert_eq!(signal.labels["resource"], "a, b");
+    // A missing field comes from its attribute, and so do all of a version or a form that is not known.
+    other["dedup_key"] = json!(null);
+    assert_eq!(with_body(&other).problem, whole.problem);
+    other = body.clone();
+    for version in [json!(2), json!("1"), json!(null)] {
+        other["version"] = version;
+        other["severity"] = json!("warning");
+        assert_eq!(with_body(&other), whole, "{}", other["version"]);
+    }
+    for broken in ["{\"version\":1,", "[1]", "1", " "] {
+        assert_eq!(with(broken), whole, "{broken}");
+    }
+    // Without any of them it is a text.
+    let text = of(&|sns| sns["MessageAttributes"] = json!({}));
+    assert_eq!((text.source, text.change), (Source::Message, Change::Triggered));
+    assert_eq!((text.title, text.reason), (whole.title, whole.reason));
 }
 
 #[test]
@@ -445,6 +495,51 @@ fn lines_with_one_signature_are_one_signal() {
     );
     assert!(storm.problem.ends_with("createBeneficiary (/app/dist/modules/beneficiaries/repository.js)"));
     assert!(storm.reason.contains("correlation_id=0f8fad5b-d9cb-469f-a165-708677289500"), "{}", storm.reason);
+}
+
+/// A batch of this many different errors; those at `repeated` come twice.
+fn different(count: usize, repeated: &[usize]) -> Vec<Signal> {
+    // Numbers would not make them different.
+    let name = |number: usize| {
+        let letters = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a'));
+        letters.collect::<String>()
+    };
+    let line = |number: usize| {
+        json!({"level": "error", "message": format!("lost {} of maria@example.org", name(number))})
+            .to_string()
+    };
+    let all: Vec<String> = (0..count).chain(repeated.iter().copied()).map(line).collect();
+    lines(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_batch_has_the_most_frequent_signatures_and_one_signal_for_all_others() {
+    // Up to 21 each has its own.
+    for count in [1, 20, 21] {
+        let signals = different(count, &[]);
+        assert_eq!(signals.len(), count);
+        assert!(signals.iter().all(|signal| !signal.problem.ends_with("|more")), "{count}");
+    }
+    let signals = different(22, &[]);
+    assert_eq!((signals.len(), signals[20].title.as_str()), (21, "+2 signatures: /aws/ecs/api"));
+    assert_eq!((signals[20].event.as_str(), signals[20].labels["count"].as_str()), ("log|id20", "2"));
+
+    let signals = different(2_000, &[1_999, 700, 1_999]);
+    assert_eq!(signals.len(), 21);
+    let count = |place: usize| signals[place].labels["count"].clone();
+    // The frequent ones are among them, in the order of the lines.
+    assert_eq!((signals[17].event.as_str(), count(17).as_str()), ("log|id17", "1"));
+    assert_eq!((signals[18].event.as_str(), count(18).as_str()), ("log|id700", "2"));
+    assert_eq!((signals[19].event.as_str(), count(19).as_str()), ("log|id1999", "3"));
+    let others = &signals[20];
+    assert_eq!(others.title, "+1980 signatures: /aws/ecs/api");
+    assert_eq!((others.problem.as_str(), others.event.as_str()), ("/aws/ecs/api|more", "log|id18"));
+    assert_eq!((count(20).as_str(), others.reason.lines().count()), ("1980", 21));
+    assert!(others.reason.starts_with("1980×\n1× lost bi of [e-mail]\n"), "{}", others.reason);
+    assert!(pages(others) && others.understood && others.changed_at.is_some());
+    assert_eq!(signals, different(2_000, &[1_999, 700, 1_999]), "a repetition has the same keys");
+    // Of another batch they are the same problem.
+    assert_eq!(different(22, &[])[20].problem, others.problem);
 }
 
 #[test]

@@ -17,17 +17,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use policy::oncall::on_call;
+use policy::time::SAO_PAULO;
 use policy::{Area, Policy};
 
 use super::{Channel, Event, Heartbeat, Key, Latest, Row, Write};
 use crate::incident::{Action, Entry, Incident, Mute, State};
 use crate::{Change, Severity, Signal, Source, signal};
-
-/// The team's time zone, for the date in an id.
-const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
 
 /// A source that never says that a problem is over, such as a log: after this silence, an event is a new problem.
 /// Otherwise one acknowledgement would silence it for ever.
@@ -540,7 +537,7 @@ fn id(signal: &Signal, at: Timestamp, attempt: u32) -> String {
         let index = usize::try_from((number >> (5 * place)) & 31).unwrap_or_default();
         ALPHABET.get(index).copied().map_or('0', char::from)
     });
-    let date = at.to_zoned(SAO_PAULO).date();
+    let date = at.to_zoned_datetime(SAO_PAULO).date();
     format!("INC-{}{:02}{:02}-{}", date.year(), date.month(), date.day(), letters.collect::<String>())
 }
 

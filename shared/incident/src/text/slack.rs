@@ -10,6 +10,8 @@
 //! [metadata](https://docs.slack.dev/messaging/message-metadata).
 
 use jiff::Timestamp;
+use policy::time::local;
+use policy::tr;
 use serde_json::{Value, json};
 
 use crate::incident::{Action, Entry, Incident, State};
@@ -111,7 +113,7 @@ pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: &[Use
     let words = if words.is_empty() { words } else { format!(": {words}") };
     let text = format!("{mark} {word}{by}{words}");
     let shown_id = cut(&line(incident_id), 64, "…", cost);
-    let mut small = vec![plain(&text::local(entry.at), SECTION_LIMIT)];
+    let mut small = vec![plain(&local(entry.at), SECTION_LIMIT)];
     if !shown_id.is_empty() {
         small.push(plain(&shown_id, SECTION_LIMIT));
     }

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Override, Rotation, SAO_PAULO, Squad, instant};
+use super::{Override, Rotation, Squad, instant};
 use crate::Policy;
+use crate::time::SAO_PAULO;
 
 /// A time in which the same people are on call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 /// Checks a message for `chat.postMessage` and `chat.update`. Only `mentions` may be mentioned.
-pub(super) fn slack(message: &Value, mentions: &[&str]) -> Result<(), String> {
+pub(in crate::text) fn slack(message: &Value, mentions: &[&str]) -> Result<(), String> {
     let mut check = Check { mentions, problems: Vec::new() };
     check.message(message);
     if check.problems.is_empty() { Ok(()) } else { Err(check.problems.join("\n")) }
@@ -217,7 +217,7 @@ fn is_dangerous(c: char) -> bool {
 }
 
 /// One message of the basic GSM alphabet, every character of which counts once.
-pub(super) fn sms(text: &str) -> Result<(), String> {
+pub(in crate::text) fn sms(text: &str) -> Result<(), String> {
     const BASIC: &str = "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
                          ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     match text.chars().find(|c| !BASIC.contains(*c)) {
@@ -228,7 +228,7 @@ pub(super) fn sms(text: &str) -> Result<(), String> {
 }
 
 /// A subject of SNS: fewer than 100 characters of printable ASCII, the first one no blank.
-pub(super) fn subject(text: &str) -> Result<(), String> {
+pub(in crate::text) fn subject(text: &str) -> Result<(), String> {
     let is_subject = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
         && text.starts_with(|c: char| c.is_ascii_graphic())
         && text.len() < 100;
@@ -236,7 +236,7 @@ pub(super) fn subject(text: &str) -> Result<(), String> {
 }
 
 /// A page of `tags` only, that loads nothing and links only https addresses.
-pub(super) fn page(html: &str, tags: &[&str]) -> Result<(), String> {
+pub(in crate::text) fn page(html: &str, tags: &[&str]) -> Result<(), String> {
     let mut parts = html.split('<');
     let mut open = parts.next().unwrap_or_default().len();
     for part in parts {
@@ -267,7 +267,7 @@ pub(super) fn page(html: &str, tags: &[&str]) -> Result<(), String> {
 }
 
 /// An event for PagerDuty.
-pub(super) fn pagerduty(event: &Value) -> Result<(), String> {
+pub(in crate::text) fn pagerduty(event: &Value) -> Result<(), String> {
     let known = ["event_action", "dedup_key", "payload", "links", "client"];
     let in_payload =
         ["summary", "source", "severity", "timestamp", "component", "group", "class", "custom_details"];
