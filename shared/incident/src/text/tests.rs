@@ -526,8 +526,8 @@ fn a_message_without_blocks_has_the_headline_and_the_id() {
         body["text"],
         "🟠 [prod] S1 alta: API moveongs-prod: 5xx acima de 5% (últimos 10 min)\nINC-20261129-7Q2MZK4A"
     );
-    for incident in extremes() {
-        let body = plain_message(&incident, Language::English);
+    for (incident, language) in extremes() {
+        let body = plain_message(&incident, language);
         let text = body["text"].as_str().unwrap();
         assert!(text.encode_utf16().count() < 4_000 && body["blocks"].is_null(), "{text}");
         let bare = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
