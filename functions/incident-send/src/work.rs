@@ -67,6 +67,10 @@ pub(crate) async fn run(app: &App, look: Look, invocation: &Invocation) -> Resul
         }
         let next = later.iter().filter_map(|row| turn(row, &pauses)).filter(|at| *at <= end).min();
         let Some(next) = next else { return Ok(answer) };
+        let wait = Duration::try_from(next.duration_since(clock.now())).unwrap_or_default();
+        if invocation.left() < ONE_ROW.saturating_add(wait) {
+            return Ok(answer);
+        }
         clock.until(next).await;
     }
 }

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod person;
-mod table;
 
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use serde_json::{Value, json};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure as _;
 use shared::runtime::lambda::Invocation;
+use shared::testing::table::{Fake, Fault};
 use shared::testing::variables;
-use table::{Fake, Fault};
 
 const NOW: &str = "2026-11-29T12:41:00Z";
 const BEARER: &str = "bearer-credential-1";

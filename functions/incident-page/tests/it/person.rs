@@ -3,8 +3,8 @@
 use incident_page::{PageError, handle};
 use serde_json::{Value, json};
 use shared::runtime::failure::Failure as _;
+use shared::testing::table::Fake;
 
-use crate::table::Fake;
 use crate::{app_with, batch, change, done, failures, invocation, invoke, sample};
 
 /// The first outcome and incident of a request, whose invocation has an id.

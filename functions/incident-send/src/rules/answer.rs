@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::row::Relief;
 
 /// The wait after the first failed attempt; each further one doubles it.
-const FIRST: SignedDuration = SignedDuration::from_secs(2);
+const FIRST: SignedDuration = SignedDuration::from_secs(5);
 
 /// The longest wait that we choose.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn each_failure_doubles_the_wait_up_to_five_minutes() {
-        for (attempts, least) in [(0, 2), (1, 4), (2, 8), (5, 64), (6, 128), (7, 256), (8, 300), (40, 300)] {
+        for (attempts, least) in [(0, 5), (1, 10), (2, 20), (5, 160), (6, 300), (40, 300)] {
             for answer in [later(None), Answer::Unclear { why: String::new() }] {
                 let waits = waits(&row(attempts), &answer, Relief::None).unwrap();
                 assert!((least..=least + least / 4 + 1).contains(&waits), "{attempts}: {waits}");
@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn what_the_channel_asks_for_is_honoured_within_an_hour() {
         for (attempts, asked, least) in
-            [(0, 30, 30), (0, 1, 2), (9, 30, 300), (0, 3_600, 3_600), (0, 86_400, 3_600)]
+            [(0, 30, 30), (0, 1, 5), (9, 30, 300), (0, 3_600, 3_600), (0, 86_400, 3_600)]
         {
             let waits = waits(&row(attempts), &later(Some(asked)), Relief::None).unwrap();
             assert!((least..=least + least / 4 + 1).contains(&waits), "{attempts} {asked}: {waits}");
         }
         assert_eq!(later(Some(30)).pause(), Some(SignedDuration::from_secs(30)));
         assert_eq!(later(Some(86_400)).pause(), Some(SignedDuration::from_hours(1)));
-        assert_eq!(later(None).pause(), Some(SignedDuration::from_secs(2)));
+        assert_eq!(later(None).pause(), Some(SignedDuration::from_secs(5)));
     }
 
     #[test]
