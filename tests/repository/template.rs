@@ -58,6 +58,13 @@ const DEAD_LETTERS: &str = "sqs:SendMessage";
 /// Permissions that Lambda needs in the role of a function that reads a queue.
 const QUEUE: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
 
+/// Permissions that Lambda needs in the role of a function that reads a table's stream.
+const STREAM: [&str; 4] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
+
+/// Everything that a message of SNS can be published to, except a phone number, which has no ARN.
+const EVERY_TOPIC: &str = "arn:${AWS::Partition}:sns:*:*:*";
+
 /// The functions that page. Their alarms go to people directly, and their record is the incident's timeline.
 const PAGER: [&str; 2] = ["incident-page", "incident-send"];
 
@@ -334,6 +341,15 @@ fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) 
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
     match (folder, actions) {
+        ("incident-send", actions) if actions.iter().all(|action| STREAM.contains(action)) => {
+            ["IncidentTable.StreamArn", "${IncidentTable.Arn}/stream/*"].contains(&resource)
+        }
+        // Mail by the pager's own topic, and the synthetic page, which goes the way of every page.
+        ("incident-send", ["sns:Publish"]) => ["PagerTopic", "PagingTopic"].contains(&resource),
+        // From one address, by a condition; which identity has it is not known here.
+        ("incident-send", ["ses:SendEmail"]) => {
+            resource == "arn:${AWS::Partition}:ses:*:${AWS::AccountId}:identity/*"
+        }
         // The table that these functions share.
         ("incident-page" | "incident-send", actions)
             if actions.iter().all(|action| action.starts_with("dynamodb:")) =>
@@ -718,6 +734,17 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
                     assert!(allowed.contains(&text(prefix)), "{role_id}: {prefix:?}");
                 }
             }
+            let all_but = text(get(statement, &["NotResource"]));
+            if !all_but.is_empty() {
+                let sends_sms =
+                    folder == "incident-send" && actions == ["sns:Publish"] && all_but == EVERY_TOPIC;
+                assert!(sends_sms, "{role_id} grants on all but {all_but}");
+                continue;
+            }
+            if actions == ["ses:SendEmail"] {
+                let from = text(get(statement, &["Condition", "StringEquals", "ses:FromAddress"]));
+                assert_eq!(from, "SesFromAddress", "{role_id}");
+            }
             let resources: Vec<_> =
                 list(get(statement, &["Resource"])).into_iter().filter_map(chosen).collect();
             assert!(!resources.is_empty(), "{role_id}: a statement without a resource");
@@ -736,14 +763,19 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         let allowed = ["AWS::NoValue", "InVpc", "NetworkInterfaces"];
         assert!(policies.iter().all(|policy| allowed.contains(policy)), "{role_id}: {policies:?}");
         let mut expected = used(folder);
-        // The application's key sends the mail, and its user has the permission.
-        expected.remove("ses:SendEmail");
+        if folder == "rotate-external" {
+            // The application's key sends the mail, and its user has the permission.
+            expected.remove("ses:SendEmail");
+        }
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
         }
-        if reads_a_queue(resource) {
+        if kinds(resource).any(|kind| kind == "SQS") {
             expected.extend(QUEUE.map(str::to_owned));
+        }
+        if kinds(resource).any(|kind| kind == "DynamoDB") {
+            expected.extend(STREAM.map(str::to_owned));
         }
         // A transaction needs the permissions of its parts, here puts and updates.
         if expected.remove("dynamodb:TransactWriteItems") {
@@ -876,9 +908,13 @@ fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     if window < timeout + DELAY {
         return Some(format!("looks back {window} s, {of} runs for {timeout}"));
     }
-    // A single event must suffice, and missing data is good.
     let points = number(property("DatapointsToAlarm"));
     let missing = text(property("TreatMissingData"));
+    if text(property("ComparisonOperator")) == "LessThanThreshold" {
+        // It is the absence that rings, and one late or lost value must not.
+        return (points < 2 || missing != "breaching").then(|| format!("{points} points, {missing}"));
+    }
+    // A single event must suffice, and missing data is good.
     (points != 1 || missing != "notBreaching").then(|| format!("{points} points, {missing}"))
 }
 
@@ -916,6 +952,10 @@ fn an_alarm_that_looks_away_would_be_found() {
     assert!(of_all(19) && !of_all(20));
     // Without DatapointsToAlarm, every period must breach.
     assert!(example("", "Period: 60, EvaluationPeriods: 6"));
+    // What is missed must not be good if it is missing.
+    let missed =
+        "Period: 60, EvaluationPeriods: 6, DatapointsToAlarm: 5, ComparisonOperator: LessThanThreshold";
+    assert!(example("", missed));
 }
 
 #[test]
@@ -1087,10 +1127,6 @@ fn is_asynchronous(resource: &Value) -> bool {
 fn kinds(resource: &Value) -> impl Iterator<Item = &str> {
     let events = get(resource, &["Properties", "Events"]).as_mapping();
     events.into_iter().flatten().map(|(_, event)| text(get(event, &["Type"])))
-}
-
-fn reads_a_queue(resource: &Value) -> bool {
-    kinds(resource).any(|kind| kind == "SQS")
 }
 
 /// The defect of an asynchronous function's queue: none set, not encrypted, or not existing. Synchronous functions need

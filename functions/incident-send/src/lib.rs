@@ -25,7 +25,6 @@ mod work;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use incident::store::{Channel, Channels};
-use incident::text::Language;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,7 +35,6 @@ use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::Invocation;
-use shared::runtime::language;
 use shared::runtime::settings::Settings;
 
 use channels::http::Http;
@@ -52,7 +50,6 @@ pub const PROCEDURE: &str = "incident-send";
 /// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     settings: Settings,
-    language: Language,
     table: Table,
     secrets: aws_sdk_secretsmanager::Client,
     sns: aws_sdk_sns::Client,
@@ -95,10 +92,6 @@ impl App {
         let mail = aws_sdk_sesv2::config::Builder::from(&once);
         let mail = mail.region(aws_sdk_sesv2::config::Region::new(mail_region)).build();
         Ok(Self {
-            language: match settings.language {
-                language::Language::Portuguese => Language::Portuguese,
-                language::Language::English => Language::English,
-            },
             settings,
             table: Table::new(env, aws)?,
             secrets: aws_sdk_secretsmanager::Client::new(aws),

@@ -45,14 +45,15 @@ pub(crate) async fn send(
         Channel::Webhook => by_webhook(app, &shown, &reach, now).await,
         Channel::Ses => by_mail(app, &shown, &reach, now).await,
         Channel::Sns => {
-            let mail = mail::message(&shown, app.language, now);
+            let mail = mail::message(&shown, app.settings.language, now);
             of_aws::answer(aws::to_topic(&app.sns, &app.setup.mail_topic, &mail).await)
         }
         Channel::Sms => by_sms(app, &shown, &reach).await,
         Channel::PagerDuty => {
             match app.secret(app.setup.pagerduty_secret.as_deref(), "PagerDutySecretName").await {
                 Ok(key) => {
-                    let events = pager_duty::events(pagerduty::event(&shown, app.language), row.sent == 0);
+                    let events =
+                        pager_duty::events(pagerduty::event(&shown, app.settings.language), row.sent == 0);
                     pager_duty::send(&app.http, &app.pagerduty, &key, events).await
                 }
                 Err(answer) => answer,
@@ -79,13 +80,13 @@ async fn by_mail(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> 
     if reach.emails.is_empty() {
         return Answer::Rejected { why: "the policy has no e-mail address for this page".to_owned() };
     }
-    let mail = mail::message(shown, app.language, now);
+    let mail = mail::message(shown, app.settings.language, now);
     of_aws::answer(aws::by_mail(&app.ses, from, &reach.emails, &mail).await)
 }
 
 /// An SMS to each number. One that arrived is enough: to send all of them again would repeat it.
 async fn by_sms(app: &App, shown: &Incident, reach: &Reach) -> Answer {
-    let text = sms::message(shown, app.language);
+    let text = sms::message(shown, app.settings.language);
     let mut last =
         Answer::Rejected { why: "the policy has no verified phone number for this page".to_owned() };
     let (mut accepted, mut worst) = (0, None);
@@ -113,7 +114,7 @@ async fn by_webhook(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) 
 /// The message for Slack. A synthetic event calls nobody by name.
 fn message(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Value {
     let on_call = if is_synthetic(shown) { &[] } else { &reach.slack[..] };
-    slack::message(shown, app.language, now, on_call)
+    slack::message(shown, app.settings.language, now, on_call)
 }
 
 async fn token(app: &App) -> Result<SecretString, Answer> {
@@ -162,7 +163,7 @@ async fn show(
     reach: &Reach,
     now: Timestamp,
 ) -> Result<SlackPost, Answer> {
-    let (http, plain) = (&app.http, || slack::plain_message(shown, app.language));
+    let (http, plain) = (&app.http, || slack::plain_message(shown, app.settings.language));
     if let Some(post) = old {
         // A change may be made again, so the message is no repetition.
         let change = Incident { attempts: Attempts::default(), ..shown.clone() };
@@ -226,7 +227,7 @@ async fn complete(
         }
         let entry = Entry { text: repeated(app, row, &reply.entry.text), ..reply.entry };
         let notify = if reply.notifies && !is_synthetic(shown) { &reach.slack[..] } else { &[] };
-        let body = slack::reply(&shown.id, &entry, app.language, notify);
+        let body = slack::reply(&shown.id, &entry, app.settings.language, notify);
         match app.slack.post(&app.http, token, body, Some(&thread)).await {
             Ok(_) => {}
             // Another attempt would fail in the same way; the timeline has the entry.
@@ -249,8 +250,10 @@ fn repeated(app: &App, row: &Row, text: &str) -> String {
     if row.unclear == 0 {
         return text.to_owned();
     }
-    let notice =
-        app.language.pick("enviado de novo: pode estar repetido", "sent again: it may be a duplicate");
+    let notice = app
+        .settings
+        .language
+        .pick("enviado de novo: pode estar repetido", "sent again: it may be a duplicate");
     if text.is_empty() { format!("({notice})") } else { format!("{text} ({notice})") }
 }
 
@@ -271,9 +274,9 @@ async fn escalate(
         Ok(token) => token,
         Err(answer) => return answer,
     };
-    let mut entry = escalation::entry(row.purpose, reach, app.language, now);
+    let mut entry = escalation::entry(row.purpose, reach, app.settings.language, now);
     entry.text = repeated(app, row, &entry.text);
-    let body = slack::reply(&shown.id, &entry, app.language, &reach.slack);
+    let body = slack::reply(&shown.id, &entry, app.settings.language, &reach.slack);
     match app.slack.post(&app.http, &token, body, Some(thread)).await {
         Ok(post) => Answer::Accepted { said: format!("ts {}", post.ts) },
         Err(fault) => fault.answer(),

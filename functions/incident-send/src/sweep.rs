@@ -59,7 +59,8 @@ async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
         }
         for purpose in purposes.into_iter().filter(|purpose| !escalation::is_done(*purpose, &incident, &rows))
         {
-            let writes = escalation::plan(policy, &incident, purpose, &app.channels, app.language, now);
+            let writes =
+                escalation::plan(policy, &incident, purpose, &app.channels, app.settings.language, now);
             escalated += usize::from(!writes.is_empty() && written(app, &writes).await?);
         }
     }
@@ -95,7 +96,7 @@ async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
         items.extend(app.table.read(part).await?);
     }
     for heartbeat in items.values().filter_map(Heartbeat::read) {
-        if let Some(signal) = silence::signal(&heartbeat, expected, app.language, now) {
+        if let Some(signal) = silence::signal(&heartbeat, expected, app.settings.language, now) {
             decided(app, &signal, now).await?;
         }
     }

@@ -27,15 +27,13 @@ pub(crate) fn signal(
     let is_silent = now >= until;
     let word = if is_silent { "silent" } else { "heard" };
     let title = if is_silent {
-        match language {
-            Language::Portuguese => format!("{name} em silêncio há mais de {minutes} min"),
-            Language::English => format!("{name} silent for more than {minutes} min"),
-        }
+        shared::tr!(
+            language,
+            "{name} em silêncio há mais de {minutes} min",
+            "{name} silent for more than {minutes} min"
+        )
     } else {
-        match language {
-            Language::Portuguese => format!("{name} voltou a ser ouvido"),
-            Language::English => format!("{name} is heard again"),
-        }
+        shared::tr!(language, "{name} voltou a ser ouvido", "{name} is heard again")
     };
     let reason = language.pick(
         "Enquanto esta fonte não é ouvida, os alertas dela podem não chegar: veja se o Prometheus e o Alertmanager rodam e alcançam o endereço dos webhooks.",

@@ -2,11 +2,8 @@
 
 use incident::store::{Attribute, Attributes, Key, Row, instant};
 use incident::{Change, Incident, Signal, Source};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-/// The team's time zone, for the hour and the date.
-const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
+use shared::runtime::time::SAO_PAULO;
 
 /// How long it may take until a channel has accepted it.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
