@@ -1,5 +1,7 @@
 //! One row of the outbox: take it, decide, send, record.
 
+use std::time::Duration;
+
 use incident::store::{Key, Row, Write, incident};
 use incident::{Action, Entry, Incident};
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +20,9 @@ const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long a row waits that the intake wants more of than what was just sent: a storm of events is one change a second.
 const STORM: SignedDuration = SignedDuration::from_secs(1);
+
+/// Most attempts to record what came of a message: two seconds in all.
+const RECORDS: u32 = 6;
 
 /// How long to wait before another look at a row whose incident cannot be read.
 const UNREADABLE: SignedDuration = SignedDuration::from_mins(15);
@@ -139,19 +144,28 @@ fn entry(row: &Row, is_shown: bool, version: u64, answer: &Answer, now: Timestam
 }
 
 /// Ends the lease with what came of it, together with the attempt's entry. If the intake wants more meanwhile, the row
-/// stays due.
+/// stays due. In a storm, the intake writes the same row again and again, which cancels this transaction: not recorded, the
+/// message would be sent again.
 async fn record(app: &App, row: &Row, entry: Option<&Entry>, now: Timestamp) -> Result<(), CallError> {
     let line = entry.map(|entry| entry.write(&row.incident, &row.lease_owner));
-    for done in row.done(now.checked_add(STORM).unwrap_or(now)) {
-        let writes: Vec<Write> = std::iter::once(done).chain(line.clone()).collect();
-        match app.table.transact(&writes).await {
-            Ok(()) => return Ok(()),
-            Err(WriteError::Changed) => {}
-            Err(WriteError::Call(call)) => return Err(call),
+    let key = row.key();
+    for attempt in 0..RECORDS {
+        for done in row.done(now.checked_add(STORM).unwrap_or(now)) {
+            let writes: Vec<Write> = std::iter::once(done).chain(line.clone()).collect();
+            match app.table.transact(&writes).await {
+                Ok(()) => return Ok(()),
+                Err(WriteError::Changed) => {}
+                Err(WriteError::Call(call)) => return Err(call),
+            }
         }
+        let stored = app.table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(Row::read);
+        if stored.is_none_or(|stored| stored.lease_owner != row.lease_owner) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20 << attempt)).await;
     }
     // Whoever took it after the lease decides.
-    tracing::error!(message = "a lease was lost before its work was recorded", row = row.key().sk);
+    tracing::error!(message = "a lease was lost before its work was recorded", row = key.sk);
     Ok(())
 }
 

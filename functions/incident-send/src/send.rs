@@ -1,6 +1,7 @@
 //! One message to one channel: its text, and who gets it.
 
 use incident::store::{Channel, Purpose, Row};
+use incident::text::slack::UserId;
 use incident::text::{mail, pagerduty, slack, sms};
 use incident::{Attempts, Entry, Incident, SlackPost};
 use jiff::{SignedDuration, Timestamp};
@@ -113,7 +114,7 @@ async fn by_webhook(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) 
 
 /// The message for Slack. A synthetic event calls nobody by name.
 fn message(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Value {
-    let on_call = if is_synthetic(shown) { &[] } else { &reach.slack[..] };
+    let on_call: &[UserId] = if is_synthetic(shown) { &[] } else { &reach.slack };
     slack::message(shown, app.settings.language, now, on_call)
 }
 
@@ -226,7 +227,7 @@ async fn complete(
             return Err(rest());
         }
         let entry = Entry { text: repeated(app, row, &reply.entry.text), ..reply.entry };
-        let notify = if reply.notifies && !is_synthetic(shown) { &reach.slack[..] } else { &[] };
+        let notify: &[UserId] = if reply.notifies && !is_synthetic(shown) { &reach.slack } else { &[] };
         let body = slack::reply(&shown.id, &entry, app.settings.language, notify);
         match app.slack.post(&app.http, token, body, Some(&thread)).await {
             Ok(_) => {}

@@ -34,9 +34,9 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     let rows = work::run(app, Look::All, invocation);
     let (sent, (escalated, heard, came_back)) = futures_util::future::join(rows, chores).await;
     let all = [sent.as_ref().err(), escalated.as_ref().err(), heard.as_ref().err(), came_back.as_ref().err()];
-    let mut errors = all.into_iter().flatten();
-    if let Some(first) = errors.next() {
-        errors.for_each(failed);
+    let errors: Vec<SendError> = all.into_iter().flatten().cloned().collect();
+    if let Some((first, others)) = errors.split_first() {
+        others.iter().for_each(failed);
         return Err(first.clone());
     }
     Ok(Answer { escalated: escalated.unwrap_or_default(), ..sent.unwrap_or_default() })

@@ -298,3 +298,23 @@ async fn an_unreadable_table_fails_the_invocation_and_loses_nothing() {
     assert_eq!((cloud.row(&id, SLACK).sent, cloud.messages()), (1, 1));
     assert_eq!(cloud.incident(&id).state, State::Triggered);
 }
+
+#[tokio::test]
+async fn a_storm_of_the_intake_keeps_nothing_from_being_recorded() {
+    let cloud = Cloud::new("slack");
+    let id = cloud.page(0).await;
+    cloud.fake.with(|state| {
+        let conflicts = std::sync::atomic::AtomicU32::new(0);
+        state.fault = Some(Box::new(move |_, call, _| {
+            let is_early = call == "TransactWriteItems"
+                && conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3;
+            is_early.then_some(shared::testing::table::Fault::Conflict)
+        }));
+    });
+    assert_eq!(cloud.stream(0).await.accepted, 1);
+    let row = cloud.row(&id, SLACK);
+    assert_eq!((row.sent, row.due.is_none(), row.lease_owner.as_str()), (1, false, ""));
+    cloud.fake.with(|state| state.fault = None);
+    cloud.sweep(10).await;
+    assert_eq!((cloud.messages(), cloud.asked().len(), cloud.row(&id, SLACK).due), (1, 1, None));
+}
