@@ -566,7 +566,7 @@ fn the_inventory_says_who_answers() {
             "Squad Observability",
             "Squad Infra",
         ),
-        (named(Source::Logs, "log_group", "/other"), "Squad Backend", "Squad Infra"),
+        (named(Source::Grafana, "a", "b"), "Squad Backend", "Squad Infra"),
         (named(Source::Unknown, "a", "b"), "Squad Infra", "Squad Security"),
         (named(Source::Person, "resource", "moveongs-prod-api"), "Squad Backend", "Squad Infra"),
     ] {
@@ -845,15 +845,13 @@ proptest! {
         }
         let mut deliveries: Vec<&Signal> = events.iter().chain(&events).collect();
         let mut table = Table::default();
-        let mut arrival = minutes + 1;
         let mut outcomes = Vec::new();
-        for index in order.iter().cycle() {
+        for (arrival, index) in (minutes + 1..).zip(order.iter().cycle()) {
             if deliveries.is_empty() {
                 break;
             }
             let signal = deliveries.swap_remove(index.index(deliveries.len()));
             outcomes.push(table.arrives(signal, arrival).outcome);
-            arrival += 1;
         }
         prop_assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Repeated).count(), events.len());
         let newest = events.last().unwrap();
