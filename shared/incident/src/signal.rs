@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::{Change, Severity, Signal, Source, Transport};
 use json::clean;
-pub(crate) use json::hash;
+pub use json::hash;
 
 /// Most characters of a raw text, or of a reason, that are kept.
 pub const MOST_CHARACTERS: usize = 4_000;

@@ -68,7 +68,7 @@ pub(super) fn arn(text: &str) -> Option<String> {
 }
 
 /// SHA-256, in hexadecimal.
-pub(crate) fn hash(text: &str) -> String {
+pub fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
