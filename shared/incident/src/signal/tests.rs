@@ -501,8 +501,8 @@ fn lines_with_one_signature_are_one_signal() {
 fn different(count: usize, repeated: &[usize]) -> Vec<Signal> {
     // Numbers would not make them different.
     let name = |number: usize| {
-        let letters = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a'));
-        letters.collect::<String>()
+        let digits = number.to_string();
+        digits.bytes().map(|digit| char::from(digit - b'0' + b'a')).collect::<String>()
     };
     let line = |number: usize| {
         json!({"level": "error", "message": format!("lost {} of maria@example.org", name(number))})
