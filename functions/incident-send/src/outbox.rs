@@ -55,10 +55,10 @@ pub(crate) async fn serve(
     let owner = format!("{invocation_id}|{}", now.as_millisecond());
     // Whether it is ours shows the row itself: the answer to a write may be lost.
     let lease = row.lease(&owner, now, now.checked_add(LEASE).unwrap_or(now));
-    if let Err(WriteError::Call(call)) = app.table.write(&lease).await {
-        if !call.is_unanswered() {
-            return Err(call);
-        }
+    if let Err(WriteError::Call(call)) = app.table.write(&lease).await
+        && !call.is_unanswered()
+    {
+        return Err(call);
     }
     let rows = aws::rows(&app.table, &row.incident).await?;
     let Some(mut own) = rows.iter().find(|other| other.key() == row.key()).cloned() else {

@@ -193,7 +193,7 @@ fn page(app: &App, day: &str) -> Page {
         resource: crate::PROCEDURE,
         text: text.to_owned(),
         owners: vec![settings.policy.responsible(Area::Infrastructure)],
-        runbook: "docs/incidentes.md#quando-o-pager-falha",
+        runbook: "docs/incidentes.md#o-simulado-diário",
         dedup_key: synthetic::problem(day),
     };
     Page::new(settings, alert)

@@ -1,6 +1,6 @@
 //! A DynamoDB in memory with the calls that the functions of incidents make, and Secrets Manager's one. Strict: what it
 //! does not know is a panic.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "for tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "for tests")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -35,6 +35,9 @@ pub type Other = Box<dyn FnMut(&http::Request<SdkBody>) -> (u16, String) + Send>
 /// The fault of a call, by its number from 0, its name and its body.
 pub type Faults = Box<dyn Fn(usize, &str, &Value) -> Option<Fault> + Send>;
 
+/// What another invocation does.
+pub type Meanwhile = Box<dyn FnOnce(&mut Items) + Send>;
+
 /// The state that the fake and a test share.
 #[derive(Default)]
 pub struct State {
@@ -51,7 +54,7 @@ pub struct State {
     /// What goes wrong.
     pub fault: Option<Faults>,
     /// Runs once, just before the next transaction is checked: another invocation was faster.
-    pub meanwhile: Option<Box<dyn FnOnce(&mut Items) + Send>>,
+    pub meanwhile: Option<Meanwhile>,
     tokens: BTreeMap<String, String>,
 }
 

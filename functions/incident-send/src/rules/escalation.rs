@@ -124,8 +124,11 @@ mod tests {
         let over = Incident { state: State::Resolved, ..waiting(Severity::S1) };
         let silent = Incident { paged_at: None, ..waiting(Severity::S1) };
         let muted = Incident { paged_at: Some(at(60)), ..waiting(Severity::S1) };
-        let synthetic =
-            Incident { is_drill: true, problem: "synthetic|2026-11-29".to_owned(), ..waiting(Severity::S1) };
+        let synthetic = Incident {
+            is_drill: true,
+            problem: "incident-send/synthetic/2026-11-29".to_owned(),
+            ..waiting(Severity::S1)
+        };
         let alone = Incident { severity: Severity::S1, ..incident("Squad Backend", "Squad Infra") };
         let nobody = Incident { severity: Severity::S1, ..incident("Squad X", "") };
         let both =

@@ -12,7 +12,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// The first words of its dedup key.
-const PREFIX: &str = "synthetic|";
+const PREFIX: &str = "incident-send/synthetic/";
 
 /// The date in São Paulo whose event is to be published by `now`; none before the hour.
 pub(crate) fn day(hour: u8, now: Timestamp) -> Option<String> {

@@ -245,8 +245,8 @@ async fn a_webhook_gets_what_it_knows_and_its_address_is_in_no_text() {
     let asked = cloud.asked();
     let (path, message) = asked.last().unwrap();
     assert_eq!((asked.len(), path.as_str()), (3, "/services/T0/B0/x"));
-    let fields: Vec<_> = message.as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["blocks", "text"]);
+    let fields = message.as_object().unwrap();
+    assert!(fields.len() == 2 && fields.contains_key("blocks") && fields.contains_key("text"), "{message}");
     assert!(message.to_string().contains("pode estar repetido"));
     assert_eq!(cloud.row(&id, webhook).sent, 2);
 }

@@ -43,8 +43,8 @@ async fn a_source_that_falls_silent_is_one_incident_until_it_is_heard() {
 fn synthetic() -> Signal {
     Signal {
         source: Source::Page,
-        problem: "synthetic|2026-11-29".to_owned(),
-        event: "page|synthetic|2026-11-29|trigger|m".to_owned(),
+        problem: "incident-send/synthetic/2026-11-29".to_owned(),
+        event: "page|incident-send/synthetic/2026-11-29|trigger|m".to_owned(),
         change: Change::Triggered,
         changed_at: Some(seconds(1)),
         title: "[prod] Drill: incident-send".to_owned(),
@@ -69,7 +69,10 @@ async fn the_synthetic_event_is_published_once_a_day_and_closed_when_it_is_back(
     let published = cloud.mails();
     assert_eq!(published.len(), 1, "{published:?}");
     let page = percent_encoding::percent_decode_str(&published[0]).decode_utf8().unwrap();
-    assert!(page.contains("moveongs-prod-paging") && page.contains("synthetic|2026-11-29"), "{page}");
+    assert!(
+        page.contains("moveongs-prod-paging") && page.contains("incident-send/synthetic/2026-11-29"),
+        "{page}"
+    );
     assert!(page.contains("Drill"), "{page}");
     let id = cloud.store(&synthetic(), 61).await;
     cloud.stream(61).await;
