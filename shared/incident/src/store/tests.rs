@@ -562,10 +562,11 @@ fn the_inventory_says_who_answers() {
         (named(Source::Alarm, "metric", "AWS/ApplicationELB 5XX"), "Squad Backend", "Squad Infra"),
         (named(Source::Health, "service", "S3"), "Squad Infra", "Squad Backend"),
         (
-            named(Source::Logs, "log_group", "/aws/ecs/moveongs-prod-api"),
+            named(Source::Alarm, "log_group", "/aws/ecs/moveongs-prod-api"),
             "Squad Observability",
             "Squad Infra",
         ),
+        (named(Source::Logs, "log_group", "/aws/ecs/moveongs-prod-api"), "Squad Backend", "Squad Infra"),
         (named(Source::Grafana, "a", "b"), "Squad Backend", "Squad Infra"),
         (named(Source::Unknown, "a", "b"), "Squad Infra", "Squad Security"),
         (named(Source::Person, "resource", "moveongs-prod-api"), "Squad Backend", "Squad Infra"),
