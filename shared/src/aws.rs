@@ -13,5 +13,7 @@ pub mod scope;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 pub mod snapshots;
+#[cfg(feature = "table")]
+pub mod table;
 #[cfg(feature = "versions")]
 pub mod versions;

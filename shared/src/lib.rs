@@ -16,6 +16,7 @@ pub mod document;
 #[cfg(feature = "github")]
 pub mod github;
 pub use policy;
+pub use policy::tr;
 #[cfg(feature = "rotation")]
 pub mod rotation;
 pub mod run;

@@ -2,6 +2,9 @@
 //! local web API.
 #![expect(clippy::unwrap_used, reason = "for tests")]
 
+#[cfg(feature = "table")]
+pub mod table;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -124,7 +127,8 @@ pub struct Web {
 }
 
 impl Web {
-    /// An API that calls a function for each request, one at a time; `None` closes the connection without an answer.
+    /// An API that calls a function for each request, one at a time; `None` closes the connection without an answer. A
+    /// text is sent as it is.
     pub fn new(
         mut answer: impl FnMut(&http::Request<Value>) -> Option<http::Response<Value>> + Send + 'static,
     ) -> Self {
@@ -181,7 +185,10 @@ fn received(connection: &TcpStream) -> Option<http::Request<Value>> {
 }
 
 fn send(mut connection: &TcpStream, answer: &http::Response<Value>) {
-    let body = answer.body().to_string();
+    let body = match answer.body() {
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    };
     let mut text = format!("HTTP/1.1 {}\r\n", answer.status());
     for (name, value) in answer.headers() {
         text += &format!("{name}: {}\r\n", value.to_str().unwrap());

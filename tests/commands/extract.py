@@ -116,7 +116,8 @@ def words(text: str) -> list[str]:
     def end() -> None:
         nonlocal word, skip_next
         if word is not None and not skip_next:
-            found.append(EXAMPLES.get(word, word))
+            # A reader fills in what is in capitals; `query` is an operation.
+            found.append(EXAMPLES.get(word, word) if word.isupper() else word)
         if word is not None:
             skip_next = False
         word = None

@@ -4,15 +4,29 @@ use std::fs;
 
 use crate::{folders, root, sources};
 
+/// The crates that link no SDK and no runtime.
+const PURE: [&str; 2] = ["shared/incident", "shared/policy"];
+
+/// A crate's dependencies, those of its tests and its build among them.
+fn dependencies(folder: &str) -> String {
+    let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    text.split("dependencies]").skip(1).collect()
+}
+
 #[test]
 fn rules_know_neither_aws_nor_a_clock_nor_the_runtime() {
-    for function in folders("functions") {
-        for (path, code) in sources(&format!("functions/{function}/src")) {
-            if path.contains("/src/rules/") || path.ends_with("/src/rules.rs") {
-                for word in ["aws_sdk_", "tokio", "async ", "::now()"] {
-                    assert!(!code.contains(word), "{path} names {word}");
-                }
-            }
+    let functions = folders("functions").into_iter().map(|name| format!("functions/{name}/src"));
+    let is_rule = |path: &str| path.contains("/src/rules/") || path.ends_with("/src/rules.rs");
+    let rules = functions.flat_map(|folder| sources(&folder)).filter(|(path, _)| is_rule(path));
+    let pure = PURE.iter().flat_map(|folder| sources(&format!("{folder}/src")));
+    for (path, code) in rules.chain(pure) {
+        for word in ["aws_sdk_", "tokio", "async ", "::now()"] {
+            assert!(!code.contains(word), "{path} names {word}");
+        }
+    }
+    for folder in PURE {
+        for name in ["aws", "lambda_runtime", "reqwest", "shared", "tokio"] {
+            assert!(!dependencies(folder).contains(name), "{folder} depends on {name}");
         }
     }
 }
@@ -31,12 +45,11 @@ fn only_one_file_of_a_function_names_sdk_operations() {
 #[test]
 fn no_function_knows_another_and_shared_knows_none() {
     let functions = folders("functions");
-    let manifests = functions.iter().map(|name| format!("functions/{name}/Cargo.toml"));
-    for manifest in manifests.chain(["shared/Cargo.toml".to_owned()]) {
-        let text = fs::read_to_string(root().join(&manifest)).unwrap();
-        let dependencies = text.split("dependencies]").skip(1).collect::<String>();
+    let crates = functions.iter().map(|name| format!("functions/{name}"));
+    for folder in crates.chain(["shared"].into_iter().chain(PURE).map(str::to_owned)) {
+        let dependencies = dependencies(&folder);
         for function in &functions {
-            assert!(!dependencies.contains(function.as_str()), "{manifest} depends on {function}");
+            assert!(!dependencies.contains(function.as_str()), "{folder} depends on {function}");
         }
     }
 }
@@ -44,15 +57,12 @@ fn no_function_knows_another_and_shared_knows_none() {
 #[test]
 fn versions_stand_in_the_root_manifest_only() {
     let functions = folders("functions").into_iter().map(|name| format!("functions/{name}"));
-    for crate_folder in
-        functions.chain(["shared", "shared/policy", "tests", "tests/xtask"].map(str::to_owned))
-    {
-        let text = fs::read_to_string(root().join(&crate_folder).join("Cargo.toml")).unwrap();
-        let dependencies = text.split("dependencies]").skip(1).collect::<String>();
-        for line in dependencies.lines().filter(|line| line.contains('=')) {
+    let others = ["shared", "tests", "tests/xtask"].into_iter().chain(PURE).map(str::to_owned);
+    for folder in functions.chain(others) {
+        for line in dependencies(&folder).lines().filter(|line| line.contains('=')) {
             let inherits = line.contains("workspace = true") || line.starts_with('[');
             let is_feature = line.contains("[\"") && !line.contains("version");
-            assert!(inherits || is_feature, "{crate_folder}/Cargo.toml: {line}");
+            assert!(inherits || is_feature, "{folder}/Cargo.toml: {line}");
         }
     }
 }
@@ -64,8 +74,8 @@ const DEBUG: [&str; 3] = [": {outcome:?}\"", "format!(\"{outcome:?}\")", "format
 #[test]
 fn nothing_else_is_printed_with_debug() {
     let functions = folders("functions").into_iter().map(|name| format!("functions/{name}/src"));
-    let all = functions.chain(["shared/src", "shared/policy/src"].map(str::to_owned));
-    for (path, code) in all.flat_map(|folder| sources(&folder)) {
+    let others = ["shared"].into_iter().chain(PURE).map(|folder| format!("{folder}/src"));
+    for (path, code) in functions.chain(others).flat_map(|folder| sources(&folder)) {
         for line in code.lines().filter(|line| line.contains(":?}") || line.contains("dbg!")) {
             assert!(
                 DEBUG.iter().any(|allowed| line.contains(allowed)),

@@ -44,12 +44,12 @@ fn without_tests(text: &str) -> String {
     lines.get(..end).unwrap_or_default().join("\n")
 }
 
-/// The Rust files of a folder, with their text up to the tests at its end.
+/// The Rust files of a folder, with their text up to the tests at its end. Not what is called `tests`, files and folders.
 fn sources(of: &str) -> Vec<(String, String)> {
     let folder = root().join(of);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let (folders, entries): (Vec<_>, Vec<_>) =
-        entries.map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
+    let entries = entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("tests"));
+    let (folders, entries): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let mut files: Vec<(String, String)> = entries
         .into_iter()
         .filter(|path| {

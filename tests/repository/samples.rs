@@ -76,6 +76,8 @@ fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
             if step == name.replace('-', "") { Ok(()) } else { Err(format!("it is {step}")) }
         }
         "backup-audit" => backup_audit::check(event).map_err(|error| error.to_string()),
+        "incident-page" => incident_page::check(event).map_err(|error| error.to_string()),
+        "incident-send" => incident_send::check(event).map_err(|error| error.to_string()),
         "rotation-followup" => rotation_followup::check(event).map_err(|error| error.to_string()),
         "snapshot-create" => snapshot_create::check(event).map_err(|error| error.to_string()),
         "snapshot-verify" => snapshot_verify::check(event).map_err(|error| error.to_string()),

@@ -55,6 +55,19 @@ const LOOKED_AT: [&str; 15] = [
 /// Permissions that Lambda needs in the role of an asynchronous function.
 const DEAD_LETTERS: &str = "sqs:SendMessage";
 
+/// Permissions that Lambda needs in the role of a function that reads a queue.
+const QUEUE: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
+
+/// Permissions that Lambda needs in the role of a function that reads a table's stream.
+const STREAM: [&str; 4] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
+
+/// Everything that a message of SNS can be published to, except a phone number, which has no ARN.
+const EVERY_TOPIC: &str = "arn:${AWS::Partition}:sns:*:*:*";
+
+/// The functions that page. Their alarms go to people directly, and their record is the incident's timeline.
+const PAGER: [&str; 2] = ["incident-page", "incident-send"];
+
 pub(crate) fn template() -> Value {
     let text = fs::read_to_string(root().join("template.yaml")).unwrap();
     serde_yaml_ng::from_str(&text).unwrap()
@@ -328,6 +341,27 @@ fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) 
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
     match (folder, actions) {
+        ("incident-send", ["dynamodb:ListStreams"]) => resource == "*",
+        ("incident-send", actions) if actions.iter().all(|action| STREAM.contains(action)) => {
+            resource == "IncidentTable.StreamArn"
+        }
+        // Mail by the pager's own topic, and the synthetic page, which goes the way of every page.
+        ("incident-send", ["sns:Publish"]) => ["PagerTopic", "PagingTopic"].contains(&resource),
+        // From one address, by a condition; which identity has it is not known here.
+        ("incident-send", ["ses:SendEmail"]) => {
+            resource == "arn:${AWS::Partition}:ses:*:${AWS::AccountId}:identity/*"
+        }
+        // The table that these functions share.
+        ("incident-page" | "incident-send", actions)
+            if actions.iter().all(|action| action.starts_with("dynamodb:")) =>
+        {
+            resource == "IncidentTable.Arn"
+                || (actions == ["dynamodb:Query"] && resource == "${IncidentTable.Arn}/index/*")
+        }
+        (
+            "incident-page" | "incident-send",
+            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+        ) => resource == format!("{}Queue.Arn", pascal(folder)),
         // A list of secrets cannot be restricted.
         ("rotation-audit" | "rotation-followup", ["secretsmanager:ListSecrets"]) => resource == "*",
         // Tags and policy select the audited secrets. Neither action reads a value.
@@ -701,6 +735,17 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
                     assert!(allowed.contains(&text(prefix)), "{role_id}: {prefix:?}");
                 }
             }
+            let all_but = text(get(statement, &["NotResource"]));
+            if !all_but.is_empty() {
+                let sends_sms =
+                    folder == "incident-send" && actions == ["sns:Publish"] && all_but == EVERY_TOPIC;
+                assert!(sends_sms, "{role_id} grants on all but {all_but}");
+                continue;
+            }
+            if actions == ["ses:SendEmail"] {
+                let from = text(get(statement, &["Condition", "StringEquals", "ses:FromAddress"]));
+                assert_eq!(from, "SesFromAddress", "{role_id}");
+            }
             let resources: Vec<_> =
                 list(get(statement, &["Resource"])).into_iter().filter_map(chosen).collect();
             assert!(!resources.is_empty(), "{role_id}: a statement without a resource");
@@ -719,11 +764,23 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         let allowed = ["AWS::NoValue", "InVpc", "NetworkInterfaces"];
         assert!(policies.iter().all(|policy| allowed.contains(policy)), "{role_id}: {policies:?}");
         let mut expected = used(folder);
-        // The application's key sends the mail, and its user has the permission.
-        expected.remove("ses:SendEmail");
+        if folder == "rotate-external" {
+            // The application's key sends the mail, and its user has the permission.
+            expected.remove("ses:SendEmail");
+        }
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
+        }
+        if kinds(resource).any(|kind| kind == "SQS") {
+            expected.extend(QUEUE.map(str::to_owned));
+        }
+        if kinds(resource).any(|kind| kind == "DynamoDB") {
+            expected.extend(STREAM.map(str::to_owned));
+        }
+        // A transaction needs the permissions of its parts, here puts and updates.
+        if expected.remove("dynamodb:TransactWriteItems") {
+            expected.extend(["dynamodb:PutItem", "dynamodb:UpdateItem"].map(str::to_owned));
         }
         // Cloud Control lists with the caller's permissions.
         if expected.contains("cloudformation:ListResources") {
@@ -818,7 +875,9 @@ fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
     }
     for (id, alarm) in alarms {
         let actions = list(get(alarm, &["Properties", "AlarmActions"]));
-        assert_eq!(actions.iter().map(|action| text(action)).collect::<Vec<_>>(), ["PagingTopic"], "{id}");
+        let is_pagers = PAGER.iter().any(|folder| id.starts_with(&pascal(folder)));
+        let topic = if is_pagers { "PagerTopic" } else { "PagingTopic" };
+        assert_eq!(actions.iter().map(|action| text(action)).collect::<Vec<_>>(), [topic], "{id}");
         assert!(!text(get(alarm, &["Properties", "AlarmDescription"])).is_empty(), "{id}: what to do?");
     }
 }
@@ -850,9 +909,13 @@ fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     if window < timeout + DELAY {
         return Some(format!("looks back {window} s, {of} runs for {timeout}"));
     }
-    // A single event must suffice, and missing data is good.
     let points = number(property("DatapointsToAlarm"));
     let missing = text(property("TreatMissingData"));
+    if text(property("ComparisonOperator")) == "LessThanThreshold" {
+        // It is the absence that rings, and one late or lost value must not.
+        return (points < 2 || missing != "breaching").then(|| format!("{points} points, {missing}"));
+    }
+    // A single event must suffice, and missing data is good.
     (points != 1 || missing != "notBreaching").then(|| format!("{points} points, {missing}"))
 }
 
@@ -890,13 +953,21 @@ fn an_alarm_that_looks_away_would_be_found() {
     assert!(of_all(19) && !of_all(20));
     // Without DatapointsToAlarm, every period must breach.
     assert!(example("", "Period: 60, EvaluationPeriods: 6"));
+    // What is missed must not be good if it is missing.
+    let missed =
+        "Period: 60, EvaluationPeriods: 6, DatapointsToAlarm: 5, ComparisonOperator: LessThanThreshold";
+    assert!(example("", missed));
 }
 
 #[test]
-fn the_evidence_and_its_policy_outlive_the_stack() {
+fn the_evidence_its_policy_and_the_incidents_outlive_the_stack() {
     let template = template();
     // An empty bucket of a failed creation is deleted with its policy; a bucket with records keeps its policy.
-    for (id, policy) in [("EvidenceBucket", "RetainExceptOnCreate"), ("EvidenceBucketPolicy", "Retain")] {
+    for (id, policy) in [
+        ("EvidenceBucket", "RetainExceptOnCreate"),
+        ("EvidenceBucketPolicy", "Retain"),
+        ("IncidentTable", "RetainExceptOnCreate"),
+    ] {
         let resource = get(&template, &["Resources", id]);
         assert_eq!(text(get(resource, &["DeletionPolicy"])), policy, "{id}");
         assert_eq!(text(get(resource, &["UpdateReplacePolicy"])), "Retain", "{id}");
@@ -908,6 +979,7 @@ fn resources_with_names_keep_their_logical_ids() {
     let template = template();
     let names = [
         "BucketName",
+        "TableName",
         "TopicName",
         "FunctionName",
         "LogGroupName",
@@ -940,7 +1012,7 @@ fn resources_with_names_keep_their_logical_ids() {
 }
 
 #[test]
-fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
+fn the_rules_of_the_account_may_write_to_their_queues() {
     let template = template();
     let mut open = BTreeSet::new();
     for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
@@ -948,6 +1020,12 @@ fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
             list(get(policy, &["Properties", "Queues"])).into_iter().map(|queue| text(queue).to_owned()),
         );
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
+            let service = text(get(statement, &["Principal", "Service"]));
+            if service == "sns.amazonaws.com" {
+                let topic = text(get(statement, &["Condition", "ArnEquals", "aws:SourceArn"]));
+                assert_eq!(topic, "PagingTopic", "{id}");
+                continue;
+            }
             // For rules, AWS documents the rule's ARN and no other key.
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
             let rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
@@ -967,6 +1045,15 @@ fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
             }
         }
     }
+    for (id, rule) in resources(&template, "AWS::Events::Rule") {
+        for target in list(get(rule, &["Properties", "Targets"])) {
+            rules += 1;
+            for queue in [get(target, &["Arn"]), get(target, &["DeadLetterConfig", "Arn"])] {
+                let queue = text(queue);
+                assert!(open.contains(queue.trim_end_matches(".Arn")), "{id}: {queue}");
+            }
+        }
+    }
     assert!(rules >= 3, "{rules}");
 }
 
@@ -977,10 +1064,12 @@ fn the_metrics_that_the_code_counts_have_alarms() {
     for (folder, (id, _)) in functions(&template) {
         let shared = shared_of(folder)
             .into_iter()
-            .filter(|(path, _)| ["report.rs", "paging.rs"].iter().any(|module| path.ends_with(module)));
+            .filter(|(path, _)| ["report.rs", "paging.rs"].iter().any(|module| path.ends_with(module)))
+            .filter(|_| !PAGER.contains(&folder));
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, code) in shared.chain(sources(&format!("functions/{folder}/src"))) {
             counted.extend(quoted_after(&code, ".lost("));
+            counted.extend(quoted_after(&code, "metrics::count("));
         }
         let alarmed: BTreeSet<String> = alarms
             .values()
@@ -1030,9 +1119,15 @@ fn secrets_manager_may_invoke_the_rotation_functions_from_this_account_only() {
 fn is_asynchronous(resource: &Value) -> bool {
     let asynchronous =
         ["Schedule", "ScheduleV2", "SNS", "EventBridgeRule", "CloudWatchEvent", "CloudWatchLogs", "S3"];
+    // Permissions outside the function's resource let others invoke it, too.
+    let has_queue = !get(resource, &["Properties", "DeadLetterQueue"]).is_null();
+    has_queue || kinds(resource).any(|kind| asynchronous.contains(&kind))
+}
+
+/// The kinds of a function's events.
+fn kinds(resource: &Value) -> impl Iterator<Item = &str> {
     let events = get(resource, &["Properties", "Events"]).as_mapping();
-    let mut kinds = events.into_iter().flatten().map(|(_, event)| text(get(event, &["Type"])));
-    kinds.any(|kind| asynchronous.contains(&kind))
+    events.into_iter().flatten().map(|(_, event)| text(get(event, &["Type"])))
 }
 
 /// The defect of an asynchronous function's queue: none set, not encrypted, or not existing. Synchronous functions need
@@ -1063,13 +1158,19 @@ fn every_asynchronous_function_has_an_encrypted_dead_letter_queue() {
 }
 
 #[test]
-fn an_alarm_watches_the_depth_of_every_dead_letter_queue() {
+fn an_alarm_watches_every_queue() {
     let template = template();
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     for (id, _) in resources(&template, "AWS::SQS::Queue") {
+        // A queue of work is never empty for long in a storm; its age shows that nobody works.
+        let metric = if id.ends_with("DeadLetters") {
+            "ApproximateNumberOfMessagesVisible"
+        } else {
+            "ApproximateAgeOfOldestMessage"
+        };
         let watches = |alarm: &&&Value| {
             let dimension = &list(get(alarm, &["Properties", "Dimensions"]))[0];
-            text(get(alarm, &["Properties", "MetricName"])) == "ApproximateNumberOfMessagesVisible"
+            text(get(alarm, &["Properties", "MetricName"])) == metric
                 && text(get(dimension, &["Value"])) == format!("{id}.QueueName")
         };
         assert_eq!(alarms.values().filter(watches).count(), 1, "{id}");

@@ -2,14 +2,20 @@
 //!
 //! `shared/policy.json` contains the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key
 //! replaces, `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
+//!
+//! Beside it, what `shared` and the crates without AWS both need: [`event`], [`language`], [`time`].
 
 mod backups;
+pub mod event;
 mod inventory;
+pub mod language;
+pub mod oncall;
 mod rotation;
 #[cfg(test)]
 mod tests;
+pub mod time;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,6 +69,17 @@ pub struct Incidents {
     pub support_case_minutes: u16,
     /// Business days until the post-mortem is due.
     pub postmortem_business_days: u16,
+    /// Minutes after a problem was resolved in which it reopens the same incident: 0 to 1440.
+    pub flap_minutes: u16,
+    /// Minutes that a page waits for its acknowledgement.
+    pub acknowledge_minutes: oncall::AcknowledgeMinutes,
+    /// Sources that have to be heard again and again, by the name of their alert or alarm, with the minutes after which
+    /// their silence pages: 1 to 1440. Counted from the first time that they are heard.
+    pub heartbeats: BTreeMap<String, u16>,
+    /// The people, by name.
+    pub people: BTreeMap<String, oncall::Contact>,
+    /// The squads, by the name that the inventory uses.
+    pub squads: BTreeMap<String, oncall::Squad>,
 }
 
 /// An error in a policy, with the path of the field.
@@ -342,7 +359,17 @@ impl Policy {
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
-        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)
+        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)?;
+        within("incidents.flap_minutes", self.incidents.flap_minutes, 0, 1440)?;
+        self.incidents.acknowledge_minutes.check("incidents.acknowledge_minutes")?;
+        for (name, minutes) in &self.incidents.heartbeats {
+            let path = format!("incidents.heartbeats.{name}");
+            if !is_line(name, 100) {
+                return Err(PolicyError::at(path, "expected a name, one line of at most 100 characters"));
+            }
+            within(path, *minutes, 1, 1440)?;
+        }
+        oncall::check("incidents", &self.incidents.people, &self.incidents.squads)
     }
 }
 

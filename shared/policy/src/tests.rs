@@ -59,6 +59,12 @@ fn the_defaults_are_the_guides_numbers() {
     assert_eq!(policy.incidents.update_minutes, 30);
     assert_eq!(policy.incidents.support_case_minutes, 60);
     assert_eq!(policy.incidents.postmortem_business_days, 5);
+    assert_eq!(policy.incidents.flap_minutes, 10);
+    let wait = policy.incidents.acknowledge_minutes;
+    assert_eq!((wait.critical, wait.warning), (5, 30));
+    let heartbeats: Vec<_> =
+        policy.incidents.heartbeats.iter().map(|(name, after)| (name.as_str(), *after)).collect();
+    assert_eq!(heartbeats, [("Watchdog", 15)]);
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn an_override_replaces_adds_and_removes() {
 }
 
 #[track_caller]
-fn refused(overrides: &str, path: &str, reason: &str) {
+pub(crate) fn refused(overrides: &str, path: &str, reason: &str) {
     let error = overrides.parse::<Policy>().unwrap_err();
     assert_eq!(error.path, path, "{error}");
     assert!(error.reason.contains(reason), "{error}");
@@ -462,5 +468,14 @@ fn a_window_is_two_times_of_a_day_half_an_hour_apart_at_least() {
         ("", None),
     ] {
         assert_eq!(window(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_line_says_something_and_ends() {
+    for (text, is) in
+        [("ana", true), ("é", true), ("12345", true), ("123456", false), (" ", false), ("a\nb", false)]
+    {
+        assert_eq!(is_line(text, 5), is, "{text}");
     }
 }

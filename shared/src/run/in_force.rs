@@ -53,6 +53,13 @@ pub struct InForce {
     newest: Option<String>,
 }
 
+impl InForce {
+    /// The defaults, for a process that cannot read the policy; none if the build is broken.
+    pub(crate) fn defaults() -> Option<Self> {
+        Some(Self { policy: "".parse().ok()?, version: None, broken: None, newest: None })
+    }
+}
+
 /// A document version that this code does not understand.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Broken {

@@ -249,7 +249,7 @@ impl Channel {
 }
 
 /// The bot token in a secret's value, without a trailing newline.
-fn bot_token(value: &SecretString) -> Option<SecretString> {
+pub fn bot_token(value: &SecretString) -> Option<SecretString> {
     let token = value.expose_secret().trim();
     let rest = token.strip_prefix("xoxb-")?;
     rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then(|| SecretString::from(token))

@@ -279,7 +279,7 @@ impl Pager {
     ///
     /// # Errors
     ///
-    /// The [`CallError`] of SNS; without an answer, SNS may still have accepted the page.
+    /// Those of [`Pager::publish`].
     async fn page_once(&self, documents: &Documents, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
         match documents.get::<Value>(&note).await {
@@ -297,7 +297,12 @@ impl Pager {
         Ok(true)
     }
 
-    async fn publish(&self, page: &Page) -> Result<(), CallError> {
+    /// Publishes a page.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of SNS; without an answer, SNS may still have accepted the page.
+    pub async fn publish(&self, page: &Page) -> Result<(), CallError> {
         let (page, text) = {
             let (fitted, text) = page.fitted();
             if fitted != *page {

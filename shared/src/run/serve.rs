@@ -16,11 +16,21 @@ use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{Failure, chain, diagnostic};
 use crate::runtime::lambda::{Invocation, timeouts};
 
+/// What a process does that has no policy yet and cannot read it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unread {
+    /// It fails, and the caller retries: thresholds would be wrong.
+    Fails,
+    /// It goes on with the defaults, and reads again a minute later: a page must not wait until S3 answers.
+    Defaults,
+}
+
 /// The app for the current policy, rebuilt when the policy changes.
 struct Apps<'a, A, B> {
     env: &'a Env<'a>,
     aws: &'a SdkConfig,
     source: Source,
+    unread: Unread,
     build: B,
     /// The app with the default policy, built at startup; the first read usually needs no other.
     defaults: Cell<Option<A>>,
@@ -55,11 +65,14 @@ where
                 }
             },
             None => {
-                let read = self.source.first().await;
-                let policy = read.map_err(|unread| {
-                    tracing::error!(message = chain(&unread), error_type = unread.kind());
-                    diagnostic(&unread)
-                })?;
+                let policy = match self.source.first().await {
+                    Ok(policy) => policy,
+                    Err(unread) => {
+                        tracing::error!(message = chain(&unread), error_type = unread.kind());
+                        let defaults = InForce::defaults().filter(|_| self.unread == Unread::Defaults);
+                        defaults.ok_or_else(|| diagnostic(&unread))?
+                    }
+                };
                 in_force::announce(&policy, self.env, self.aws, now).await;
                 Built { app: self.app(&policy).await?, policy, looked: now }
             }
@@ -104,6 +117,7 @@ pub async fn serve<A, R, X>(
     procedure: &'static str,
     build: impl AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
     handle: impl AsyncFn(&A, Value, &Invocation) -> Result<R, X>,
+    unread: Unread,
 ) -> ExitCode
 where
     R: Serialize,
@@ -133,6 +147,7 @@ where
         env: &env,
         aws: &aws,
         source,
+        unread,
         build,
         defaults: Cell::new(Some(defaults)),
         built: RefCell::default(),
@@ -173,16 +188,21 @@ where
 }
 
 /// The entry point of a function: [`serve`](crate::runtime::lambda::serve) with its crate's `PROCEDURE`, `App::new` and
-/// `handle`.
+/// `handle`. With `Defaults`, it works with the default policy while it cannot read the policy; see
+/// [`Unread`](crate::runtime::lambda::Unread).
 #[macro_export]
 macro_rules! main {
     ($function:ident) => {
+        $crate::main!($function, Fails);
+    };
+    ($function:ident, $unread:ident) => {
         #[tokio::main(flavor = "current_thread")]
         async fn main() -> ::std::process::ExitCode {
             $crate::runtime::lambda::serve(
                 $function::PROCEDURE,
                 async |env, aws| $function::App::new(env, aws),
                 $function::handle,
+                $crate::runtime::lambda::Unread::$unread,
             )
             .await
         }
@@ -213,7 +233,7 @@ mod tests {
     }
 
     /// The policies that a process sees at these seconds, and the total number of requests.
-    async fn seen(answers: &[&str], seconds: &[i64]) -> (Vec<Result<u16, String>>, usize) {
+    async fn seen(answers: &[&str], seconds: &[i64], unread: Unread) -> (Vec<Result<u16, String>>, usize) {
         let wire: StaticReplayClient = replies(answers);
         let lookup = |name: &str| (name == "EVIDENCE_BUCKET").then(|| "b".to_owned());
         let (env, aws) = (Env::new(&lookup), aws(&wire));
@@ -223,6 +243,7 @@ mod tests {
             env: &env,
             aws: &aws,
             source: Source::new(&env, &aws).unwrap(),
+            unread,
             build,
             defaults: Cell::new(Some(14)),
             built: RefCell::default(),
@@ -263,7 +284,17 @@ mod tests {
             // A process without a policy reads again at once.
             (vec!["", &first, &seven], vec![0, 1], vec![unread(), Ok(7)], 3),
         ] {
-            assert_eq!(seen(&answers, &seconds).await, (expected, requests), "{answers:?}");
+            let seen = seen(&answers, &seconds, Unread::Fails).await;
+            assert_eq!(seen, (expected, requests), "{answers:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_wait_goes_on_with_the_defaults_and_reads_again() {
+        let seven = document(7);
+        let first = list("v1", seven.len());
+        let answers = ["", &first, &seven];
+        let seen = seen(&answers, &[0, 59, 60], Unread::Defaults).await;
+        assert_eq!(seen, (vec![Ok(14), Ok(14), Ok(7)], 3));
     }
 }

@@ -10,13 +10,15 @@ use lambda_runtime::Context;
 use tokio::time::Instant;
 
 #[cfg(feature = "report")]
-pub use crate::run::serve::serve;
+pub use crate::run::serve::{Unread, serve};
 
 /// A handler's invocation, apart from the event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// When the handler was called.
     pub now: Timestamp,
+    /// Lambda's id of the request, the same for all tries of an asynchronous one; empty in tests that do not set it.
+    pub request_id: String,
     /// When Lambda will kill the process.
     deadline: Instant,
 }
@@ -32,12 +34,13 @@ pub struct DeadlineExceeded {
 impl Invocation {
     /// An invocation that starts at `now` and may last `left`.
     pub fn new(now: Timestamp, left: Duration) -> Self {
-        Self { now, deadline: Instant::now() + left }
+        Self { now, request_id: String::new(), deadline: Instant::now() + left }
     }
 
     pub(crate) fn from_context(context: &Context, now: Timestamp) -> Self {
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        Self::new(now, Duration::from_millis(context.deadline.saturating_sub(now_ms)))
+        let left = Duration::from_millis(context.deadline.saturating_sub(now_ms));
+        Self { request_id: context.request_id.clone(), ..Self::new(now, left) }
     }
 
     /// Time left until Lambda ends the invocation.

@@ -10,21 +10,25 @@ use crate::runtime::time::now;
 /// CloudWatch namespace of all metrics; `template.yaml`'s alarms name it too.
 pub const NAMESPACE: &str = "Governance";
 
-/// The log line that counts `name` once at `now` for a dimension's value.
-fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
+/// Most values of a metric in one line.
+const MOST_VALUES: usize = 100;
+
+/// The log line with a metric's values at `now` for the values of its dimensions.
+fn line((name, unit): (&str, &str), values: Value, dimensions: &[(&str, &str)], now: Timestamp) -> Value {
+    let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
     let mut line = json!({
         "_aws": {
             "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [[dimension]],
-                "Metrics": [{"Name": name, "Unit": "Count"}],
+                "Dimensions": [names],
+                "Metrics": [{"Name": name, "Unit": unit}],
             }],
         },
     });
     if let Some(fields) = line.as_object_mut() {
-        fields.insert(dimension.to_owned(), json!(value));
-        fields.insert(name.to_owned(), json!(1));
+        fields.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        fields.insert(name.to_owned(), values);
     }
     line
 }
@@ -33,13 +37,28 @@ fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
 /// window.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count(name: &str, service: &str) {
-    println!("{}", line(name, ("service", service), now()));
+    println!("{}", line((name, "Count"), json!(1), &[("service", service)], now()));
+}
+
+/// Notes durations of a function's metric `name`, in milliseconds; CloudWatch gives their percentiles.
+#[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
+pub fn durations(name: &str, service: &str, milliseconds: &[i64]) {
+    for values in milliseconds.chunks(MOST_VALUES) {
+        println!("{}", line((name, "Milliseconds"), json!(values), &[("service", service)], now()));
+    }
+}
+
+/// Notes a value of a function's metric `name` for one channel; `unit` is CloudWatch's word.
+#[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
+pub fn of_channel(name: &str, unit: &str, service: &str, channel: &str, value: i64) {
+    println!("{}", line((name, unit), json!(value), &[("service", service), ("channel", channel)], now()));
 }
 
 /// Counts a stack's metric `name` once, at the current time: one alarm covers all functions.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count_for_stack(name: &str, project: &str, environment: &str) {
-    println!("{}", line(name, ("stack", &format!("{project}-{environment}")), now()));
+    let stack = format!("{project}-{environment}");
+    println!("{}", line((name, "Count"), json!(1), &[("stack", &stack)], now()));
 }
 
 #[cfg(test)]
@@ -48,8 +67,8 @@ mod tests {
 
     #[test]
     fn a_count_has_the_documented_shape() {
-        let line =
-            line("EvidenceFailures", ("service", "moveongs-dev-x"), "2026-03-01T12:00:00Z".parse().unwrap());
+        let at = "2026-03-01T12:00:00Z".parse().unwrap();
+        let line = line(("EvidenceFailures", "Count"), json!(1), &[("service", "moveongs-dev-x")], at);
         assert_eq!(
             line,
             json!({
@@ -65,8 +84,17 @@ mod tests {
                 "EvidenceFailures": 1,
             })
         );
-        let of_stack = super::line("PolicyBroken", ("stack", "moveongs-dev"), Timestamp::UNIX_EPOCH);
+        let stack = &[("stack", "moveongs-dev")];
+        let of_stack = super::line(("PolicyBroken", "Count"), json!(1), stack, Timestamp::UNIX_EPOCH);
         assert_eq!(of_stack.pointer("/_aws/CloudWatchMetrics/0/Dimensions"), Some(&json!([["stack"]])));
         assert_eq!(of_stack.pointer("/stack"), Some(&json!("moveongs-dev")));
+        let waits = super::line(("Wait", "Milliseconds"), json!([3, 5]), stack, Timestamp::UNIX_EPOCH);
+        assert_eq!(waits.pointer("/_aws/CloudWatchMetrics/0/Metrics/0/Unit"), Some(&json!("Milliseconds")));
+        assert_eq!(waits.pointer("/Wait"), Some(&json!([3, 5])));
+        let both = &[("service", "x"), ("channel", "slack")];
+        let of_channel = super::line(("Wait", "Milliseconds"), json!(3), both, Timestamp::UNIX_EPOCH);
+        let names = of_channel.pointer("/_aws/CloudWatchMetrics/0/Dimensions");
+        assert_eq!(names, Some(&json!([["service", "channel"]])));
+        assert_eq!(of_channel.pointer("/channel"), Some(&json!("slack")));
     }
 }

@@ -2,38 +2,16 @@
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+
+pub use policy::time::{SAO_PAULO, local, local_date};
 
 /// A service's timestamp, truncated to seconds.
 pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::from_second(at.secs()).ok())
 }
 
-/// The team's time zone, compiled in: the Lambda image has no zone files.
-pub const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
-
 /// Reads the clock. Handlers call this once and pass the instant on; rules take it as an argument.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn now() -> Timestamp {
     Timestamp::now()
-}
-
-/// An instant in São Paulo with its offset, for display: `2026-03-01 09:00:00 -03:00`.
-pub fn local(instant: Timestamp) -> String {
-    instant.to_zoned_datetime(SAO_PAULO).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
-}
-
-/// An instant's date in São Paulo: `2026-03-01`.
-pub fn local_date(instant: Timestamp) -> String {
-    instant.to_zoned_datetime(SAO_PAULO).date().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn sao_paulo_is_three_hours_behind_utc() {
-        let instant = "2026-03-01T02:00:00Z".parse().unwrap();
-        assert_eq!(super::local(instant), "2026-02-28 23:00:00 -03:00");
-        assert_eq!(super::local_date(instant), "2026-02-28");
-    }
 }

@@ -130,7 +130,7 @@ pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program for people")]
-fn now() -> jiff::Timestamp {
+pub(crate) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
@@ -172,7 +172,7 @@ fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
 }
 
 /// The patch in a file, checked as the functions check it.
-fn checked(file: &Path) -> Result<Value> {
+pub(crate) fn checked(file: &Path) -> Result<Value> {
     let read = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let patch = serde_json::from_str(&read).with_context(|| format!("{} is not JSON", file.display()))?;
     Policy::of(&patch).with_context(|| format!("{} is refused", file.display()))?;

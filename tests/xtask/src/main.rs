@@ -11,6 +11,7 @@ mod deploy;
 mod draw;
 mod function;
 mod http;
+mod oncall;
 mod permissions;
 mod procs;
 mod repo;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::repo::Repo;
 
@@ -99,6 +101,16 @@ enum Task {
         #[command(subcommand)]
         action: apply::Action,
     },
+    /// Show who is on call, now and next, and what would keep a page from reaching somebody
+    ///
+    /// Reads a file, and no account.
+    Oncall {
+        /// The JSON merge patch over shared/policy.json [default: none]
+        file: Option<PathBuf>,
+        /// Time in São Paulo, e.g. 2026-12-24T18:00, or instant with its offset [default: now]
+        #[arg(long, value_parser = oncall::instant)]
+        at: Option<Timestamp>,
+    },
     /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
     /// Measure the functions' time, memory and requests
@@ -139,6 +151,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
         Task::Policy { action } => apply::policy(repo, action).map(|()| true),
+        Task::Oncall { file, at } => oncall::oncall(file.as_deref(), at).map(|()| true),
         Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }

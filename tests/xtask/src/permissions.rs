@@ -40,7 +40,11 @@ pub(crate) fn page(template: &str) -> Result<String> {
         statements(properties, None, &mut found);
         for (condition, statement) in found {
             let sid = text(statement, "Sid");
-            let is_shown = ["NotAction", "NotResource"].iter().all(|key| statement.get(key).is_none());
+            let is_shown = statement.get("NotAction").is_none();
+            let resources = match statement.get("NotResource") {
+                None => coded(statement.get("Resource")),
+                all_but => format!("tudo menos {}", coded(all_but)),
+            };
             ensure!(
                 is_shown && text(statement, "Effect") == "Allow",
                 "{id}: {sid} is not shown by this page"
@@ -51,7 +55,7 @@ pub(crate) fn page(template: &str) -> Result<String> {
             let cells = [
                 sid.to_owned(),
                 coded(statement.get("Action")),
-                coded(statement.get("Resource")),
+                resources,
                 conditions.join("<br>"),
                 comments.get(&(id.to_owned(), sid.to_owned())).cloned().unwrap_or_default(),
             ];
@@ -189,6 +193,10 @@ Resources:
                   Condition:
                     StringLike: { "s3:prefix": [x/*, y] }
                 - !Ref AWS::NoValue
+              - Sid: Other
+                Effect: Allow
+                Action: "a:Other"
+                NotResource: x
               - Sid: Last
                 Effect: Allow
                 Action: "a:Last"
@@ -198,6 +206,7 @@ Resources:
         for row in [
             "| Look | `a:List`<br>`a:Get` | `*` |  | Only to look. |\n",
             "| Copy | `a:Copy` | `arn:${AWS::Region}:x`<br>`${B.Arn}`<br>`${C}` (com `HasC`) | com `HasCopies`<br>StringLike `s3:prefix`: `x/*`<br>`y` | In its own region: the copies. |\n",
+            "| Other | `a:Other` | tudo menos `x` |  |  |\n",
             "| Last | `a:Last` | `*` |  |  |\n",
         ] {
             assert!(page.contains(row), "{row} is not in {page}");

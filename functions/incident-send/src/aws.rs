@@ -1,0 +1,124 @@
+//! The AWS calls of this function alone. Writes of the table, and reads by key, are in `shared::aws::table`.
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+use aws_sdk_sns::types::MessageAttributeValue;
+use incident::Entry;
+use incident::store::{self, Attributes, DUE_INDEX, Key, OPEN_INDEX, Row};
+use incident::text::mail::Mail;
+use jiff::Timestamp;
+use shared::aws::table::{self, Table};
+use shared::runtime::failure::CallError;
+
+/// Most rows that one look at the outbox finds; the oldest first, and the next look finds the others.
+const MOST_DUE: usize = 500;
+
+/// Most timeline entries that are read, the newest.
+const MOST_LINES: usize = 100;
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// Keys of the rows that are due by `until`, the oldest first. The index may lag.
+pub(crate) async fn due(table: &Table, until: Timestamp) -> Result<Vec<Key>, CallError> {
+    let until = AttributeValue::N(until.as_millisecond().to_string());
+    let ask = |query: QueryFluentBuilder| {
+        let query = query.index_name(DUE_INDEX).key_condition_expression("#pk = :pk AND #due <= :until");
+        let query =
+            query.expression_attribute_names("#pk", Row::QUEUE).expression_attribute_names("#due", "due");
+        query
+            .expression_attribute_values(":pk", text("due"))
+            .expression_attribute_values(":until", until.clone())
+    };
+    Ok(query(table, ask, MOST_DUE).await?.iter().filter_map(Key::of).collect())
+}
+
+/// Keys of the open incidents. The index may lag.
+pub(crate) async fn open(table: &Table) -> Result<Vec<Key>, CallError> {
+    let ask = |query: QueryFluentBuilder| {
+        let query = query.index_name(OPEN_INDEX).key_condition_expression("#pk = :pk");
+        query.expression_attribute_names("#pk", "open").expression_attribute_values(":pk", text("open"))
+    };
+    Ok(query(table, ask, usize::MAX).await?.iter().filter_map(Key::of).collect())
+}
+
+/// The rows of an incident, as they are now.
+pub(crate) async fn rows(table: &Table, incident: &str) -> Result<Vec<Row>, CallError> {
+    let ask = |query| of_incident(query, incident, Key::ROWS);
+    Ok(query(table, ask, usize::MAX).await?.iter().filter_map(Row::read).collect())
+}
+
+/// The newest entries of an incident's timeline with their sort keys, the oldest first, as they are now.
+pub(crate) async fn lines(table: &Table, incident: &str) -> Result<Vec<(String, Entry)>, CallError> {
+    let ask = |query| of_incident(query, incident, Key::LINES).scan_index_forward(false).limit(100);
+    let items = query(table, ask, MOST_LINES).await?;
+    let lines = items.iter().filter_map(|item| Some((Key::of(item)?.sk, store::entry(item)?)));
+    Ok(lines.take(MOST_LINES).collect::<Vec<_>>().into_iter().rev().collect())
+}
+
+/// The items of an incident whose sort key begins with a prefix.
+fn of_incident(query: QueryFluentBuilder, incident: &str, prefix: &str) -> QueryFluentBuilder {
+    let query = query.consistent_read(true).key_condition_expression("#pk = :pk AND begins_with(#sk, :sk)");
+    let query = query.expression_attribute_names("#pk", "pk").expression_attribute_names("#sk", "sk");
+    let pk = Key::incident(incident).pk;
+    query.expression_attribute_values(":pk", text(&pk)).expression_attribute_values(":sk", text(prefix))
+}
+
+/// The items of a query, page by page, until there are at least `most`.
+async fn query(
+    table: &Table,
+    ask: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder,
+    most: usize,
+) -> Result<Vec<Attributes>, CallError> {
+    let mut found = Vec::new();
+    let mut next = None;
+    loop {
+        let page = ask(table.client().query().table_name(table.name())).set_exclusive_start_key(next);
+        let page = page.send().await.map_err(CallError::during("dynamodb:Query"))?;
+        found.extend(page.items().iter().map(table::read));
+        next = page.last_evaluated_key;
+        if next.is_none() || found.len() >= most {
+            return Ok(found);
+        }
+    }
+}
+
+/// Publishes a mail to a topic.
+pub(crate) async fn to_topic(sns: &aws_sdk_sns::Client, topic: &str, mail: &Mail) -> Result<(), CallError> {
+    let publish = sns.publish().topic_arn(topic).subject(&mail.subject).message(&mail.text);
+    publish.send().await.map_err(CallError::during("sns:Publish"))?;
+    Ok(())
+}
+
+/// Sends an SMS.
+pub(crate) async fn to_phone(sns: &aws_sdk_sns::Client, phone: &str, text: &str) -> Result<(), CallError> {
+    // Delivered before others, and not cheapest first.
+    let kind = MessageAttributeValue::builder().data_type("String").string_value("Transactional").build();
+    let kind = kind.map_err(CallError::before("sns:Publish"))?;
+    let publish = sns.publish().phone_number(phone).message(text);
+    let publish = publish.message_attributes("AWS.SNS.SMS.SMSType", kind);
+    publish.send().await.map_err(CallError::during("sns:Publish"))?;
+    Ok(())
+}
+
+/// Sends a mail to at most 50 addresses.
+pub(crate) async fn by_mail(
+    ses: &aws_sdk_sesv2::Client,
+    from: &str,
+    to: &[String],
+    mail: &Mail,
+) -> Result<(), CallError> {
+    let part = |text: &str| {
+        let part = Content::builder().data(text).charset("UTF-8").build();
+        part.map_err(CallError::before("ses:SendEmail"))
+    };
+    let body = Body::builder().text(part(&mail.text)?).html(part(&mail.html)?).build();
+    let message = Message::builder().subject(part(&mail.subject)?).body(body).build();
+    let to = Destination::builder().set_to_addresses(Some(to.iter().take(50).cloned().collect())).build();
+    let content = EmailContent::builder().simple(message).build();
+    let send = ses.send_email().from_email_address(from).destination(to).content(content);
+    send.send().await.map_err(CallError::during("ses:SendEmail"))?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Who is paged because nobody has taken a page in time.
+
+use incident::store::{Channel, Purpose, Row, Write, patience};
+use incident::text::Language;
+use incident::{Action, Entry, Incident, State};
+use jiff::{SignedDuration, Timestamp};
+use shared::policy::Policy;
+use shared::policy::oncall::{Page, Role, targets};
+
+use super::reach::{Reach, reach, responsible};
+use super::synthetic::is_synthetic;
+
+/// A page that no channel has accepted for so long is an alarm of its own.
+const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// The instant since which an incident pages and waits to be taken; none if it does not.
+fn waits_since(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
+    incident.paged_at.filter(|paged_at| incident.state == State::Triggered && *paged_at <= now)
+}
+
+/// The purposes whose time has come by `now`, except the first: nobody took the page in time.
+pub(crate) fn due(policy: &Policy, incident: &Incident, now: Timestamp) -> Vec<Purpose> {
+    let Some(paged_at) = waits_since(incident, now).filter(|_| !is_synthetic(incident)) else {
+        return vec![];
+    };
+    let minutes = u32::try_from(now.duration_since(paged_at).as_mins()).unwrap_or(u32::MAX);
+    let wait_minutes = incident.severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
+    let mut roles = Vec::new();
+    for responsible in &responsible(incident) {
+        let page = Page { responsible, minutes, wait_minutes, is_acknowledged: false };
+        roles.extend(targets(policy, &page, now).iter().map(|target| target.role));
+    }
+    let purposes = [(Role::Second, Purpose::Second), (Role::Backup, Purpose::Backup)];
+    purposes.into_iter().filter(|(role, _)| roles.contains(role)).map(|(_, purpose)| purpose).collect()
+}
+
+/// Whether a purpose was escalated to for the page that waits now, and not only for one before the problem came back.
+pub(crate) fn is_done(purpose: Purpose, incident: &Incident, rows: &[Row]) -> bool {
+    let mut own = rows.iter().filter(|row| row.purpose == purpose);
+    own.any(|row| {
+        row.stored_at.zip(incident.paged_at).is_some_and(|(stored_at, paged_at)| stored_at >= paged_at)
+    })
+}
+
+/// The channels of an escalation: those that can address its people; if none can, all that send something new. Empty if
+/// the stack has only channels that escalate on their own.
+fn channels(reach: &Reach, of_stack: &[Channel]) -> Vec<Channel> {
+    let addressed: Vec<_> = of_stack.iter().copied().filter(|channel| reach.has(*channel)).collect();
+    if !addressed.is_empty() {
+        return addressed;
+    }
+    let groups = [Channel::Slack, Channel::Webhook, Channel::Sns];
+    of_stack.iter().copied().filter(|channel| groups.contains(channel)).collect()
+}
+
+/// The writes of one transaction that page the people of a purpose: a timeline entry, and a row for each channel, due
+/// when those before it have had their time. Empty if there is no channel. They have no effect if another sweep was
+/// faster.
+pub(crate) fn plan(
+    policy: &Policy,
+    incident: &Incident,
+    purpose: Purpose,
+    of_stack: &[Channel],
+    language: Language,
+    now: Timestamp,
+) -> Vec<Write> {
+    let Some(paged_at) = incident.paged_at else { return vec![] };
+    let reach = reach(policy, incident, purpose, now);
+    let mut due = now;
+    let mut writes = Vec::new();
+    for channel in channels(&reach, of_stack) {
+        writes.push(Row::escalate(incident, channel, purpose, paged_at, due, now));
+        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
+    }
+    if writes.is_empty() {
+        return writes;
+    }
+    let cause = format!("{}|{}", purpose.name(), paged_at.as_millisecond());
+    writes.push(entry(purpose, &reach, language, now).write(&incident.id, &cause));
+    writes
+}
+
+/// The timeline entry of an escalation, which is also its message in Slack.
+pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Timestamp) -> Entry {
+    let what = match purpose {
+        Purpose::Second => language.pick(
+            "ninguém assumiu a tempo; avisada a segunda pessoa",
+            "nobody took it in time; the second person is paged",
+        ),
+        Purpose::Backup => language.pick(
+            "ninguém assumiu a tempo; avisado o squad de backup",
+            "nobody took it in time; the backup squad is paged",
+        ),
+        Purpose::Post | Purpose::OnCall => language.pick("avisado o plantão", "the person on call is paged"),
+    };
+    let who = if reach.names.is_empty() { String::new() } else { format!(": {}", reach.names.join(", ")) };
+    Entry {
+        at: now,
+        by: crate::PROCEDURE.to_owned(),
+        action: Action::Escalated,
+        text: format!("{what}{who}"),
+    }
+}
+
+/// Whether an incident pages, and no channel has accepted anything of it in time.
+pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
+    waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= UNTOLD)
+        && rows.iter().all(|row| row.sent == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use incident::store::{Attribute, Key};
+    use incident::{Severity, State};
+
+    use super::super::reach::tests::{at, incident, policy};
+    use super::*;
+
+    #[test]
+    fn the_second_is_paged_after_the_wait_and_the_backup_after_another() {
+        use Purpose::{Backup, Second};
+        let waiting = |severity| Incident { severity, ..incident("Squad Infra", "Squad Backend") };
+        let taken = Incident { state: State::Acknowledged, ..waiting(Severity::S1) };
+        let over = Incident { state: State::Resolved, ..waiting(Severity::S1) };
+        let silent = Incident { paged_at: None, ..waiting(Severity::S1) };
+        let muted = Incident { paged_at: Some(at(60)), ..waiting(Severity::S1) };
+        let synthetic = Incident {
+            is_drill: true,
+            problem: "incident-send/synthetic/2026-11-29".to_owned(),
+            ..waiting(Severity::S1)
+        };
+        let alone = Incident { severity: Severity::S1, ..incident("Squad Backend", "Squad Infra") };
+        let nobody = Incident { severity: Severity::S1, ..incident("Squad X", "") };
+        let both =
+            Incident { severity: Severity::S1, ..incident("Squad Backend, Squad Infra", "Squad X, Squad X") };
+        for (incident, minutes, expected) in [
+            (waiting(Severity::S1), -1, &[][..]),
+            (waiting(Severity::S1), 4, &[]),
+            (waiting(Severity::S1), 5, &[Second]),
+            (waiting(Severity::S0), 9, &[Second]),
+            (waiting(Severity::S1), 10, &[Second, Backup]),
+            (waiting(Severity::S2), 29, &[]),
+            (waiting(Severity::S3), 30, &[Second]),
+            (waiting(Severity::S2), 60, &[Second, Backup]),
+            (taken, 99, &[]),
+            (over, 99, &[]),
+            (silent, 99, &[]),
+            (synthetic, 99, &[]),
+            (muted.clone(), 59, &[]),
+            (muted, 65, &[Second]),
+            // A step that would reach nobody takes no time.
+            (alone, 5, &[Backup]),
+            (nobody, 99, &[]),
+            (both, 5, &[Second]),
+        ] {
+            assert_eq!(due(&policy(), &incident, at(minutes)), expected, "{} {minutes}", incident.owner);
+        }
+    }
+
+    #[test]
+    fn an_escalation_belongs_to_the_page_that_waits() {
+        let row = |stored: Option<i64>| Row {
+            stored_at: stored.map(at),
+            ..Row::new("INC-1", Channel::Slack, Purpose::Second)
+        };
+        let waiting = incident("Squad Infra", "");
+        for (rows, purpose, expected) in [
+            (vec![], Purpose::Second, false),
+            (vec![row(Some(0))], Purpose::Second, true),
+            (vec![row(Some(5))], Purpose::Second, true),
+            (vec![row(Some(5))], Purpose::Backup, false),
+            (vec![row(Some(-1))], Purpose::Second, false),
+            (vec![row(None)], Purpose::Second, false),
+        ] {
+            assert_eq!(is_done(purpose, &waiting, &rows), expected, "{rows:?}");
+        }
+    }
+
+    /// The rows of a plan with their due times, and the entry's text.
+    fn planned(incident: &Incident, purpose: Purpose, channels: &[Channel]) -> (Vec<(String, i64)>, String) {
+        let writes = plan(&policy(), incident, purpose, channels, Language::Portuguese, at(5));
+        let mut text = String::new();
+        let mut rows = Vec::new();
+        for write in &writes {
+            match write {
+                Write::Update { key, set, .. } => {
+                    let Attribute::Number(due) = set["due"] else { panic!("{set:?}") };
+                    rows.push((key.sk.clone(), (due - at(5).as_millisecond()) / 1000));
+                }
+                Write::Put { item, .. } => {
+                    assert!(Key::of(item).unwrap().sk.starts_with(Key::LINES));
+                    text = incident::store::entry(item).unwrap().text;
+                }
+            }
+        }
+        (rows, text)
+    }
+
+    #[test]
+    fn an_escalation_goes_through_the_channels_that_know_its_people() {
+        let all = [Channel::Sms, Channel::Slack, Channel::Ses, Channel::Sns, Channel::PagerDuty];
+        let waiting = |severity| Incident { severity, ..incident("Squad Infra", "Squad Backend") };
+        let rows =
+            |all: &[(&str, i64)]| all.iter().map(|(key, due)| ((*key).to_owned(), *due)).collect::<Vec<_>>();
+        let (found, text) = planned(&waiting(Severity::S1), Purpose::Second, &all);
+        assert_eq!(found, rows(&[("SEND#slack#second", 0)]));
+        assert_eq!(text, "ninguém assumiu a tempo; avisada a segunda pessoa: Bia");
+        let (found, text) = planned(&waiting(Severity::S1), Purpose::Backup, &all);
+        assert_eq!(found, rows(&[("SEND#ses#backup", 0)]));
+        assert_eq!(text, "ninguém assumiu a tempo; avisado o squad de backup: Caio");
+        let dados = Incident { severity: Severity::S2, ..incident("Squad Infra", "Squad Dados") };
+        let (found, _) = planned(&dados, Purpose::Backup, &all);
+        assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#ses#backup", 300)]));
+        let (found, _) = planned(&Incident { severity: Severity::S0, ..dados }, Purpose::Backup, &all);
+        assert_eq!(found[1].1, 60);
+        // Nobody of them has a contact that the stack's channels know.
+        let (found, _) = planned(&waiting(Severity::S1), Purpose::Backup, &[Channel::Slack, Channel::Sns]);
+        assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#sns#backup", 60)]));
+        let (found, _) = planned(&waiting(Severity::S1), Purpose::Backup, &[Channel::PagerDuty]);
+        assert_eq!(found, rows(&[]));
+    }
+
+    #[test]
+    fn a_page_that_nothing_accepts_is_untold_after_five_minutes() {
+        let waiting = incident("Squad Infra", "");
+        let row = |sent| Row { sent, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
+        let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
+        for (incident, rows, minutes, expected) in [
+            (&waiting, vec![row(0)], 4, false),
+            (&waiting, vec![row(0)], 5, true),
+            (&waiting, vec![], 5, true),
+            (&waiting, vec![row(0), row(1)], 5, false),
+            (&taken, vec![row(0)], 5, false),
+        ] {
+            assert_eq!(is_untold(incident, &rows, at(minutes)), expected, "{rows:?} {minutes}");
+        }
+    }
+}

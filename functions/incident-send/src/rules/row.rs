@@ -1,0 +1,232 @@
+//! What a row of the outbox needs; see [`Row`] for the rules.
+
+use incident::store::{Channel, Purpose, Row};
+use incident::{Incident, State};
+use jiff::{SignedDuration, Timestamp};
+
+/// After this time, what is over and told by another channel is not told again.
+const OLD: SignedDuration = SignedDuration::from_hours(24);
+
+/// What to do with a row that is due.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// Look again at that time.
+    Wait(Timestamp),
+    /// Nothing is left to do, for a reason.
+    Finish(&'static str),
+    /// Send it.
+    Send,
+}
+
+/// Whether other channels tell what a row has to tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Relief {
+    /// None does.
+    None,
+    /// Another one has, or will.
+    Other,
+    /// Another one has, and the incident has been over for a day.
+    Old,
+}
+
+/// Rows of the same group reach the same people, so one of them is enough.
+fn group(purpose: Purpose) -> u8 {
+    match purpose {
+        Purpose::Post | Purpose::OnCall => 0,
+        Purpose::Second => 1,
+        Purpose::Backup => 2,
+    }
+}
+
+fn place(channel: Channel, channels: &[Channel]) -> Option<usize> {
+    channels.iter().position(|one| *one == channel)
+}
+
+/// The other rows of a row's group.
+fn others<'a>(row: &Row, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
+    let (key, group_of) = (row.key(), group(row.purpose));
+    rows.iter().filter(move |other| group(other.purpose) == group_of && other.key() != key)
+}
+
+/// What a due row needs, by its incident and that incident's rows as they are now. `channels` are the stack's, in order.
+pub(crate) fn step(
+    row: &Row,
+    incident: &Incident,
+    rows: &[Row],
+    channels: &[Channel],
+    now: Timestamp,
+) -> Step {
+    let Some(own) = place(row.channel, channels) else { return Step::Finish("not a channel of this stack") };
+    // The message in Slack may be up to date, and its thread not.
+    let has_thread = row.channel == Channel::Slack && row.purpose == Purpose::Post && row.sent > 0;
+    if row.sent >= row.wanted && !has_thread {
+        return Step::Finish("it has been told");
+    }
+    let is_escalation = group(row.purpose) > 0;
+    if is_escalation && incident.state != State::Triggered {
+        return Step::Finish("somebody has taken it, or it is over");
+    }
+    if row.sent == 0 || is_escalation {
+        match incident.paged_at {
+            None => return Step::Finish("it pages nobody"),
+            Some(paged_at) if paged_at > now => return Step::Wait(paged_at),
+            Some(_) => {}
+        }
+    }
+    let is_shown_in_place = row.sent > 0 && row.channel.updates_in_place();
+    let is_told = others(row, rows).any(|other| {
+        other.sent >= row.wanted && place(other.channel, channels).is_some_and(|place| place < own)
+    });
+    if is_told && !is_shown_in_place { Step::Finish("another channel has told it") } else { Step::Send }
+}
+
+/// Whether other channels tell what this row has to tell.
+pub(crate) fn relief(row: &Row, incident: &Incident, rows: &[Row], now: Timestamp) -> Relief {
+    let has_told = others(row, rows).any(|other| other.sent >= row.wanted);
+    let is_old = incident.resolved_at.is_some_and(|at| now.duration_since(at) >= OLD) && !incident.is_open();
+    if has_told && is_old {
+        return Relief::Old;
+    }
+    let will_tell = others(row, rows).any(|other| other.due.is_some());
+    if has_told || will_tell { Relief::Other } else { Relief::None }
+}
+
+/// The row whose turn comes after this one's, if it only waits for its turn.
+pub(crate) fn next<'a>(row: &Row, rows: &'a [Row], channels: &[Channel]) -> Option<&'a Row> {
+    let own = place(row.channel, channels)?;
+    let later = others(row, rows).filter_map(|other| Some((place(other.channel, channels)?, other)));
+    let waits = later.filter(|(place, other)| *place > own && other.due.is_some());
+    let (_, next) = waits.min_by_key(|(place, _)| *place)?;
+    // Not one that its own channel told to wait.
+    (next.attempts == 0 && next.lease_owner.is_empty()).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANNELS: [Channel; 4] = [Channel::Slack, Channel::Ses, Channel::Sns, Channel::PagerDuty];
+
+    fn at(minutes: i64) -> Timestamp {
+        "2026-11-29T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+    }
+
+    fn row(channel: Channel, purpose: Purpose, sent: u64, wanted: u64) -> Row {
+        Row { sent, wanted, due: Some(at(0)), ..Row::new("INC-1", channel, purpose) }
+    }
+
+    fn incident(state: State, paged_at: Option<i64>) -> Incident {
+        Incident { id: "INC-1".to_owned(), state, paged_at: paged_at.map(at), ..Incident::default() }
+    }
+
+    #[test]
+    fn a_row_waits_is_finished_or_is_sent() {
+        use Channel::{PagerDuty, Ses, Slack, Sms, Sns};
+        use Purpose::{Backup, OnCall, Post, Second};
+        use State::{Acknowledged, Resolved, Triggered};
+
+        let told = row(Slack, Post, 3, 3);
+        let behind = row(Slack, Post, 2, 3);
+        let finished = |why| Step::Finish(why);
+        let by_another = || finished("another channel has told it");
+        for (own, state, paged_at, rows, expected) in [
+            // A first message.
+            (row(Slack, Post, 0, 1), Triggered, Some(0), vec![], Step::Send),
+            (row(Slack, Post, 0, 1), Triggered, Some(1), vec![], Step::Wait(at(1))),
+            (row(Slack, Post, 0, 1), Triggered, None, vec![], finished("it pages nobody")),
+            (row(Slack, Post, 0, 2), Resolved, Some(0), vec![], Step::Send),
+            (row(Sms, OnCall, 0, 1), Triggered, Some(0), vec![], finished("not a channel of this stack")),
+            // A change of a message.
+            (row(Slack, Post, 1, 2), Acknowledged, Some(9), vec![], Step::Send),
+            (row(Slack, Post, 1, 2), Resolved, None, vec![], Step::Send),
+            (row(Slack, Post, 2, 2), Resolved, Some(0), vec![], Step::Send),
+            (row(PagerDuty, Post, 2, 2), Resolved, Some(0), vec![], finished("it has been told")),
+            // A channel before it has told it, the version that it wants or a later one.
+            (row(Ses, OnCall, 0, 3), Triggered, Some(0), vec![told.clone()], by_another()),
+            (row(Ses, OnCall, 0, 2), Triggered, Some(0), vec![told.clone()], by_another()),
+            (row(Ses, OnCall, 0, 3), Triggered, Some(0), vec![behind.clone()], Step::Send),
+            (row(Ses, OnCall, 1, 3), Resolved, Some(0), vec![told.clone()], by_another()),
+            (row(PagerDuty, Post, 0, 3), Triggered, Some(0), vec![told.clone()], by_another()),
+            // What it has is changed in place.
+            (row(PagerDuty, Post, 1, 3), Resolved, Some(0), vec![told.clone()], Step::Send),
+            // A channel after it does not count.
+            (row(Slack, Post, 0, 1), Triggered, Some(0), vec![row(Sns, Post, 1, 1)], Step::Send),
+            // An escalation.
+            (row(Slack, Second, 0, 3), Triggered, Some(0), vec![told.clone()], Step::Send),
+            (
+                row(Slack, Second, 0, 3),
+                Acknowledged,
+                Some(0),
+                vec![],
+                finished("somebody has taken it, or it is over"),
+            ),
+            (
+                row(Ses, Backup, 1, 3),
+                Resolved,
+                Some(0),
+                vec![],
+                finished("somebody has taken it, or it is over"),
+            ),
+            (row(Slack, Second, 1, 3), Triggered, Some(5), vec![], Step::Wait(at(5))),
+            (row(Ses, Second, 0, 3), Triggered, Some(0), vec![row(Slack, Second, 3, 3)], by_another()),
+            (row(Ses, Backup, 0, 3), Triggered, Some(0), vec![row(Slack, Second, 3, 3)], Step::Send),
+            // It came back: the one before was told of an older page.
+            (row(Ses, Second, 0, 9), Triggered, Some(0), vec![row(Slack, Second, 3, 9)], Step::Send),
+        ] {
+            let all: Vec<Row> = rows.into_iter().chain([own.clone()]).collect();
+            let found = step(&own, &incident(state, paged_at), &all, &CHANNELS, at(0));
+            assert_eq!(found, expected, "{own:?} {state:?} {paged_at:?}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_relieved_by_one_that_has_told_or_will() {
+        let own = row(Channel::Slack, Purpose::Post, 0, 3);
+        let told = row(Channel::Sns, Purpose::Post, 3, 3);
+        let told = Row { due: None, ..told };
+        let waits = row(Channel::Ses, Purpose::OnCall, 0, 3);
+        let done = Row { due: None, ..waits.clone() };
+        let escalation = row(Channel::Sns, Purpose::Second, 3, 3);
+        let over =
+            |minutes| Incident { resolved_at: Some(at(minutes)), ..incident(State::Resolved, Some(0)) };
+        let open = incident(State::Triggered, Some(0));
+        for (rows, incident, expected) in [
+            (vec![], &open, Relief::None),
+            (vec![done.clone()], &open, Relief::None),
+            (vec![escalation], &open, Relief::None),
+            (vec![waits.clone()], &open, Relief::Other),
+            (vec![told.clone()], &open, Relief::Other),
+            (vec![told.clone()], &over(-24 * 60 + 1), Relief::Other),
+            (vec![told.clone()], &over(-24 * 60), Relief::Old),
+            (vec![waits], &over(-24 * 60), Relief::Other),
+            (vec![done], &over(-24 * 60), Relief::None),
+        ] {
+            let all: Vec<Row> = rows.into_iter().chain([own.clone()]).collect();
+            assert_eq!(relief(&own, incident, &all, at(0)), expected, "{all:?}");
+        }
+        let reopened = Incident { state: State::Triggered, ..over(-24 * 60) };
+        assert_eq!(relief(&own, &reopened, &[own.clone(), told], at(0)), Relief::Other);
+    }
+
+    #[test]
+    fn the_next_channel_is_the_first_that_waits_for_its_turn() {
+        let own = row(Channel::Slack, Purpose::Post, 0, 3);
+        let waits = |channel: Channel| row(channel, channel.first_purpose(), 0, 3);
+        let idle = Row { due: None, ..waits(Channel::Ses) };
+        let tried = Row { attempts: 1, ..waits(Channel::Ses) };
+        let taken = Row { lease_owner: "one".to_owned(), ..waits(Channel::Ses) };
+        for (rows, expected) in [
+            (vec![], None),
+            (vec![waits(Channel::PagerDuty), waits(Channel::Sns)], Some(Channel::Sns)),
+            (vec![waits(Channel::Ses), waits(Channel::Sns)], Some(Channel::Ses)),
+            (vec![idle, waits(Channel::Sns)], Some(Channel::Sns)),
+            (vec![tried, waits(Channel::Sns)], None),
+            (vec![taken, waits(Channel::Sns)], None),
+            (vec![row(Channel::Ses, Purpose::Second, 0, 3)], None),
+            (vec![waits(Channel::Sms)], None),
+        ] {
+            assert_eq!(next(&own, &rows, &CHANNELS).map(|row| row.channel), expected, "{rows:?}");
+        }
+        assert_eq!(next(&waits(Channel::Sns), &[own], &CHANNELS), None, "it comes before");
+    }
+}

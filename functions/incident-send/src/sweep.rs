@@ -1,0 +1,200 @@
+//! The sweep, once a minute: rows that are due, escalations, sources that fell silent, the daily synthetic event.
+
+use std::collections::BTreeMap;
+
+use incident::store::{Context, Heartbeat, Key, Latest, Row, Write, decide, incident};
+use incident::{Change, Incident, Signal};
+use jiff::Timestamp;
+use shared::aws::table::WriteError;
+use shared::policy::Area;
+use shared::run::paging::{Alert, Page, Severity};
+use shared::runtime::failure::CallError;
+use shared::runtime::lambda::Invocation;
+use shared::runtime::metrics;
+
+use crate::error::SendError;
+use crate::rules::synthetic::{self, Act, Noted};
+use crate::rules::{escalation, silence};
+use crate::work::{self, Look};
+use crate::{Answer, App, aws, failed};
+
+/// Most keys of one read.
+const MOST_READ: usize = 100;
+
+/// Looks at everything. What fails holds up nothing else.
+///
+/// # Errors
+///
+/// The first [`SendError`]; the next sweep tries again.
+pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, SendError> {
+    // A schedule that stopped rings.
+    metrics::count("Sweeps", &app.settings.function);
+    let now = invocation.now;
+    let chores = async { (escalate(app, now).await, heartbeats(app, now).await, daily(app, now).await) };
+    let rows = work::run(app, Look::All, invocation);
+    let (sent, (escalated, heard, came_back)) = futures_util::future::join(rows, chores).await;
+    let all = [sent.as_ref().err(), escalated.as_ref().err(), heard.as_ref().err(), came_back.as_ref().err()];
+    let errors: Vec<SendError> = all.into_iter().flatten().cloned().collect();
+    if let Some((first, others)) = errors.split_first() {
+        others.iter().for_each(failed);
+        return Err(first.clone());
+    }
+    Ok(Answer { escalated: escalated.unwrap_or_default(), ..sent.unwrap_or_default() })
+}
+
+/// Pages the next people of each open incident that nobody took in time; returns the number of escalations. Counts
+/// incidents that no channel has accepted.
+async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
+    let policy = &app.settings.policy;
+    let mut escalated = 0;
+    for incident in opened(app).await? {
+        let purposes = escalation::due(policy, &incident, now);
+        if purposes.is_empty() && !escalation::is_untold(&incident, &[], now) {
+            continue;
+        }
+        let rows = aws::rows(&app.table, &incident.id).await?;
+        if escalation::is_untold(&incident, &rows, now) {
+            tracing::error!(message = "no channel has accepted a page", incident = incident.id);
+            metrics::count("PagesNotAccepted", &app.settings.function);
+        }
+        for purpose in purposes.into_iter().filter(|purpose| !escalation::is_done(*purpose, &incident, &rows))
+        {
+            let writes =
+                escalation::plan(policy, &incident, purpose, &app.channels, app.settings.language, now);
+            escalated += usize::from(!writes.is_empty() && written(app, &writes).await?);
+        }
+    }
+    Ok(escalated)
+}
+
+/// The open incidents, as they are now.
+async fn opened(app: &App) -> Result<Vec<Incident>, CallError> {
+    let keys = aws::open(&app.table).await?;
+    let mut open = Vec::new();
+    for part in keys.chunks(MOST_READ) {
+        open.extend(app.table.read(part).await?.values().filter_map(incident));
+    }
+    open.retain(Incident::is_open);
+    Ok(open)
+}
+
+/// Writes all or nothing; false if the items changed meanwhile, so that the next sweep decides again.
+async fn written(app: &App, writes: &[Write]) -> Result<bool, CallError> {
+    match app.table.transact(writes).await {
+        Ok(()) => Ok(true),
+        Err(WriteError::Changed) => Ok(false),
+        Err(WriteError::Call(call)) => Err(call),
+    }
+}
+
+/// Opens an incident for each source that fell silent, and closes it once the source is heard.
+async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
+    let expected = &app.settings.policy.incidents.heartbeats;
+    let keys: Vec<Key> = expected.keys().map(|name| Key::heartbeat(name)).collect();
+    let mut items = BTreeMap::new();
+    for part in keys.chunks(MOST_READ) {
+        items.extend(app.table.read(part).await?);
+    }
+    for heartbeat in items.values().filter_map(Heartbeat::read) {
+        if let Some(signal) = silence::signal(&heartbeat, expected, app.settings.language, now) {
+            decided(app, &signal, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores a signal of our own, as the intake does. What ends a problem is stored only if its incident is open.
+async fn decided(app: &App, signal: &Signal, now: Timestamp) -> Result<(), SendError> {
+    let facts = app.table.facts(signal).await?;
+    let is_open = facts.incident.as_ref().is_some_and(Incident::is_open);
+    if signal.change == Change::Resolved && !is_open {
+        return Ok(());
+    }
+    let context = Context {
+        policy: &app.settings.policy,
+        project: &app.settings.project,
+        environment: &app.settings.environment,
+        channels: &app.channels,
+        now,
+        attempt: 0,
+    };
+    let plan = decide(signal, &facts, &context);
+    if !plan.writes.is_empty() && written(app, &plan.writes).await? {
+        tracing::info!(message = "stored", incident = plan.incident, outcome = plan.outcome.name());
+    }
+    Ok(())
+}
+
+/// Publishes the day's synthetic event, and looks whether it came back.
+async fn daily(app: &App, now: Timestamp) -> Result<(), SendError> {
+    let Some(day) = app.synthetic_hour.and_then(|hour| synthetic::day(hour, now)) else { return Ok(()) };
+    let (note, latest) = (Noted::key(&day), Key::latest(&synthetic::problem(&day)));
+    let items = app.table.read(&[note.clone(), latest.clone()]).await?;
+    let noted = items.get(&note).map(Noted::read).unwrap_or_default();
+    if noted.accepted_at.is_some() {
+        return Ok(());
+    }
+    let found = match items.get(&latest).map(Latest::read) {
+        Some(latest) => came_back(app, &latest.incident).await?,
+        None => None,
+    };
+    let about = found.as_ref().map(|(incident, rows)| (incident, rows.as_slice()));
+    match synthetic::act(noted, about, now) {
+        Act::Publish => {
+            // Noted afterwards: twice is one incident, and never would ring.
+            app.pager.publish(&page(app, &day)).await.map_err(SendError::Synthetic)?;
+            keep(app, &day, Noted { published_at: Some(now), accepted_at: None }, now).await
+        }
+        Act::Ring => {
+            tracing::error!(message = "the synthetic event did not come back as paged", day);
+            metrics::count("SyntheticEventsLate", &app.settings.function);
+            Ok(())
+        }
+        Act::Close(accepted_at) => {
+            decided(app, &synthetic::over(&day, now), now).await?;
+            let published_at = noted.published_at.unwrap_or(accepted_at);
+            let wait = accepted_at.duration_since(published_at).as_millis().max(0);
+            let wait = i64::try_from(wait).unwrap_or_default();
+            metrics::durations("SyntheticRoundTrip", &app.settings.function, &[wait]);
+            keep(app, &day, Noted { accepted_at: Some(accepted_at), ..noted }, now).await
+        }
+        Act::Wait | Act::Nothing => Ok(()),
+    }
+}
+
+/// The synthetic event's incident with its rows.
+async fn came_back(app: &App, id: &str) -> Result<Option<(Incident, Vec<Row>)>, CallError> {
+    let key = Key::incident(id);
+    let Some(incident) = app.table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(incident)
+    else {
+        return Ok(None);
+    };
+    Ok(Some((incident, aws::rows(&app.table, id).await?)))
+}
+
+async fn keep(app: &App, day: &str, noted: Noted, now: Timestamp) -> Result<(), SendError> {
+    let write = Write::Put { item: noted.item(day, now), only_if: vec![] };
+    match app.table.write(&write).await {
+        Ok(()) | Err(WriteError::Changed) => Ok(()),
+        Err(WriteError::Call(call)) => Err(call.into()),
+    }
+}
+
+/// The synthetic page: a drill of the lowest severity that a page has.
+fn page(app: &App, day: &str) -> Page {
+    let settings = &app.settings;
+    let text = settings.language.pick(
+        "Evento sintético de todo dia: prova que um alerta chega até aqui. Ninguém precisa fazer nada; ele se encerra sozinho.",
+        "Daily synthetic event: it proves that an alert arrives here. Nobody has to do anything; it ends by itself.",
+    );
+    let alert = Alert {
+        kind: "Drill",
+        severity: Severity::Warning,
+        resource: crate::PROCEDURE,
+        text: text.to_owned(),
+        owners: vec![settings.policy.responsible(Area::Infrastructure)],
+        runbook: "docs/incidentes.md#o-simulado-diário",
+        dedup_key: synthetic::problem(day),
+    };
+    Page::new(settings, alert)
+}

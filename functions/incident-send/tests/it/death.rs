@@ -1,0 +1,60 @@
+//! The process dies at each call of AWS, before or after the call has effect. Another one goes on, and nothing is lost;
+//! what is sent twice says so.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use shared::testing::table::Fault;
+
+use crate::cloud::{Cloud, seconds};
+
+/// Sends one page whose sender dies at a call, and then goes on. Returns whether it died, the messages in the channel, and
+/// whether the second of them says that it may be a repetition.
+async fn dies(channel: &str, number: usize, fault: Fault) -> (bool, usize, bool) {
+    let cloud = Cloud::with("slack", &[("SLACK_CHANNEL", channel)]);
+    let id = cloud.page(0).await;
+    cloud.fake.with(|state| {
+        state.fault = Some(Box::new(move |call, _, _| (call == number).then_some(fault)));
+    });
+    let died = AssertUnwindSafe(cloud.try_stream(0)).catch_unwind().await.is_err();
+    cloud.fake.with(|state| state.fault = None);
+    for after in [61, 122] {
+        cloud.sweep(after).await;
+    }
+    let row = cloud.row(&id, crate::SLACK);
+    assert_eq!((row.sent, row.due, row.lease_owner.as_str()), (1, None, ""), "{number} {fault:?}");
+    assert!(row.accepted_at >= Some(seconds(0)));
+    let posts = cloud.asked().into_iter().filter(|(path, _)| path == "/api/chat.postMessage");
+    let posts: Vec<_> = posts.map(|(_, message)| message.to_string()).collect();
+    let says_so = posts.last().is_some_and(|message| message.contains("pode estar repetido"));
+    (died, cloud.messages(), says_so)
+}
+
+#[tokio::test]
+async fn a_death_between_any_two_calls_loses_nothing_and_what_is_doubled_says_so() {
+    for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+        let mut deaths = 0;
+        for number in 0.. {
+            let (died, messages, says_so) = dies("#incidentes", number, fault).await;
+            if !died {
+                break;
+            }
+            deaths += 1;
+            assert!(messages == 1 || (messages == 2 && says_so), "{number} {fault:?}: {messages} {says_so}");
+        }
+        assert!(deaths >= 6, "{deaths}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_channels_id_a_death_doubles_nothing_either() {
+    for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+        for number in 0.. {
+            let (died, messages, _) = dies("C0000000", number, fault).await;
+            if !died {
+                break;
+            }
+            assert_eq!(messages, 1, "{number} {fault:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a sweep finds: silent sources, and the synthetic event.
+
+use incident::State;
+use incident::store::{Attribute, Attributes, Key, Write};
+use incident::{Change, Severity, Signal, Source};
+
+use crate::cloud::{Cloud, seconds};
+
+fn heard(cloud: &Cloud, name: &str, after: i64) {
+    let mut item: Attributes = Key::heartbeat(name).attributes();
+    item.insert("heard_at".to_owned(), Attribute::Number(seconds(after).as_millisecond()));
+    cloud.put(&Write::Put { item, only_if: vec![] });
+}
+
+fn states(cloud: &Cloud) -> Vec<(String, String)> {
+    let text = |incident: &serde_json::Value, name: &str| incident[name].as_str().unwrap().to_owned();
+    cloud.fake.incidents().iter().map(|incident| (text(incident, "title"), text(incident, "state"))).collect()
+}
+
+#[tokio::test]
+async fn a_source_that_falls_silent_is_one_incident_until_it_is_heard() {
+    let cloud = Cloud::new("slack");
+    cloud.sweep(0).await;
+    assert!(states(&cloud).is_empty(), "never heard, never missed");
+    heard(&cloud, "Watchdog", 0);
+    heard(&cloud, "NotInThePolicy", -9_999);
+    cloud.sweep(899).await;
+    assert!(states(&cloud).is_empty());
+    for after in [900, 960, 1_020] {
+        cloud.sweep(after).await;
+    }
+    let title = "Watchdog em silêncio há mais de 15 min".to_owned();
+    assert_eq!(states(&cloud), [(title.clone(), "triggered".to_owned())]);
+    heard(&cloud, "Watchdog", 1_050);
+    for after in [1_080, 1_140] {
+        cloud.sweep(after).await;
+    }
+    assert_eq!(states(&cloud), [(title, "resolved".to_owned())]);
+    assert_eq!(cloud.messages(), 1);
+}
+
+/// The synthetic event, as the intake reads it.
+fn synthetic() -> Signal {
+    Signal {
+        source: Source::Page,
+        problem: "incident-send/synthetic/2026-11-29".to_owned(),
+        event: "page|incident-send/synthetic/2026-11-29|trigger|m".to_owned(),
+        change: Change::Triggered,
+        changed_at: Some(seconds(1)),
+        title: "[prod] Drill: incident-send".to_owned(),
+        reason: String::new(),
+        severity: Some(Severity::S2),
+        labels: [("kind".to_owned(), "Drill".to_owned())].into(),
+        runbook: None,
+        owner: Some("Squad Infra".to_owned()),
+        link: None,
+        muted_by_source: None,
+        understood: true,
+    }
+}
+
+#[tokio::test]
+async fn the_synthetic_event_is_published_once_a_day_and_closed_when_it_is_back() {
+    // It is 9:21 in São Paulo.
+    let cloud = Cloud::with("slack", &[("SYNTHETIC_HOUR", "9")]);
+    for after in [0, 60] {
+        cloud.sweep(after).await;
+    }
+    let published = cloud.mails();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let page = percent_encoding::percent_decode_str(&published[0]).decode_utf8().unwrap();
+    assert!(
+        page.contains("moveongs-prod-paging") && page.contains("incident-send/synthetic/2026-11-29"),
+        "{page}"
+    );
+    assert!(page.contains("Drill"), "{page}");
+    let id = cloud.store(&synthetic(), 61).await;
+    cloud.stream(61).await;
+    let (_, message) = &cloud.asked()[0];
+    assert!(message.to_string().contains("SIMULADO") && !message.to_string().contains("<@"), "{message}");
+    cloud.sweep(120).await;
+    assert_eq!(cloud.incident(&id).state, State::Resolved);
+    cloud.sweep(180).await;
+    assert_eq!(cloud.mails().len(), 1);
+    let note = cloud.fake.items().into_iter().find(|(key, _)| key.0 == "SYNTHETIC#2026-11-29").unwrap().1;
+    assert!(note.contains_key("accepted_at") && note.contains_key("expires_at"), "{note:?}");
+}
+
+#[tokio::test]
+async fn without_an_hour_there_is_no_synthetic_event() {
+    let cloud = Cloud::new("slack");
+    cloud.sweep(0).await;
+    assert_eq!(cloud.mails().len(), 0);
+    let early = Cloud::with("slack", &[("SYNTHETIC_HOUR", "10")]);
+    early.sweep(0).await;
+    assert_eq!(early.mails().len(), 0, "its hour has not come");
+}

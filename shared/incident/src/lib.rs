@@ -1,0 +1,211 @@
+//! Incidents: alerts, read into signals; the table and what a signal changes in it; an incident's texts for each channel.
+//! Data in, data out: no AWS, no clock, no runtime, no network.
+//!
+//! What cannot be parsed still pages, with its raw text.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use policy::oncall::AcknowledgeMinutes;
+use serde::{Deserialize, Serialize};
+
+mod incident;
+pub mod person;
+pub mod signal;
+pub mod store;
+pub mod text;
+
+pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};
+pub use self::text::Language;
+
+/// How an event arrived.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Transport {
+    /// An SNS notification, as Lambda or SQS receives it.
+    Sns,
+    /// An event of EventBridge.
+    EventBridge,
+    /// An alarm's own Lambda action.
+    AlarmAction,
+    /// A subscription filter of CloudWatch Logs.
+    Logs,
+    /// A webhook of Alertmanager.
+    Alertmanager,
+    /// A webhook of Grafana.
+    Grafana,
+}
+
+/// What a signal speaks of, whichever way it arrived.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Source {
+    /// A CloudWatch alarm.
+    Alarm,
+    /// AWS Health.
+    Health,
+    /// Lines of the application's log.
+    Logs,
+    /// An alert of Alertmanager.
+    Alertmanager,
+    /// An alert of Grafana.
+    Grafana,
+    /// A page of this product.
+    Page,
+    /// Any other text on the paging topic.
+    Message,
+    /// A person's own word: a declaration, or that a problem is over.
+    Person,
+    /// Something that was not understood.
+    Unknown,
+}
+
+impl Source {
+    /// The source's stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alarm => "alarm",
+            Self::Health => "health",
+            Self::Logs => "logs",
+            Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
+            Self::Page => "page",
+            Self::Message => "message",
+            Self::Person => "person",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What happened to the problem.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Change {
+    /// It exists; somebody is paged.
+    Triggered,
+    /// It is over.
+    Resolved,
+    /// Neither; recorded, and nobody is paged.
+    Note,
+}
+
+/// How bad a problem is. The order is that of the numbers: S0, the worst, comes first (guide, 4.2).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Severity {
+    /// The whole service or its data is lost or exposed.
+    S0,
+    /// Users cannot work; `critical`. The default: an unknown severity is treated as a bad one.
+    #[default]
+    S1,
+    /// It becomes worse if it is not resolved; `warning`.
+    S2,
+    /// No user notices it; `info`.
+    S3,
+}
+
+impl Severity {
+    /// The name, `S0` to `S3`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S0 => "S0",
+            Self::S1 => "S1",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+        }
+    }
+
+    /// The severity that a source's word means, in any case, in English or Portuguese.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.trim().to_lowercase().as_str() {
+            "s0" => Some(Self::S0),
+            "s1" | "critical" | "crítico" | "crítica" | "critico" | "critica" => Some(Self::S1),
+            "s2" | "warning" | "aviso" => Some(Self::S2),
+            "s3" | "info" => Some(Self::S3),
+            _ => None,
+        }
+    }
+
+    /// Minutes that a page of this severity waits for its acknowledgement.
+    pub fn acknowledge_minutes(self, minutes: AcknowledgeMinutes) -> u16 {
+        match self {
+            Self::S0 | Self::S1 => minutes.critical,
+            Self::S2 | Self::S3 => minutes.warning,
+        }
+    }
+
+    /// The higher, i.e. worse, of two. When in doubt, the higher counts.
+    #[must_use]
+    pub fn higher(self, other: Self) -> Self {
+        self.min(other)
+    }
+}
+
+/// One fact about one problem. Its texts are for people: without control characters, and limited in length.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signal {
+    /// What it speaks of.
+    pub source: Source,
+    /// Identity of the problem, by which signals belong to one incident:
+    ///
+    /// | source | problem |
+    /// | --- | --- |
+    /// | alarm | its ARN, with `\|` and the contributor's id if it has contributors; without an ARN, account, region and name |
+    /// | health | `eventArn\|affectedAccount` |
+    /// | logs | `log group\|signature` (see [`signal::fault::signature`]); `log group\|more` for those beyond the twenty most frequent of a batch |
+    /// | alertmanager, grafana | the alert's fingerprint; without one, a hash of its labels |
+    /// | page | its dedup key |
+    /// | message | `message\|topic\|subject or first line`, without numbers and ids |
+    /// | person | the one that they name; otherwise `person\|resource\|title` |
+    /// | unknown | `raw\|` and a hash of the raw text |
+    pub problem: String,
+    /// Dedup key: the same fact has the same key on every transport and in every delivery.
+    ///
+    /// | source | key |
+    /// | --- | --- |
+    /// | alarm | `alarm\|problem\|state\|time of the change in ms`; at the end `\|suppressed` if its actions are |
+    /// | health | `health\|problem\|communicationId`, or statusCode and lastUpdatedTime in its place; at the end `\|closed` if it is closed |
+    /// | logs | `log\|id of the batch's first event with this signature` |
+    /// | alertmanager, grafana | `alert\|problem\|startsAt\|firing` or `alert\|problem\|startsAt\|resolved\|endsAt`, in UTC |
+    /// | page | `page\|problem\|action\|transport's id` |
+    /// | message, unknown | `message\|transport's id`, `raw\|transport's id\|hash` |
+    /// | person | `declare\|problem\|invocation's id`, `resolve\|problem\|invocation's id` |
+    ///
+    /// Without a time of the change, the transport's id takes its place; without an id, a hash of the text. A redelivered
+    /// batch of log lines has the same ids, and so the same keys.
+    pub event: String,
+    /// What happened.
+    pub change: Change,
+    /// When it happened, by the source's clock.
+    pub changed_at: Option<Timestamp>,
+    /// One line.
+    pub title: String,
+    /// Why, in the source's words; of what was not understood, the raw text. At most 4,000 characters.
+    pub reason: String,
+    /// The source's own opinion.
+    pub severity: Option<Severity>,
+    /// More facts, for people.
+    pub labels: BTreeMap<String, String>,
+    /// Address of the instructions.
+    pub runbook: Option<String>,
+    /// Who is responsible.
+    pub owner: Option<String>,
+    /// Address at the source.
+    pub link: Option<String>,
+    /// What keeps the source from notifying, e.g. `Alarm` (CloudWatch's `actionsSuppressedBy`).
+    pub muted_by_source: Option<String>,
+    /// False if a part that decides was not understood. It pages with the raw text.
+    pub understood: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::Policy;
+
+    use super::*;
+
+    #[test]
+    fn the_two_severities_that_wake_people_have_the_shorter_wait() {
+        let policy: Policy = "".parse().unwrap();
+        let wait = |severity: Severity| severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
+        let waits = [Severity::S0, Severity::S1, Severity::S2, Severity::S3].map(wait);
+        assert_eq!(waits, [5, 5, 30, 30]);
+        assert_eq!(wait(Severity::default()), 5, "an unknown severity");
+    }
+}

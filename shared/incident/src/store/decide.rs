@@ -1,0 +1,617 @@
+//! What an event changes: the writes of one transaction.
+//!
+//! Events arrive late, twice and in any order, so the source's own clock decides what is newer:
+//!
+//! | event | incident | result |
+//! | --- | --- | --- |
+//! | trigger | none, or over for longer than `flap_minutes` | a new incident |
+//! | trigger | over for at most `flap_minutes` | the same incident again, with a count |
+//! | trigger, older than the source's own word that it is over | over | noted |
+//! | the same | none | a new incident, which is over: it is told, and nobody has to act |
+//! | trigger | open | counted; texts of the newest event; severity may rise |
+//! | trigger that implies that the problem was over | open | as if the source had said so |
+//! | over | open | resolved |
+//! | over, older than the newest trigger | open | noted; it stays open |
+//! | over | none, or over | noted; nobody is paged |
+//! | note | any | noted |
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use policy::oncall::on_call;
+use policy::time::SAO_PAULO;
+use policy::{Area, Policy};
+
+use super::{Channel, Event, Heartbeat, Key, Latest, Row, Write};
+use crate::incident::{Action, Entry, Incident, Mute, State};
+use crate::{Change, Severity, Signal, Source, signal};
+
+/// A source that never says that a problem is over, such as a log: after this silence, an event is a new problem.
+/// Otherwise one acknowledgement would silence it for ever.
+const QUIET: SignedDuration = SignedDuration::from_hours(24);
+
+/// Most bytes of an incident's labels: DynamoDB refuses an item above 400 KB.
+const LABEL_BYTES: usize = 32 * 1024;
+
+/// Most labels of an incident.
+const MOST_LABELS: usize = 50;
+
+/// Most characters of any other text that is stored.
+const LONGEST: usize = 1_000;
+
+/// The alphabet of ids: without letters that look like digits.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The stack's settings and the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// Project of the stack.
+    pub project: &'a str,
+    /// Environment of the stack.
+    pub environment: &'a str,
+    /// The channels that the stack has, each of which replaces the one before it.
+    pub channels: &'a [Channel],
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// How often this event was decided before, each time against items that then had changed. It makes the id of a new
+    /// incident another one: the item that the first id names may exist.
+    pub attempt: u32,
+}
+
+/// What the table has about an event and its problem.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// The event, if it was stored before.
+    pub event: Option<Event>,
+    /// The problem's pointer.
+    pub latest: Option<Latest>,
+    /// The incident that the pointer names; none if it is missing or cannot be read.
+    pub incident: Option<Incident>,
+    /// The mute of the problem or of all problems that lasts longest, over or not.
+    pub mute: Option<Mute>,
+}
+
+impl Stored {
+    /// The items to read for a signal: event, pointer, the problem's mute, everybody's mute. The incident follows from
+    /// the pointer.
+    pub fn keys(signal: &Signal) -> [Key; 4] {
+        [
+            Key::event(&signal.event),
+            Key::latest(&signal.problem),
+            Key::mute(Some(&signal.problem)),
+            Key::mute(None),
+        ]
+    }
+}
+
+/// What an event did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It was stored before; nothing is written.
+    Repeated,
+    /// It opened an incident.
+    Opened,
+    /// Its incident is open again.
+    Reopened,
+    /// It changed an open incident.
+    Updated,
+    /// It resolved its incident.
+    Resolved,
+    /// It is kept, and changed no incident.
+    Recorded,
+    /// A heartbeat was heard.
+    Heard,
+}
+
+impl Outcome {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Repeated => "repeated",
+            Self::Opened => "opened",
+            Self::Reopened => "reopened",
+            Self::Updated => "updated",
+            Self::Resolved => "resolved",
+            Self::Recorded => "recorded",
+            Self::Heard => "heard",
+        }
+    }
+}
+
+/// What to write, all of it or nothing: at most 20 items, no item twice.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// What the event did.
+    pub outcome: Outcome,
+    /// Id of its incident; empty if none.
+    pub incident: String,
+    /// The writes of one transaction; empty if nothing is to be done.
+    pub writes: Vec<Write>,
+}
+
+/// How long a channel may take to accept a page before the next one is tried.
+pub fn patience(severity: Severity) -> SignedDuration {
+    match severity {
+        Severity::S0 | Severity::S1 => SignedDuration::from_secs(60),
+        Severity::S2 | Severity::S3 => SignedDuration::from_mins(5),
+    }
+}
+
+/// The name of the heartbeat that a signal is: one of the policy's, as the alert's or the alarm's name.
+pub fn heartbeat_name<'a>(signal: &Signal, policy: &'a Policy) -> Option<&'a str> {
+    if signal.change != Change::Triggered || !signal.understood {
+        return None;
+    }
+    let name = signal.labels.get("alertname").unwrap_or(&signal.title);
+    policy.incidents.heartbeats.keys().find(|known| *known == name).map(String::as_str)
+}
+
+/// Decides what a signal changes.
+pub fn decide(signal: &Signal, stored: &Stored, context: &Context<'_>) -> Plan {
+    if let Some(name) = heartbeat_name(signal, context.policy) {
+        // Always the same alert: it is no repetition.
+        let heard = Heartbeat { name: name.to_owned(), heard_at: context.now };
+        return Plan { outcome: Outcome::Heard, incident: String::new(), writes: vec![heard.write()] };
+    }
+    if let Some(event) = &stored.event {
+        return Plan { outcome: Outcome::Repeated, incident: event.incident.clone(), writes: vec![] };
+    }
+    let at = signal.changed_at.unwrap_or(context.now).min(context.now);
+    let mute = stored.mute.clone().filter(|mute| mute.until > context.now);
+    let mut draft = Draft { signal, stored, context, at, mute, writes: Vec::new() };
+    let (outcome, incident) = match signal.change {
+        Change::Triggered => draft.trigger(),
+        Change::Resolved => draft.resolve(),
+        Change::Note => draft.note(),
+    };
+    let event = Event {
+        event: signal.event.clone(),
+        incident: incident.clone(),
+        source: signal.source.name().to_owned(),
+        outcome: outcome.name().to_owned(),
+        title: signal.title.clone(),
+        changed_at: signal.changed_at,
+        stored_at: context.now,
+    };
+    // First, so that the reason of a cancelled transaction shows a repetition first.
+    let writes = std::iter::once(event.write()).chain(draft.writes).collect();
+    Plan { outcome, incident, writes }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    signal: &'a Signal,
+    stored: &'a Stored,
+    context: &'a Context<'a>,
+    /// When it happened, by the source's clock, but not in the future: a wrong clock must not outdo later events.
+    at: Timestamp,
+    /// The mute in force.
+    mute: Option<Mute>,
+    writes: Vec<Write>,
+}
+
+impl Draft<'_> {
+    fn trigger(&mut self) -> (Outcome, String) {
+        let over_at = self.stored.latest.as_ref().and_then(|latest| latest.over_at);
+        let is_overtaken = over_at.is_some_and(|over_at| self.at < over_at);
+        let Some(incident) = self.stored.incident.clone() else { return self.open(over_at, is_overtaken) };
+        let flap = SignedDuration::from_mins(self.context.policy.incidents.flap_minutes.into());
+        if !incident.is_open() {
+            let gap = self.at.duration_since(incident.resolved_at.unwrap_or(incident.last_at));
+            return match (is_overtaken, gap <= flap) {
+                (true, _) => self.remark(&incident),
+                (false, true) => self.reopen(incident),
+                (false, false) => self.open(None, false),
+            };
+        }
+        let gap = self.at.duration_since(incident.triggered_at);
+        let was_over = self.was_over(&incident, gap);
+        if was_over && gap > flap { self.succeed(incident) } else { self.fold(incident, was_over) }
+    }
+
+    /// Whether the problem must have been over since the incident's newest trigger, though the source did not say so:
+    /// not every alarm has an action for OK, and not every webhook sends what is resolved.
+    fn was_over(&self, incident: &Incident, gap: SignedDuration) -> bool {
+        let signal = self.signal;
+        match signal.source {
+            Source::Alarm => {
+                let previous = signal.labels.get("previous_state").map(String::as_str);
+                gap > SignedDuration::ZERO && (previous == Some("OK") || gap >= QUIET)
+            }
+            // Another start is another alert.
+            Source::Alertmanager | Source::Grafana if signal.changed_at.is_some() => {
+                self.at > incident.triggered_at
+            }
+            Source::Alertmanager | Source::Grafana | Source::Logs | Source::Message | Source::Unknown => {
+                gap >= QUIET
+            }
+            Source::Health | Source::Page | Source::Person => false,
+        }
+    }
+
+    /// A new incident; over already if the source's word overtook the event.
+    fn open(&mut self, over_at: Option<Timestamp>, is_overtaken: bool) -> (Outcome, String) {
+        let mut incident = self.opened();
+        if is_overtaken {
+            incident.state = State::Resolved;
+            incident.resolved_at = over_at;
+        }
+        self.line(&incident.id, Action::Triggered, &self.signal.title);
+        self.point(&incident, over_at);
+        self.page(&mut incident);
+        if is_overtaken {
+            self.line(&incident.id, Action::Resolved, "it was over before this event arrived");
+        }
+        self.writes.push(incident.write());
+        (Outcome::Opened, incident.id)
+    }
+
+    /// An open incident that must have been over, and the new one.
+    fn succeed(&mut self, old: Incident) -> (Outcome, String) {
+        let mut old = Incident { version: old.version + 1, resolved_at: Some(old.last_at), ..old };
+        old.state = State::Resolved;
+        self.line(&old.id, Action::Resolved, "it came back, so it had been over");
+        self.tell(&old, self.context.now, Channel::updates_in_place);
+        self.writes.push(old.write());
+        self.open(None, false)
+    }
+
+    /// An incident that is open again.
+    fn reopen(&mut self, incident: Incident) -> (Outcome, String) {
+        let mut incident = self.triggered(incident);
+        incident.flaps += 1;
+        incident.resolved_at = None;
+        incident.mitigated_at = None;
+        let is_taken = !incident.acknowledged_by.is_empty();
+        incident.state = if is_taken { State::Acknowledged } else { State::Triggered };
+        self.line(&incident.id, Action::Reopened, &self.signal.reason);
+        self.point(&incident, None);
+        if is_taken && self.signal.muted_by_source.is_none() {
+            self.tell(&incident, self.context.now, Channel::updates_in_place);
+        } else {
+            self.page(&mut incident);
+        }
+        self.writes.push(incident.write());
+        (Outcome::Reopened, incident.id)
+    }
+
+    /// Another event of an open incident.
+    fn fold(&mut self, incident: Incident, is_back: bool) -> (Outcome, String) {
+        let mut incident = self.triggered(incident);
+        incident.flaps += u32::from(is_back);
+        let action = if is_back { Action::Reopened } else { Action::Event };
+        self.line(&incident.id, action, &self.signal.reason);
+        let is_due = incident.paged_at.is_none() && incident.state == State::Triggered;
+        if is_due || self.signal.muted_by_source.is_some() {
+            self.page(&mut incident);
+        } else {
+            self.tell(&incident, self.context.now, Channel::updates_in_place);
+        }
+        self.writes.push(incident.write());
+        (Outcome::Updated, incident.id)
+    }
+
+    fn resolve(&mut self) -> (Outcome, String) {
+        let is_open = |incident: &&Incident| incident.is_open();
+        let Some(incident) = self.stored.incident.as_ref().filter(is_open) else {
+            let before = self.stored.latest.clone().unwrap_or_default();
+            if before.over_at.is_none_or(|over_at| over_at < self.at) {
+                let latest = Latest { over_at: Some(self.at), ..before };
+                let seen = self.stored.latest.as_ref();
+                self.writes.push(latest.write(&self.signal.problem, seen, false, self.context.now));
+            }
+            return match &self.stored.incident {
+                Some(incident) => self.remark(incident),
+                None => (Outcome::Recorded, String::new()),
+            };
+        };
+        if self.at < incident.triggered_at {
+            return self.remark(incident);
+        }
+        let mut incident = Incident { version: incident.version + 1, ..incident.clone() };
+        incident.state = State::Resolved;
+        incident.resolved_at = Some(self.at);
+        incident.last_at = incident.last_at.max(self.at);
+        // A page that has not begun never does.
+        incident.paged_at = incident.paged_at.filter(|paged_at| *paged_at <= self.context.now);
+        self.line(&incident.id, Action::Resolved, &self.signal.reason);
+        // A person's word does not overtake the source's: what happened before it and arrives later pages again.
+        let is_sources = self.signal.source != Source::Person;
+        self.point(&incident, is_sources.then_some(self.at));
+        self.tell(&incident, self.context.now, |_| true);
+        self.writes.push(incident.write());
+        (Outcome::Resolved, incident.id)
+    }
+
+    fn note(&mut self) -> (Outcome, String) {
+        match &self.stored.incident {
+            Some(incident) => self.remark(incident),
+            None => (Outcome::Recorded, String::new()),
+        }
+    }
+
+    /// An event that stands in the timeline and changes nothing.
+    fn remark(&mut self, incident: &Incident) -> (Outcome, String) {
+        let text = format!("{}\n{}", self.signal.title, self.signal.reason);
+        self.line(&incident.id, Action::Note, text.trim());
+        (Outcome::Recorded, incident.id.clone())
+    }
+
+    /// The first event's incident.
+    fn opened(&self) -> Incident {
+        let Context { policy, environment, now, .. } = *self.context;
+        let (owner, backup) = responsible(self.signal, self.context);
+        let on_call = on_call(policy, &owner, now).person.unwrap_or_default().to_owned();
+        let blank = Incident {
+            id: id(self.signal, self.at, self.context.attempt),
+            environment: environment.to_owned(),
+            source: self.signal.source.name().to_owned(),
+            problem: self.signal.problem.clone(),
+            first_at: self.at,
+            owner,
+            backup,
+            on_call,
+            // The lowest: a trigger only raises it.
+            severity: Severity::S3,
+            severity_proposed: Severity::S3,
+            ..Incident::default()
+        };
+        self.triggered(blank)
+    }
+
+    /// An incident after one more trigger. An event raises the severity and never lowers it; it raises one that a person
+    /// confirmed only if no event proposed as much before.
+    fn triggered(&self, mut incident: Incident) -> Incident {
+        let signal = self.signal;
+        let is_newest = incident.count == 0 || self.at >= incident.triggered_at;
+        incident.version += 1;
+        incident.count += weight(signal);
+        incident.triggered_at = incident.triggered_at.max(self.at);
+        incident.last_at = incident.last_at.max(self.at);
+        let proposed = signal.severity.unwrap_or_default();
+        if proposed < incident.severity_proposed || incident.severity_proposed_by.is_empty() {
+            incident.severity_proposed = proposed;
+            if proposed <= incident.severity {
+                incident.severity = proposed;
+                incident.severity_confirmed_by = String::new();
+                let by = signal.severity.map_or("default", |_| signal.source.name());
+                incident.severity_proposed_by = by.to_owned();
+            }
+        }
+        // The first lines of a log are the ones that tell.
+        let is_first = incident.title.is_empty();
+        if is_first || (is_newest && signal.understood && signal.source != Source::Logs) {
+            incident.title.clone_from(&signal.title);
+            incident.reason.clone_from(&signal.reason);
+            incident.labels = labels(&signal.labels);
+            incident.resource = resource(signal);
+            incident.understood = signal.understood;
+            let keep = |new: &Option<String>, old: String| new.as_deref().map_or(old, cut);
+            incident.runbook = keep(&signal.runbook, incident.runbook);
+            incident.link = keep(&signal.link, incident.link);
+        }
+        incident.is_drill |= is_drill(signal);
+        incident.muted.clone_from(&self.mute);
+        incident
+    }
+
+    /// Pages, now or when the mute ends; not if the source is muted.
+    fn page(&mut self, incident: &mut Incident) {
+        if let Some(by) = &self.signal.muted_by_source {
+            self.line(&incident.id, Action::Suppressed, &format!("actionsSuppressedBy: {by}"));
+            return;
+        }
+        if let Some(mute) = self.mute.clone() {
+            let text = format!("{}: {} ({})", mute.by, mute.reason, mute.until);
+            self.line(&incident.id, Action::Suppressed, &text);
+        }
+        let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
+        incident.paged_at = Some(from);
+        self.tell(incident, from, |_| true);
+    }
+
+    /// Writes the rows of the channels that `is_told` chooses: the first from an instant on, each other one when those
+    /// before it have had their time.
+    fn tell(&mut self, incident: &Incident, from: Timestamp, is_told: fn(Channel) -> bool) {
+        let Context { channels, now, .. } = *self.context;
+        let mut due = from;
+        for channel in channels.iter().copied().filter(|channel| is_told(*channel)) {
+            let purpose = channel.first_purpose();
+            self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, due, now));
+            due = due.checked_add(patience(incident.severity)).unwrap_or(due);
+        }
+    }
+
+    fn point(&mut self, incident: &Incident, over_at: Option<Timestamp>) {
+        let latest = Latest { incident: incident.id.clone(), version: 0, over_at };
+        let seen = self.stored.latest.as_ref();
+        self.writes.push(latest.write(&self.signal.problem, seen, incident.is_open(), self.context.now));
+    }
+
+    fn line(&mut self, id: &str, action: Action, text: &str) {
+        let by = self.signal.source.name().to_owned();
+        let entry =
+            Entry { at: self.at, by, action, text: text.chars().take(signal::MOST_CHARACTERS).collect() };
+        self.writes.push(entry.write(id, &self.signal.event));
+    }
+}
+
+/// How many events a signal stands for: the lines of a log that it groups.
+fn weight(signal: &Signal) -> u64 {
+    let lines = signal.labels.get("count").filter(|_| signal.source == Source::Logs);
+    lines.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+/// The first labels that fit.
+fn labels(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut bytes = 0;
+    let fits = |(name, value): &(&String, &String)| {
+        bytes += name.len() + value.len();
+        bytes <= LABEL_BYTES
+    };
+    all.iter().take(MOST_LABELS).take_while(fits).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The affected resource, as far as the source names it.
+fn resource(signal: &Signal) -> String {
+    let names = ["resource", "secret", "resources", "instance", "log_group", "metric"];
+    names.iter().find_map(|name| signal.labels.get(*name)).cloned().unwrap_or_default()
+}
+
+/// Whether the event is an exercise.
+fn is_drill(signal: &Signal) -> bool {
+    let label = |name: &str| signal.labels.get(name).map(String::as_str);
+    matches!(label("drill"), Some("true" | "1")) || label("kind") == Some("Drill")
+}
+
+/// The teams that answer: the source's; otherwise those of the inventory's area that has a resource which the event
+/// names; otherwise those of the kind of source.
+fn responsible(signal: &Signal, context: &Context<'_>) -> (String, String) {
+    let policy = context.policy;
+    if let Some(owner) = &signal.owner {
+        let backup = signal.labels.get("backup").cloned().or_else(|| {
+            let of_areas = Area::ALL.into_iter().map(|area| policy.responsible(area));
+            of_areas.into_iter().find(|known| known.primary == *owner).map(|known| known.backup.clone())
+        });
+        return (cut(owner), cut(&backup.unwrap_or_default()));
+    }
+    let known = policy.responsible(area(signal, context));
+    (known.primary.clone(), known.backup.clone())
+}
+
+fn area(signal: &Signal, context: &Context<'_>) -> Area {
+    if signal.source == Source::Logs {
+        // The group belongs to observability, the fault to those who wrote it.
+        return Area::Application;
+    }
+    let values = signal.labels.values().map(String::as_str);
+    let texts: Vec<&str> = values.chain([signal.title.as_str(), signal.problem.as_str()]).collect();
+    let mut best: Option<(usize, Area)> = None;
+    for area in Area::ALL {
+        for name in context.policy.inventory.areas.holding(area).resources.values().flatten() {
+            let name = policy::resolve(name, context.project, context.environment);
+            // A person or an alert may leave out the cluster of a service.
+            let last = name.rsplit('/').next();
+            let is_named = texts.iter().any(|text| text.contains(&name) || Some(*text) == last);
+            if is_named && best.is_none_or(|(length, _)| name.len() > length) {
+                best = Some((name.len(), area));
+            }
+        }
+    }
+    let of_service = || {
+        let services = [
+            (["AWS/RDS", "RDS"], Area::Database),
+            (["AWS/ECS", "ECS"], Area::Application),
+            (["AWS/ApplicationELB", "ELASTICLOADBALANCING"], Area::Application),
+            (["AWS/S3", "S3"], Area::Attachments),
+            (["AWS/SecretsManager", "SECRETSMANAGER"], Area::Secrets),
+        ];
+        let metric = signal.labels.get("metric").and_then(|metric| metric.split(' ').next());
+        let service = metric.or(signal.labels.get("service").map(String::as_str))?;
+        services.into_iter().find(|(names, _)| names.contains(&service)).map(|(_, area)| area)
+    };
+    let of_source = || match signal.source {
+        Source::Logs | Source::Alertmanager | Source::Grafana => Area::Application,
+        Source::Alarm
+        | Source::Health
+        | Source::Page
+        | Source::Message
+        | Source::Person
+        | Source::Unknown => Area::Infrastructure,
+    };
+    best.map(|(_, area)| area).or_else(of_service).unwrap_or_else(of_source)
+}
+
+/// The id of a new incident. A repetition of the first event makes the same one.
+fn id(signal: &Signal, at: Timestamp, attempt: u32) -> String {
+    let again = if attempt == 0 { String::new() } else { attempt.to_string() };
+    let hash = signal::hash(&format!("{}\n{}\n{again}", signal.problem, signal.event));
+    let number = hash.get(..10).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    let letters = (0..8).rev().map(|place| {
+        let index = usize::try_from((number >> (5 * place)) & 31).unwrap_or_default();
+        ALPHABET.get(index).copied().map_or('0', char::from)
+    });
+    let date = at.to_zoned_datetime(SAO_PAULO).date();
+    format!("INC-{}{:02}{:02}-{}", date.year(), date.month(), date.day(), letters.collect::<String>())
+}
+
+/// A person takes an incident; of one that somebody has taken, or that is over, only the timeline changes. `cause` is
+/// the id of their request.
+pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, context: &Context<'_>) -> Plan {
+    let now = context.now;
+    let entry = Entry { at: now, by: cut(by), action: Action::Acknowledged, text: cut(text) };
+    let mut writes = vec![entry.write(&incident.id, cause)];
+    let mut outcome = Outcome::Recorded;
+    if incident.state == State::Triggered {
+        let changed = Incident {
+            version: incident.version + 1,
+            state: State::Acknowledged,
+            acknowledged_by: cut(by),
+            acknowledged_at: Some(now),
+            ..incident.clone()
+        };
+        writes.push(changed.write());
+        writes.extend(shown(&changed, context));
+        outcome = Outcome::Updated;
+    }
+    Plan { outcome, incident: incident.id.clone(), writes }
+}
+
+/// A person mutes a problem, with its open incident if it has one, or everything. Once the mute is over, an incident that
+/// is open and that nobody has taken pages.
+pub fn mute(
+    problem: Option<&str>,
+    incident: Option<&Incident>,
+    mute: &Mute,
+    cause: &str,
+    context: &Context<'_>,
+) -> Plan {
+    let mut writes = vec![mute.write(problem)];
+    let open = incident.filter(|incident| incident.is_open());
+    if let Some(incident) = open {
+        let is_on = mute.until > context.now;
+        let is_waiting = incident.state == State::Triggered;
+        let action = if is_on { Action::Muted } else { Action::Unmuted };
+        let text = format!("{} ({})", mute.reason, mute.until);
+        let entry = Entry { at: context.now, by: mute.by.clone(), action, text };
+        writes.push(entry.write(&incident.id, cause));
+        let changed = Incident {
+            version: incident.version + 1,
+            muted: Some(mute.clone()).filter(|_| is_on),
+            // Only what pages already, and not what its source mutes.
+            paged_at: incident.paged_at.map(|at| if is_waiting { mute.until.max(context.now) } else { at }),
+            ..incident.clone()
+        };
+        writes.push(changed.write());
+        if is_on || changed.paged_at.is_none() || !is_waiting {
+            writes.extend(shown(&changed, context));
+        } else {
+            writes.extend(woken(&changed, context));
+        }
+    }
+    let incident = open.map(|incident| incident.id.clone()).unwrap_or_default();
+    Plan { outcome: Outcome::Updated, incident, writes }
+}
+
+/// The rows of all channels, which no longer wait for the end of a mute.
+fn woken(incident: &Incident, context: &Context<'_>) -> impl Iterator<Item = Write> {
+    let mut due = context.now;
+    context.channels.iter().map(move |channel| {
+        let write = Row::wake(&incident.id, *channel, incident.version, due, context.now);
+        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
+        write
+    })
+}
+
+/// The rows of the channels that show a change without notifying anybody.
+fn shown(incident: &Incident, context: &Context<'_>) -> impl Iterator<Item = Write> {
+    let shows = context.channels.iter().copied().filter(|channel| channel.updates_in_place());
+    let (version, now) = (incident.version, context.now);
+    shows.map(move |channel| Row::want(&incident.id, channel, channel.first_purpose(), version, now, now))
+}
