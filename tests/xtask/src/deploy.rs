@@ -49,6 +49,11 @@ const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
 const SEED_ADMIN_SECRET: &str = "/moveongs/dev/seed-admin";
 const SEED_ADMIN_EMAIL: &str = "admin@imm.local";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
+/// The address of Slack's incoming webhook, and the integration key of PagerDuty, for pages.
+const SLACK_WEBHOOK_SECRET: &str = "/moveongs/dev/slack-webhook";
+const PAGERDUTY_SECRET: &str = "/moveongs/dev/pagerduty";
+/// The credentials of Alertmanager and Grafana: one of each kind.
+pub(crate) const ALERT_SECRET: &str = "/moveongs/dev/alert-webhook";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
 /// The team's board in the local cloud's GitHub.
 const GITHUB_REPOSITORY: &str = "moveongs/governance";
@@ -186,13 +191,22 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             &json!({"Name": WEBHOOK_SECRET, "SecretString": "webhook-secret-change-me"}),
         )?;
     }
-    for (secret, token) in
-        [(SLACK_SECRET, "slack_token"), (GITHUB_SECRET, "github_token"), (TWILIO_SECRET, "twilio_auth_token")]
-    {
+    for (secret, token) in [
+        (SLACK_SECRET, "slack_token"),
+        (SLACK_WEBHOOK_SECRET, "slack_webhook_url"),
+        (PAGERDUTY_SECRET, "pagerduty_key"),
+        (GITHUB_SECRET, "github_token"),
+        (TWILIO_SECRET, "twilio_auth_token"),
+    ] {
         if missing(aws, secret)? {
             let token = aws.cloud.fact(token)?;
             aws.secrets("CreateSecret", &json!({"Name": secret, "SecretString": token}))?;
         }
+    }
+    if missing(aws, ALERT_SECRET)? {
+        let basic = format!("alertmanager:{}", password()?);
+        let value = json!({"bearer": password()?, "basic": basic, "hmac": password()?}).to_string();
+        aws.secrets("CreateSecret", &json!({"Name": ALERT_SECRET, "SecretString": value}))?;
     }
     if missing(aws, SMOKE_SECRET)? {
         let user =
@@ -561,6 +575,9 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         if !matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
             bail!("the stack {STACK} is in {status}");
         }
+        if repo.build != Build::Run {
+            stop_sweeps(aws)?;
+        }
         // The cloud has the binaries now.
         setup::remove(&aws.cloud.folder.join("package"))
     });
@@ -572,6 +589,24 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         }
     }
     deployed
+}
+
+/// Turns off the schedule of `incident-send`: by a moved clock it runs at any moment, and tests and measurements invoke
+/// the sweep themselves. All other schedules are hourly or rarer.
+fn stop_sweeps(aws: &Aws) -> Result<()> {
+    let path = format!("/schedules/{PREFIX}-incident-send");
+    let ask = |method: &str, body: &[u8]| {
+        let answer = aws.wire("scheduler", method, &path, &[], body)?;
+        if answer.status != 200 {
+            bail!("{method} {path}: {} {}", answer.status, answer.text().trim());
+        }
+        Ok(answer)
+    };
+    let mut schedule: Value = serde_json::from_slice(&ask("GET", &[])?.body)?;
+    if let Some(schedule) = schedule.as_object_mut() {
+        schedule.insert("State".to_owned(), json!("DISABLED"));
+    }
+    ask("PUT", schedule.to_string().as_bytes()).map(drop)
 }
 
 fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
@@ -589,6 +624,13 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("SlackSecretName={SLACK_SECRET}"),
         "PagingEmail=none".to_owned(),
         format!("SlackApiUrl={}", aws.cloud.fact("slack_url")?),
+        "PageChannels=slack,webhook,sns,pagerduty".to_owned(),
+        format!("SlackWebhookSecretName={SLACK_WEBHOOK_SECRET}"),
+        format!("PagerDutySecretName={PAGERDUTY_SECRET}"),
+        format!("PagerDutyUrl={}", aws.cloud.fact("pagerduty_url")?),
+        format!("AlertWebhookSecretName={ALERT_SECRET}"),
+        // A page at a time of day would disturb what else is tested then.
+        "SyntheticPageHour=".to_owned(),
         format!("GitHubRepository={GITHUB_REPOSITORY}"),
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
