@@ -70,7 +70,7 @@ impl Cloud {
             .credentials_provider(root)
             .load()
             .await;
-        Self {
+        let cloud = Self {
             procedure,
             facts,
             folder: path.parent().unwrap().to_owned(),
@@ -81,6 +81,23 @@ impl Cloud {
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             rds: aws_sdk_rds::Client::new(&config),
+        };
+        // Its messages would stand between those that the tests of other procedures count.
+        cloud.pager(procedure.starts_with("incident-")).await;
+        cloud
+    }
+
+    /// Turns the pager on or off: what its queue and its table's stream bring to its two functions.
+    pub(crate) async fn pager(&self, on: bool) {
+        for function in ["moveongs-dev-incident-page", "moveongs-dev-incident-send"] {
+            let mappings = self.lambda.list_event_source_mappings().function_name(function);
+            let mappings = mappings.send().await.unwrap();
+            let [mapping] = mappings.event_source_mappings() else { panic!("{function}: {mappings:?}") };
+            let state = if on { "Enabled" } else { "Disabled" };
+            if mapping.state() != Some(state) {
+                let update = self.lambda.update_event_source_mapping().set_uuid(mapping.uuid.clone());
+                update.enabled(on).send().await.unwrap();
+            }
         }
     }
 

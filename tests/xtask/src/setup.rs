@@ -1,4 +1,5 @@
-//! Installs the other commands' tools in `.local`: the Python environment, PostgreSQL, node-postgres, cargo-deny.
+//! Installs the other commands' tools in `.local`: the Python environment, PostgreSQL, node-postgres, Alertmanager,
+//! cargo-deny.
 //!
 //! A part is complete if its stamp file holds the digest of its inputs. The stamp is written last, so an interrupted
 //! set-up starts again.
@@ -134,6 +135,44 @@ pub(crate) fn readers(repo: &Repo, log: &Log) -> Result<()> {
     remove(&into)?;
     npm_packages(&source, &into, log)?;
     stamp.set()
+}
+
+/// Debian's Alertmanager, whose notifications the tests send to the pager.
+///
+/// # Errors
+///
+/// Not on Debian, or its archive cannot be reached.
+pub(crate) fn alertmanager(repo: &Repo, log: &Log) -> Result<()> {
+    let program = alertmanager_program(repo);
+    if works(Command::new(&program).arg("--version")) {
+        return Ok(());
+    }
+    let into = repo.local().join("alertmanager");
+    remove(&into)?;
+    fs::create_dir_all(&into)?;
+    // apt verifies the package by the archive's signature.
+    let mut download = run::command("apt-get");
+    download.args(["download", "prometheus-alertmanager"]).current_dir(&into);
+    if run::run(&mut download, log).is_err() {
+        // A fresh image has no lists of packages.
+        run::run(run::command("apt-get").arg("update"), log)?;
+        run::run(&mut download, log)?;
+    }
+    for file in fs::read_dir(&into)? {
+        let file = file?.path();
+        let mut extract = run::command("dpkg-deb");
+        run::run(extract.arg("--extract").arg(&file).arg(&into), log)?;
+        fs::remove_file(file)?;
+    }
+    if !works(Command::new(&program).arg("--version")) {
+        bail!("Debian's Alertmanager does not run on this machine");
+    }
+    Ok(())
+}
+
+/// Where [`alertmanager`] puts its program.
+pub(crate) fn alertmanager_program(repo: &Repo) -> PathBuf {
+    repo.local().join("alertmanager/usr/bin/prometheus-alertmanager")
 }
 
 /// The npm packages of the lock file in `source`, in `<into>/node_modules`.

@@ -34,6 +34,7 @@ const PYTHON: &str = "Python environment";
 const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
 const NODE_POSTGRES: &str = "node-postgres";
+const ALERTMANAGER: &str = "Alertmanager";
 const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
 const AWS_CLI_2: &str = "AWS CLI 2";
@@ -87,6 +88,7 @@ const CHECKS: &[Check] = &[
         run: |context, log| passed(setup::cargo_deny(context.repo, log).map(drop)),
     },
     Check { name: NODE_POSTGRES, after: &[], run: |context, log| passed(setup::readers(context.repo, log)) },
+    Check { name: ALERTMANAGER, after: &[], run: alertmanager },
     Check {
         name: "cargo fmt",
         after: &[],
@@ -257,6 +259,13 @@ fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[String]) -> 
     tests.env("LOCALCLOUD", std::env::join_paths(places.iter().map(|place| place.facts_file()))?);
     // The path of the application's driver, for the readers of a rotated secret.
     tests.env("NODE_PATH", repo.local().join("readers/node_modules"));
+    // Absent where it could not be set up, which the summary says.
+    let alertmanager = setup::alertmanager_program(repo);
+    if alertmanager.exists() {
+        tests.env("ALERTMANAGER", alertmanager);
+    } else {
+        tests.args(["--skip", "real_alertmanager"]);
+    }
     Ok(tests)
 }
 
@@ -279,6 +288,14 @@ fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
     }
     ensure!(programs > 0, "cargo built no tests of {procedure}");
     Ok(())
+}
+
+/// Only Debian has the package, and a machine without it can run all other tests.
+fn alertmanager(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    Ok(match setup::alertmanager(context.repo, log) {
+        Ok(()) => Verdict::Passed,
+        Err(error) => Verdict::NotRun(format!("the test with a real Alertmanager is skipped: {error:#}")),
+    })
 }
 
 /// Arguments of the test program for one of the [`CLOUDS`]. Each test runs on exactly one.
@@ -561,7 +578,7 @@ fn test_clouds(repo: &Repo, procedure: Option<&str>) -> Vec<(String, Place, Vec<
 /// The names of the checks that test one procedure.
 fn of_one_procedure() -> Vec<&'static str> {
     let selected = select(Some(END_TO_END));
-    CHECKS.iter().map(|check| check.name).filter(|name| *name == TESTS || selected.contains(name)).collect()
+    CHECKS.iter().map(|check| check.name).filter(|name| [TESTS, ALERTMANAGER].contains(name) || selected.contains(name)).collect()
 }
 
 /// The names of the checks to run.
