@@ -16,12 +16,18 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def listener(port: int = 0) -> socket.socket:
-    """A listening socket on 127.0.0.1; connections wait in the kernel until a server accepts them."""
+def bound(port: int = 0) -> socket.socket:
+    """A socket bound on 127.0.0.1; connections to it are refused until it listens."""
     # asyncio turns Nagle's algorithm off only for a socket that names its protocol.
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("127.0.0.1", port))
+    return made
+
+
+def listener(port: int = 0) -> socket.socket:
+    """A listening socket on 127.0.0.1; connections wait in the kernel until a server accepts them."""
+    made = bound(port)
     made.listen(100)
     return made
 

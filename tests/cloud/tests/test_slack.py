@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
+import urllib.error
 import urllib.parse
 
 import pytest
-from conftest import http
+from conftest import http, wait_for
+
+SCOPES = ["chat:write", "channels:history", "usergroups:read", "usergroups:write"]
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +19,11 @@ def fresh(cloud):
     def reset():
         cloud.admin("DELETE", "faults")
         cloud.admin("DELETE", "slack/messages")
+        cloud.admin("DELETE", "outages")
         cloud.admin("POST", "slack/channels", {"archived": []})
+        cloud.admin("POST", "slack/scopes", {"scopes": SCOPES})
+        cloud.admin("POST", "slack/usergroups", {"usergroups": []})
+        cloud.admin("POST", "slack/webhook", {"active": True})
 
     reset()
     yield
@@ -43,7 +52,7 @@ def header(text):
 def test_slack_post_update_and_history(cloud):
     blocks = [header("Rotation"), section("done"), {"type": "divider"}]
     first = slack(cloud, "chat.postMessage", channel="#ops", text="one", blocks=blocks)
-    second = slack(cloud, "chat.postMessage", channel="#ops", text="two", thread_ts=first["ts"])
+    second = slack(cloud, "chat.postMessage", channel="#ops", text="two")
     assert first["ok"] is True
     assert first["message"]["text"] == "one"
     assert first["ts"] < second["ts"]
@@ -53,7 +62,7 @@ def test_slack_post_update_and_history(cloud):
     one, two = posted(cloud)
     assert (one["channel"], one["channel_id"], one["ts"]) == ("#ops", first["channel"], first["ts"])
     assert (one["text"], one["blocks"], one["edited"]) == ("changed", [], True)
-    assert (two["text"], two["thread_ts"]) == ("two", first["ts"])
+    assert (two["text"], two["thread_ts"]) == ("two", None)
     history = slack(cloud, "conversations.history", channel=first["channel"], limit=1)
     assert [message["text"] for message in history["messages"]] == ["two"]
     assert history["has_more"] is True
@@ -194,8 +203,215 @@ def test_faults_hold_for_slack(cloud):
     [
         ("slack/channels", "archived", {"archived": "#x"}),
         ("slack/channels", "closed", {"closed": []}),
+        ("slack/scopes", "scopes", {"scopes": "chat:write"}),
+        ("slack/usergroups", "usergroups", {"usergroups": [{"id": "x", "handle": "h"}]}),
+        ("slack/usergroups", "restricted", {"usergroups": [], "restricted": 1}),
+        ("slack/webhook", "active", {"active": "no"}),
+        ("outages", "service", {"service": "nobody"}),
+        ("outages", "seconds", {"service": "slack", "seconds": 0}),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_name(cloud, route, field, body):
     with pytest.raises(AssertionError, match=rf'400 {{"error": "{field}: '):
         cloud.admin("POST", route, body)
+
+
+def metadata(incident):
+    return {"event_type": "incident", "event_payload": {"incident": incident, "version": 3}}
+
+
+# chat.postMessage, chat.update, conversations.history and "Using message metadata" of docs.slack.dev.
+def test_metadata_is_kept_replaced_removed_and_shown_on_request(cloud):
+    post = slack(cloud, "chat.postMessage", channel="#ops", text="x", metadata=metadata("INC-1"))
+    channel, ts = post["channel"], post["ts"]
+    assert post["message"]["metadata"] == metadata("INC-1")
+
+    def shown(**arguments):
+        (message,) = slack(cloud, "conversations.history", channel=channel, **arguments)["messages"]
+        return message.get("metadata")
+
+    assert shown(include_all_metadata=True) == metadata("INC-1")
+    assert shown() == {"event_type": "incident"}
+    # An update without the field retains the metadata; an empty object removes it.
+    slack(cloud, "chat.update", channel=channel, ts=ts, text="y")
+    assert shown(include_all_metadata=True) == metadata("INC-1")
+    slack(cloud, "chat.update", channel=channel, ts=ts, text="y", metadata=metadata("INC-2"))
+    assert shown(include_all_metadata=True) == metadata("INC-2")
+    slack(cloud, "chat.update", channel=channel, ts=ts, text="y", metadata={})
+    assert shown(include_all_metadata=True) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{",
+        [],
+        {"event_type": "incident"},
+        {"event_type": "a b", "event_payload": {}},
+        {"event_type": "x", "event_payload": 1},
+    ],
+)
+def test_metadata_of_another_form_is_refused(cloud, wrong):
+    answer = slack(cloud, "chat.postMessage", channel="#ops", text="x", metadata=wrong)
+    assert answer == {"ok": False, "error": "invalid_metadata_format"}
+    assert posted(cloud) == []
+
+
+def test_a_reply_needs_its_message_and_is_not_in_the_history(cloud):
+    first = slack(cloud, "chat.postMessage", channel="#ops", text="first")
+    channel, ts = first["channel"], first["ts"]
+    assert slack(cloud, "chat.postMessage", channel=channel, text="reply", thread_ts=ts)["message"]["thread_ts"] == ts
+    (message,) = slack(cloud, "conversations.history", channel=channel)["messages"]
+    assert (message["text"], message["thread_ts"]) == ("first", ts)
+    for elsewhere, thread in ((channel, "1.000001"), ("#other", ts)):
+        answer = slack(cloud, "chat.postMessage", channel=elsewhere, text="x", thread_ts=thread)
+        assert answer == {"ok": False, "error": "thread_not_found"}
+    assert [each["thread_ts"] for each in posted(cloud)] == [None, ts]
+
+
+def test_a_history_has_bounds(cloud):
+    posts = [slack(cloud, "chat.postMessage", channel="#ops", text=text) for text in ("a", "b", "c")]
+    channel, (_, second, third) = posts[0]["channel"], [each["ts"] for each in posts]
+
+    def texts(**arguments):
+        return [
+            each["text"] for each in slack(cloud, "conversations.history", channel=channel, **arguments)["messages"]
+        ]
+
+    assert texts(oldest=second) == ["c"]
+    assert texts(oldest=second, inclusive=True) == ["c", "b"]
+    assert texts(latest=third) == ["b", "a"]
+    assert texts(oldest=f"{int(time.time()) - 3600}.000000") == ["c", "b", "a"]
+    for name in ("oldest", "latest"):
+        answer = slack(cloud, "conversations.history", channel=channel, **{name: "yesterday"})
+        assert answer["error"] == f"invalid_ts_{name}"
+    assert slack(cloud, "conversations.history", channel=channel, limit=1000)["error"] == "invalid_limit"
+
+
+def test_posts_and_updates_are_listed_in_order_with_their_times(cloud):
+    start = time.time()
+    first = slack(cloud, "chat.postMessage", channel="#ops", text="one")
+    slack(cloud, "chat.postMessage", channel="#ops", text="two")
+    slack(cloud, "chat.update", channel=first["channel"], ts=first["ts"], text="changed")
+    kept = cloud.admin("GET", "slack/messages?all=1")["messages"][-3:]
+    assert [each["text"] for each in kept] == ["one", "two", "changed"]
+    times = [each["at"] for each in kept]
+    whole = [start, *times, time.time()]
+    assert whole == sorted(whole)
+
+
+def test_a_method_needs_its_scope(cloud):
+    cloud.admin("POST", "slack/scopes", {"scopes": ["chat:write"]})
+    answer = slack(cloud, "conversations.history", channel="C0123456789")
+    needed = {"needed": "channels:history", "provided": "chat:write"}
+    assert answer == {"ok": False, "error": "missing_scope", **needed}
+    assert slack(cloud, "usergroups.users.update", usergroup="S0604QSJC", users="U060R4BJ4")["error"] == "missing_scope"
+    assert slack(cloud, "auth.test")["ok"] is True
+
+
+# usergroups.list, usergroups.users.list and usergroups.users.update of docs.slack.dev.
+def test_user_groups_are_listed_and_their_members_replaced(cloud):
+    group = {"id": "S0604QSJC", "handle": "plantao", "users": ["U060R4BJ4"]}
+    cloud.admin("POST", "slack/usergroups", {"usergroups": [group]})
+    (listed,) = slack(cloud, "usergroups.list")["usergroups"]
+    assert (listed["id"], listed["handle"], listed["date_delete"]) == ("S0604QSJC", "plantao", 0)
+    assert "users" not in listed
+    assert slack(cloud, "usergroups.list", include_users=True)["usergroups"][0]["users"] == ["U060R4BJ4"]
+    answer = slack(cloud, "usergroups.users.update", usergroup="S0604QSJC", users="U060RNRCZ,W0123ABCD")
+    assert (answer["usergroup"]["users"], answer["usergroup"]["user_count"]) == (["U060RNRCZ", "W0123ABCD"], 2)
+    assert slack(cloud, "usergroups.users.list", usergroup="S0604QSJC")["users"] == ["U060RNRCZ", "W0123ABCD"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"usergroup": "S0000000X", "users": "U060R4BJ4"}, "no_such_subteam"),
+        ({"users": "U060R4BJ4"}, "missing_argument"),
+        ({"usergroup": "S0604QSJC"}, "no_users_provided"),
+        # All members cannot be removed: a group needs one, or has to be disabled.
+        ({"usergroup": "S0604QSJC", "users": ""}, "no_users_provided"),
+        ({"usergroup": "S0604QSJC", "users": "ana"}, "invalid_users"),
+        ({"usergroup": "S0604QSJC", "users": ["U060R4BJ4"]}, "invalid_array_arg"),
+    ],
+)
+def test_a_wrong_change_of_a_user_group_is_refused(cloud, arguments, error):
+    group = {"id": "S0604QSJC", "handle": "plantao", "users": ["U060R4BJ4"]}
+    cloud.admin("POST", "slack/usergroups", {"usergroups": [group]})
+    assert slack(cloud, "usergroups.users.update", **arguments) == {"ok": False, "error": error}
+    assert cloud.admin("GET", "slack/usergroups") == {"usergroups": [group], "restricted": False}
+
+
+def test_user_groups_that_only_administrators_may_change(cloud):
+    group = {"id": "S0604QSJC", "handle": "plantao", "users": ["U060R4BJ4"]}
+    cloud.admin("POST", "slack/usergroups", {"usergroups": [group], "restricted": True})
+    answer = slack(cloud, "usergroups.users.update", usergroup="S0604QSJC", users="U060RNRCZ")
+    assert answer == {"ok": False, "error": "permission_denied"}
+    assert slack(cloud, "usergroups.users.list", usergroup="S0604QSJC")["users"] == ["U060R4BJ4"]
+    assert slack(cloud, "usergroups.users.list", usergroup="S0604QSJD")["error"] == "no_such_subteam"
+
+
+def webhook(cloud, body, path="", **headers):
+    status, headers, content = http("POST", cloud.facts["slack_webhook_url"] + path, body, **headers)
+    return status, content.decode()
+
+
+# "Sending messages using incoming webhooks" of docs.slack.dev.
+def test_a_webhook_answers_in_words(cloud):
+    assert webhook(cloud, {"text": "one", "blocks": [section("one")]}) == (200, "ok")
+    (message,) = posted(cloud)
+    assert (message["channel"], message["text"], message["webhook"]) == ("#webhook", "one", True)
+    form = urllib.parse.urlencode({"payload": json.dumps({"text": "two"})})
+    assert webhook(cloud, form, content_type="application/x-www-form-urlencoded") == (200, "ok")
+    assert webhook(cloud, "{", content_type="application/json") == (400, "invalid_payload")
+    assert webhook(cloud, {"blocks": None}) == (400, "no_text")
+    assert webhook(cloud, {"blocks": [section(LONG)]}) == (400, "invalid_blocks")
+    assert webhook(cloud, {"text": "x"}, "x") == (404, "no_service")
+    cloud.admin("POST", "slack/channels", {"archived": ["#webhook"]})
+    assert webhook(cloud, {"text": "x"}) == (410, "channel_is_archived")
+    cloud.admin("POST", "slack/webhook", {"active": False})
+    assert webhook(cloud, {"text": "x"}) == (404, "no_service")
+    assert [each["text"] for each in posted(cloud)] == ["one", "two"]
+
+
+def test_a_bot_cannot_change_the_message_of_a_webhook(cloud):
+    webhook(cloud, {"text": "one"})
+    (message,) = posted(cloud)
+    answer = slack(cloud, "chat.update", channel=message["channel_id"], ts=message["ts"], text="x")
+    assert answer == {"ok": False, "error": "cant_update_message"}
+
+
+def test_faults_hold_for_the_webhook_and_its_path_is_not_logged(cloud):
+    start = cloud.admin("GET", "calls")["last"]
+    rule = {"service": "slack", "action": "webhook"}
+    cloud.admin("POST", "faults", {**rule, "effect": "throttle", "seconds": 7})
+    status, headers, body = http("POST", cloud.facts["slack_webhook_url"], {"text": "one"})
+    assert (status, headers["Retry-After"], body) == (429, "7", b"rate_limited")
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 500, "code": "rollup_error"})
+    assert webhook(cloud, {"text": "two"}) == (500, "rollup_error")
+    assert posted(cloud) == []
+    # The answer is lost, but the message is there.
+    cloud.admin("POST", "faults", {**rule, "effect": "drop", "when": "after"})
+    with contextlib.suppress(ConnectionError, urllib.error.URLError):
+        webhook(cloud, {"text": "three"})
+        raise AssertionError("there was an answer")
+    assert [each["text"] for each in posted(cloud)] == ["three"]
+    webhook(cloud, {"text": "x"}, "x")
+    calls = cloud.admin("GET", f"calls?after={start}&caller=client")["calls"]
+    assert {call["action"] for call in calls} == {"webhook"}
+    assert cloud.facts["slack_webhook_url"].rpartition("/")[2] not in json.dumps(calls)
+
+
+def test_an_outage_refuses_connections_until_it_ends(cloud):
+    url = f"{cloud.facts['slack_url']}/auth.test"
+    assert cloud.admin("POST", "outages", {"service": "slack"}) == {"services": ["slack"]}
+    for address in (url, cloud.facts["slack_webhook_url"]):
+        with pytest.raises(urllib.error.URLError) as refused:
+            http("POST", address, {"text": "x"})
+        assert isinstance(refused.value.reason, ConnectionRefusedError)
+    assert cloud.admin("POST", "outages", {"service": "slack"}) == {"services": ["slack"]}
+    assert http("POST", cloud.facts["pagerduty_url"], {})[0] == 404
+    assert cloud.admin("DELETE", "outages") == {"ended": ["slack"]}
+    assert slack(cloud, "auth.test")["ok"] is True
+    cloud.admin("POST", "outages", {"service": "slack", "seconds": 0.2})
+    wait_for(lambda: cloud.admin("GET", "outages") == {"services": []}, "the outage to end")
+    assert slack(cloud, "auth.test")["ok"] is True

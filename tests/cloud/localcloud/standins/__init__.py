@@ -7,15 +7,15 @@ call under its service name, which fault rules match. Add a new service to `SERV
 from __future__ import annotations
 
 from localcloud.cloud import Cloud
-from localcloud.standins import github, moveongs, slack, twilio
+from localcloud.standins import github, moveongs, pagerduty, slack, twilio
 from localcloud.standins.web import Servers
 
-SERVICES = (slack, github, moveongs, twilio)
+SERVICES = (slack, github, moveongs, pagerduty, twilio)
 
 
 def install(cloud: Cloud) -> None:
     """Registers the routes of all services, and starts and stops their servers with the cloud."""
-    servers = Servers()
+    servers = Servers(cloud)
     for service in SERVICES:
         service.install(cloud, servers)
     cloud.on_stop.append(servers.end)

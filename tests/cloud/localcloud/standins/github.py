@@ -567,7 +567,7 @@ def install(cloud: Cloud, servers: Servers) -> None:
     app = guarded(cloud, "github", github.handle, _action, _refuse)
 
     async def start() -> None:
-        github.url = servers.listen(app)
+        github.url = servers.listen(app, "github")
         cloud.facts.update(github_url=github.url, github_token=github.token)
 
     cloud.on_start.append(start)

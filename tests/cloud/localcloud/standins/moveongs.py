@@ -524,7 +524,7 @@ def install(cloud: Cloud, servers: Servers) -> None:
 
     async def start() -> None:
         cloud.facts.update(
-            moveongs_url=servers.listen(app),
+            moveongs_url=servers.listen(app, "moveongs"),
             moveongs_jwt_secret=moveongs.settings["jwt_secret"],
             moveongs_user=moveongs.settings["user"],
             moveongs_attachment={"id": moveongs.attachment_id, "checksum": moveongs.checksum},

@@ -1,14 +1,24 @@
-"""Slack's Web API, with the service's errors and limits.
+"""Slack's Web API and an incoming webhook, with the service's errors and limits.
 
-Methods: `chat.postMessage`, `chat.update`, `conversations.history` and `auth.test`.
+Methods: `auth.test`, `chat.postMessage`, `chat.update`, `conversations.history`, `usergroups.list`,
+`usergroups.users.list` and `usergroups.users.update`. Sources: the methods' pages of docs.slack.dev, "Using message
+metadata", "Sending messages using incoming webhooks". Not documented: a reply to an unknown message is refused with
+`thread_not_found`, an unknown user group with `no_such_subteam` also by `usergroups.users.update`.
 
-`cloud.json` has `slack_url` (the base of the Web API) and `slack_token`. Every channel exists whose name begins with
-`#` or has the form of a channel id. Routes below /_local:
+`cloud.json` has `slack_url` (the base of the Web API), `slack_token` and `slack_webhook_url`, whose path is a secret
+and which posts to `#webhook`. Every channel exists whose name begins with `#` or has the form of a channel id. In the log
+and in fault rules the webhook's action is `webhook`. Routes below /_local:
 
-- `GET slack/messages` -> `{"messages": [{channel, channel_id, ts, text, blocks, thread_ts, edited}]}`, oldest first.
-- `GET slack/messages?all=1` -> every post and every update since the cloud started, one entry each.
+- `GET slack/messages` -> `{"messages": [{channel, channel_id, ts, text, blocks, metadata, thread_ts, edited, webhook,
+  at}]}`, oldest first; `at` is when the post or its last change was accepted, in seconds since 1970.
+- `GET slack/messages?all=1` -> every post and every update since the cloud started, one entry each, in the order in
+  which they were accepted.
 - `DELETE slack/messages` deletes the messages, but not those that `all=1` lists.
 - `POST slack/channels` `{"archived": ["#name", ...]}` replaces the list of archived channels.
+- `POST slack/scopes` `{"scopes": ["chat:write", ...]}` replaces the token's scopes; at first it has all that are used.
+- `POST slack/usergroups` `{"usergroups": [{id, handle, users}], "restricted": false}` replaces the user groups;
+  `restricted` lets only administrators change them. `GET slack/usergroups` -> the same.
+- `POST slack/webhook` `{"active": false}` removes or restores the webhook.
 """
 
 from __future__ import annotations
@@ -24,7 +34,19 @@ from urllib.parse import parse_qs
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.faults import Answer, Call, Rule
-from localcloud.standins.web import Request, Servers, answer_json, guarded, only
+from localcloud.standins.web import Request, Servers, answer_json, guarded, is_text, only
+
+# A webhook's statuses; all other codes have 400.
+STATUS = {"no_service": 404, "channel_is_archived": 410}
+# The scope that each method needs; none for auth.test.
+SCOPES = {
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "conversations.history": "channels:history",
+    "usergroups.list": "usergroups:read",
+    "usergroups.users.list": "usergroups:read",
+    "usergroups.users.update": "usergroups:write",
+}
 
 
 class Slack:
@@ -34,21 +56,34 @@ class Slack:
     UPDATE_TEXT = 4_000
     # Undocumented; public reports measured 13,172 to 13,297.
     ALL_BLOCKS = 13_200
+    # The most messages of one page of a history.
+    PAGE = 999
+    WEBHOOK_CHANNEL = "#webhook"
 
     def __init__(self) -> None:
         self.token = f"xoxb-local-{secrets.token_hex(16)}"
+        self.webhook = f"/services/T0LOCAL000/B0LOCAL000/{secrets.token_hex(12)}"
+        self.webhook_active = True
+        self.scopes = set(SCOPES.values())
+        self.groups: list[dict[str, Any]] = []
+        self.restricted = False
         self.messages: list[dict[str, Any]] = []
         self.accepted: list[dict[str, Any]] = []
         self.archived: set[str] = set()
         self._last = 0
 
     def handle(self, request: Request) -> Answer:
+        if request.path.startswith("/services/"):
+            return self._posted_by_webhook(request)
         name = request.path.removeprefix("/api/")
         methods = {
             "auth.test": self.auth_test,
             "chat.postMessage": self.post,
             "chat.update": self.update,
             "conversations.history": self.history,
+            "usergroups.list": self.list_groups,
+            "usergroups.users.list": self.list_members,
+            "usergroups.users.update": self.update_members,
         }
         if not request.path.startswith("/api/") or name not in methods:
             return answer_json(200, {"ok": False, "error": "unknown_method"})
@@ -61,6 +96,10 @@ class Slack:
                 raise SlackError("not_authed")
             if not hmac.compare_digest(str(token).encode(), self.token.encode()):
                 raise SlackError("invalid_auth")
+            needed = SCOPES.get(name)
+            if needed and needed not in self.scopes:
+                provided = ",".join(sorted(self.scopes))
+                return answer_json(200, {"ok": False, "error": "missing_scope", "needed": needed, "provided": provided})
             return answer_json(200, {"ok": True, **methods[name](arguments)})
         except SlackError as error:
             found = {"response_metadata": {"messages": error.details}} if error.details else {}
@@ -108,35 +147,76 @@ class Slack:
 
     def post(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name, channel = self._channel(arguments, by_name=True)
-        if channel in {self._id(each) for each in self.archived}:
+        if self._is_archived(channel):
             raise SlackError("is_archived")
         text, blocks = self._content(arguments)
-        self._last = max(self._last + 1, time.time_ns() // 1000)
-        message = {
-            "channel": name,
-            "channel_id": channel,
-            "ts": f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}",
-            "text": text[: self.MESSAGE_TEXT],
-            "blocks": blocks,
-            "thread_ts": arguments.get("thread_ts"),
-            "edited": False,
-        }
-        self.messages.append(message)
-        self.accepted.append(dict(message))
+        thread = arguments.get("thread_ts")
+        if thread is not None and self._find(channel, thread) is None:
+            raise SlackError("thread_not_found")
+        message = self._add(name, text, blocks, metadata=self._metadata(arguments), thread_ts=thread)
         return {"channel": channel, "ts": message["ts"], "message": self._shown(message)}
 
     def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
         _, channel = self._channel(arguments)
-        key = channel, arguments.get("ts")
-        message = next((each for each in self.messages if (each["channel_id"], each["ts"]) == key), None)
+        message = self._find(channel, arguments.get("ts"))
         if message is None:
             raise SlackError("message_not_found")
+        # A bot changes its own messages only, and a webhook is another bot.
+        if message["webhook"]:
+            raise SlackError("cant_update_message")
         text, blocks = self._content(arguments)
         if len(text) > self.UPDATE_TEXT:
             raise SlackError("msg_too_long")
-        message.update(text=text, blocks=blocks, edited=True)
+        # Without the field, Slack retains the former metadata; an empty object removes it.
+        metadata = self._metadata(arguments) if "metadata" in arguments else message["metadata"]
+        message.update(text=text, blocks=blocks, metadata=metadata, edited=True, at=time.time())
         self.accepted.append(dict(message))
         return {"channel": channel, "ts": message["ts"], "text": text, "message": self._shown(message)}
+
+    def _add(self, channel: str, text: str, blocks: list[Any], **more: Any) -> dict[str, Any]:
+        self._last = max(self._last + 1, time.time_ns() // 1000)
+        message = {
+            "channel": channel,
+            "channel_id": self._id(channel),
+            "ts": f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}",
+            "text": text[: self.MESSAGE_TEXT],
+            "blocks": blocks,
+            "metadata": None,
+            "thread_ts": None,
+            "edited": False,
+            "webhook": False,
+            "at": time.time(),
+            **more,
+        }
+        self.messages.append(message)
+        self.accepted.append(dict(message))
+        return message
+
+    def _find(self, channel: str, ts: Any) -> dict[str, Any] | None:
+        return next((each for each in self.messages if (each["channel_id"], each["ts"]) == (channel, ts)), None)
+
+    def _is_archived(self, channel: str) -> bool:
+        return channel in {self._id(each) for each in self.archived}
+
+    def _posted_by_webhook(self, request: Request) -> Answer:
+        try:
+            known = hmac.compare_digest(request.path.encode(), self.webhook.encode())
+            if not (known and self.webhook_active):
+                raise SlackError("no_service")
+            if self._is_archived(self._id(self.WEBHOOK_CHANNEL)):
+                raise SlackError("channel_is_archived")
+            try:
+                form = request.media_type == "application/x-www-form-urlencoded"
+                given = json.loads(parse_qs(request.body.decode())["payload"][0] if form else request.body)
+            except (KeyError, ValueError):
+                raise SlackError("invalid_payload") from None
+            if not isinstance(given, dict) or request.method != "POST":
+                raise SlackError("invalid_payload")
+            text, blocks = self._content(given)
+            self._add(self.WEBHOOK_CHANNEL, text, blocks, webhook=True)
+        except SlackError as error:
+            return _plain(STATUS.get(str(error), 400), str(error))
+        return _plain(200, "ok")
 
     def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
         _, channel = self._channel(arguments)
@@ -144,14 +224,110 @@ class Slack:
             limit = int(arguments.get("limit", 100))
         except (TypeError, ValueError):
             raise SlackError("invalid_limit") from None
-        found = [self._shown(each) for each in reversed(self.messages) if each["channel_id"] == channel]
-        return {"messages": found[:limit], "has_more": len(found) > limit}
+        if not 1 <= limit <= self.PAGE:
+            raise SlackError("invalid_limit")
+        bounds = {"oldest": "0", "latest": "inf"} | {
+            name: arguments[name] for name in ("oldest", "latest") if arguments.get(name) is not None
+        }
+        for name, value in bounds.items():
+            if not re.fullmatch(r"\d+(\.\d+)?|inf", str(value)):
+                raise SlackError(f"invalid_ts_{name}")
+        oldest, latest = float(bounds["oldest"]), float(bounds["latest"])
+        inclusive = str(arguments.get("inclusive", "")).lower() in ("1", "true")
+
+        def is_within(ts: str) -> bool:
+            return oldest < float(ts) < latest or (inclusive and float(ts) in (oldest, latest))
+
+        # Replies are listed by conversations.replies only.
+        found = [
+            each
+            for each in reversed(self.messages)
+            if each["channel_id"] == channel and each["thread_ts"] in (None, each["ts"]) and is_within(each["ts"])
+        ]
+        whole = str(arguments.get("include_all_metadata", "")).lower() in ("1", "true")
+        return {"messages": [self._shown(each, whole) for each in found[:limit]], "has_more": len(found) > limit}
+
+    def _shown(self, message: dict[str, Any], with_payload: bool = True) -> dict[str, Any]:
+        bot = "B0WEBHOOK0" if message["webhook"] else "B0LOCAL000"
+        shown = {"type": "message", "bot_id": bot} | ({} if message["webhook"] else {"user": "U0LOCAL000"})
+        shown |= {name: message[name] for name in ("ts", "text", "blocks", "thread_ts") if message[name]}
+        if any(each["thread_ts"] == message["ts"] for each in self.messages):
+            shown["thread_ts"] = message["ts"]
+        if message["metadata"]:
+            kept = message["metadata"].items() if with_payload else [("event_type", message["metadata"]["event_type"])]
+            shown["metadata"] = dict(kept)
+        return shown
 
     @staticmethod
-    def _shown(message: dict[str, Any]) -> dict[str, Any]:
-        shown = {"type": "message", "user": "U0LOCAL000", "bot_id": "B0LOCAL000"}
-        shown |= {name: message[name] for name in ("ts", "text", "blocks", "thread_ts") if message[name]}
-        return shown
+    def _metadata(arguments: dict[str, Any]) -> dict[str, Any] | None:
+        given = arguments.get("metadata")
+        if isinstance(given, str):
+            try:
+                given = json.loads(given)
+            except ValueError:
+                raise SlackError("invalid_metadata_format") from None
+        if given is None or given == {}:
+            return None
+        if not isinstance(given, dict) or set(given) != {"event_type", "event_payload"}:
+            raise SlackError("invalid_metadata_format")
+        kind, payload = given["event_type"], given["event_payload"]
+        if not isinstance(kind, str) or not re.fullmatch(r"\w+", kind, re.ASCII) or not isinstance(payload, dict):
+            raise SlackError("invalid_metadata_format")
+        return given
+
+    # User groups
+
+    def list_groups(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        wanted = {
+            name: str(arguments.get(f"include_{name}", "")).lower() in ("1", "true") for name in ("users", "count")
+        }
+        return {"usergroups": [self._group(each, **wanted) for each in self.groups]}
+
+    def list_members(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"users": self._named_group(arguments)["users"]}
+
+    def update_members(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        given = arguments.get("users")
+        if isinstance(given, list):
+            raise SlackError("invalid_array_arg")
+        if not given:
+            raise SlackError("no_users_provided")
+        users = str(given).split(",")
+        if not all(re.fullmatch(r"[UW][A-Z0-9]{2,}", user) for user in users):
+            raise SlackError("invalid_users")
+        group = self._named_group(arguments)
+        if self.restricted:
+            raise SlackError("permission_denied")
+        group.update(users=list(dict.fromkeys(users)), date_update=int(time.time()))
+        return {"usergroup": self._group(group, users=True, count=True)}
+
+    def _named_group(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not arguments.get("usergroup"):
+            raise SlackError("missing_argument")
+        group = next((each for each in self.groups if each["id"] == arguments["usergroup"]), None)
+        if group is None:
+            raise SlackError("no_such_subteam")
+        return group
+
+    @staticmethod
+    def _group(group: dict[str, Any], users: bool, count: bool) -> dict[str, Any]:
+        shown = {
+            "team_id": "T0LOCAL000",
+            "is_usergroup": True,
+            "name": group["handle"],
+            "description": "",
+            "is_external": False,
+            "date_delete": 0,
+            "auto_type": None,
+            "created_by": "U0LOCAL000",
+            "updated_by": "U0LOCAL000",
+            "deleted_by": None,
+            "prefs": {"channels": [], "groups": []},
+            **group,
+        }
+        if not users:
+            del shown["users"]
+        return shown | ({"user_count": len(group["users"])} if count else {})
 
     def _content(self, arguments: dict[str, Any]) -> tuple[str, list[Any]]:
         text, blocks = arguments.get("text") or "", arguments.get("blocks") or []
@@ -185,6 +361,46 @@ class Slack:
             raise AdminError("archived: must be a list of channels")
         self.archived = set(names)
         return {"archived": names}
+
+    async def set_scopes(self, fields: dict[str, Any]) -> dict[str, Any]:
+        only(fields, {"scopes"})
+        scopes = fields.get("scopes")
+        if not isinstance(scopes, list) or not all(is_text(scope) for scope in scopes):
+            raise AdminError("scopes: must be a list of scopes")
+        self.scopes = set(scopes)
+        return {"scopes": sorted(self.scopes)}
+
+    async def told_groups(self, _: dict[str, Any]) -> dict[str, Any]:
+        groups = [{name: each[name] for name in ("id", "handle", "users")} for each in self.groups]
+        return {"usergroups": groups, "restricted": self.restricted}
+
+    async def set_groups(self, fields: dict[str, Any]) -> dict[str, Any]:
+        only(fields, {"usergroups", "restricted"})
+        groups, restricted = fields.get("usergroups"), fields.get("restricted", False)
+        if type(restricted) is not bool:
+            raise AdminError("restricted: must be true or false")
+        if not isinstance(groups, list):
+            raise AdminError("usergroups: must be a list")
+        for group in groups:
+            only(group, {"id", "handle", "users"})
+            if not re.fullmatch(r"S[A-Z0-9]{2,}", str(group.get("id"))):
+                raise AdminError("usergroups: each needs an id such as S0604QSJC")
+            if not is_text(group.get("handle")):
+                raise AdminError("usergroups: each needs a handle")
+            users = group.get("users", [])
+            if not isinstance(users, list) or not all(re.fullmatch(r"[UW][A-Z0-9]{2,}", str(user)) for user in users):
+                raise AdminError("usergroups: users must be a list of user ids")
+        now = int(time.time())
+        self.groups = [{"users": [], "date_create": now, "date_update": now, **group} for group in groups]
+        self.restricted = restricted
+        return await self.told_groups({})
+
+    async def set_webhook(self, fields: dict[str, Any]) -> dict[str, Any]:
+        only(fields, {"active"})
+        if type(fields.get("active")) is not bool:
+            raise AdminError("active: must be true or false")
+        self.webhook_active = fields["active"]
+        return {"active": self.webhook_active}
 
 
 class SlackError(Exception):
@@ -269,15 +485,24 @@ def _wrong_blocks(blocks: list[Any]):
                         yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{pointer}/{name}]"
 
 
+def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> Answer:
+    return status, {"content-type": "text/html", **(headers or {})}, text.encode()
+
+
 def _action(_method: str, path: str) -> str:
-    # Don't log other paths: an incoming webhook's path is a secret.
+    # Never log a webhook's path: it is a secret.
+    if path.startswith("/services/"):
+        return "webhook"
     named = re.fullmatch(r"/api/([A-Za-z.]+)", path)
     return named[1] if named else "unknown"
 
 
-def _refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
-    if rule.effect == "throttle":
-        return answer_json(429, {"ok": False, "error": "ratelimited"}, {"retry-after": f"{rule.seconds:g}"})
+def _refuse(call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
+    later = {"retry-after": f"{rule.seconds:g}"} if rule.effect == "throttle" else {}
+    if call.action == "webhook":
+        return _plain(429, "rate_limited", later) if later else _plain(rule.status, rule.code)
+    if later:
+        return answer_json(429, {"ok": False, "error": "ratelimited"}, later)
     return answer_json(rule.status, {"ok": False, "error": rule.code})
 
 
@@ -287,9 +512,15 @@ def install(cloud: Cloud, servers: Servers) -> None:
     cloud.route("GET", "slack/messages")(slack.list_messages)
     cloud.route("DELETE", "slack/messages")(slack.forget)
     cloud.route("POST", "slack/channels")(slack.set_channels)
+    cloud.route("POST", "slack/scopes")(slack.set_scopes)
+    cloud.route("GET", "slack/usergroups")(slack.told_groups)
+    cloud.route("POST", "slack/usergroups")(slack.set_groups)
+    cloud.route("POST", "slack/webhook")(slack.set_webhook)
     app = guarded(cloud, "slack", slack.handle, _action, _refuse)
 
     async def start() -> None:
-        cloud.facts.update(slack_url=f"{servers.listen(app)}/api", slack_token=slack.token)
+        url = servers.listen(app, "slack")
+        webhook = f"{url}{slack.webhook}"
+        cloud.facts.update(slack_url=f"{url}/api", slack_token=slack.token, slack_webhook_url=webhook)
 
     cloud.on_start.append(start)

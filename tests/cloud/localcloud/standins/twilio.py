@@ -206,7 +206,7 @@ def install(cloud: Cloud, servers: Servers) -> None:
     app = guarded(cloud, "twilio", twilio.handle, _action, _refuse)
 
     async def start() -> None:
-        url = servers.listen(app)
+        url = servers.listen(app, "twilio")
         cloud.facts.update(twilio_url=url, twilio_account_sid=twilio.sid, twilio_auth_token=twilio.first)
 
     cloud.on_start.append(start)

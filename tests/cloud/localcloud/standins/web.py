@@ -68,23 +68,91 @@ def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
     return app
 
 
-class Servers:
-    """HTTP servers on free ports of 127.0.0.1, stopped together."""
+class Server:
+    """An HTTP server on a port of its own, which it keeps while it is unreachable."""
 
-    def __init__(self) -> None:
+    def __init__(self, app):
+        self.app = app
+        self._bound = http.listener()
+        self.url = f"http://127.0.0.1:{self._bound.getsockname()[1]}"
+        self._start()
+
+    def _start(self) -> None:
         self._stop = asyncio.Event()
-        self._running: list[asyncio.Task] = []
+        self._running = asyncio.create_task(http.serve(self.app, self._bound, self._stop))
 
-    def listen(self, app) -> str:
-        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
-        listener = http.listener()
-        port = listener.getsockname()[1]
-        self._running.append(asyncio.create_task(http.serve(app, listener, self._stop)))
-        return f"http://127.0.0.1:{port}"
+    @property
+    def reachable(self) -> bool:
+        return not self._stop.is_set()
 
     async def end(self) -> None:
         self._stop.set()
-        await asyncio.gather(*self._running)
+        await self._running
+
+    async def cut(self) -> None:
+        """Closes all connections and refuses new ones."""
+        await self.end()
+        # The server has closed the socket. A bound one that does not listen refuses, and nobody else gets the port.
+        self._bound = http.bound(int(self.url.rpartition(":")[2]))
+
+    def restore(self) -> None:
+        self._bound.listen(100)
+        self._start()
+
+
+class Servers:
+    """HTTP servers on free ports of 127.0.0.1, stopped together.
+
+    Routes below /_local: `POST outages` `{"service": NAME, "seconds": SECONDS}` makes the servers of a service refuse
+    connections, for that many real seconds or, without `seconds`, until `DELETE outages` ends all outages;
+    `GET outages` -> `{"services": [NAME]}`.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._running: list[tuple[str, Server]] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        cloud.route("GET", "outages")(self.told)
+        cloud.route("POST", "outages")(self.cut)
+        cloud.route("DELETE", "outages")(self.restore)
+
+    def listen(self, app, service: str = "") -> str:
+        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
+        server = Server(app)
+        self._running.append((service, server))
+        return server.url
+
+    async def told(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"services": sorted({name for name, server in self._running if not server.reachable})}
+
+    async def cut(self, fields: dict[str, Any]) -> dict[str, Any]:
+        only(fields, {"service", "seconds"})
+        service, seconds = fields.get("service"), fields.get("seconds")
+        if not service or service not in {name for name, _ in self._running}:
+            raise AdminError("service: no such stand-in")
+        if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+            raise AdminError("seconds: must be a positive number of seconds")
+        await asyncio.gather(*(server.cut() for name, server in self._running if name == service and server.reachable))
+        if seconds is not None:
+            self._timers.append(asyncio.get_running_loop().call_later(seconds, self._restore, service))
+        return await self.told({})
+
+    async def restore(self, _: dict[str, Any]) -> dict[str, Any]:
+        while self._timers:
+            self._timers.pop().cancel()
+        ended = (await self.told({}))["services"]
+        for service in ended:
+            self._restore(service)
+        return {"ended": ended}
+
+    def _restore(self, service: str) -> None:
+        for name, server in self._running:
+            if name == service and not server.reachable:
+                server.restore()
+
+    async def end(self) -> None:
+        while self._timers:
+            self._timers.pop().cancel()
+        await asyncio.gather(*(server.end() for _, server in self._running))
 
 
 def guarded(
