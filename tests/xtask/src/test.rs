@@ -578,7 +578,11 @@ fn test_clouds(repo: &Repo, procedure: Option<&str>) -> Vec<(String, Place, Vec<
 /// The names of the checks that test one procedure.
 fn of_one_procedure() -> Vec<&'static str> {
     let selected = select(Some(END_TO_END));
-    CHECKS.iter().map(|check| check.name).filter(|name| [TESTS, ALERTMANAGER].contains(name) || selected.contains(name)).collect()
+    CHECKS
+        .iter()
+        .map(|check| check.name)
+        .filter(|name| [TESTS, ALERTMANAGER].contains(name) || selected.contains(name))
+        .collect()
 }
 
 /// The names of the checks to run.
