@@ -54,7 +54,7 @@ const MAILS: &str = "incident-mails";
 const DEPLOYED: &str = "DEPLOYED_SETTINGS";
 
 /// Logs of what the channels accepted, as routes of the local cloud.
-const LOGS: [&str; 4] = ["slack/messages?all=1", "pagerduty/events", "ses/messages", "sns/sms"];
+const LOGS: [&str; 3] = ["slack/messages?all=1", "pagerduty/events", "ses/messages"];
 
 /// The pager, without a trace of earlier tests.
 pub(crate) struct Pager {

@@ -164,6 +164,16 @@ pub(crate) fn alertmanager(repo: &Repo, log: &Log) -> Result<()> {
         run::run(extract.arg("--extract").arg(&file).arg(&into), log)?;
         fs::remove_file(file)?;
     }
+    // It looks for its templates in /usr/share, where they are only if the package is installed. A path of the same
+    // length makes it look below its working directory.
+    let mut code = fs::read(&program)?;
+    let (installed, here) = (b"/usr/share/prometheus/alertmanager", b"usr/share/prometheus//alertmanager");
+    while let Some(place) = code.windows(installed.len()).position(|part| part == installed) {
+        if let Some(path) = code.get_mut(place..place + here.len()) {
+            path.copy_from_slice(here);
+        }
+    }
+    fs::write(&program, code)?;
     if !works(Command::new(&program).arg("--version")) {
         bail!("Debian's Alertmanager does not run on this machine");
     }
