@@ -32,6 +32,7 @@ from typing import Any
 from ministack.services import cloudwatch as aws
 from ministack.services import lambda_svc, sqs, stepfunctions
 
+from localcloud import alarmactions
 from localcloud.cloud import AdminError, Cloud
 
 MINUTE = 60
@@ -42,6 +43,12 @@ OVER = {
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
     "LessThanThreshold": lambda value, threshold: value < threshold,
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+WORDS = {
+    "GreaterThanOrEqualToThreshold": "greater than or equal to",
+    "GreaterThanThreshold": "greater than",
+    "LessThanThreshold": "less than",
+    "LessThanOrEqualToThreshold": "less than or equal to",
 }
 ENDS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABORTED": "ExecutionsAborted"}
 
@@ -143,7 +150,7 @@ def look_at_queues(alarms: Iterable[Alarm]) -> None:
     watched = {
         dimension["Value"]
         for alarm in alarms
-        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+        if (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
         for dimension in alarm["Dimensions"]
     }
     for queue in list(sqs._queues.values()):
@@ -184,24 +191,28 @@ def minutes(alarm: Alarm, points: list[Point], until: float) -> list[int]:
     return [one * MINUTE for one in sorted(chosen) if first <= one <= last]
 
 
-def state(alarm: Alarm, points: list[Point], minute: int) -> str:
-    """The state at a full minute, from the points that have arrived by then."""
-    period, periods = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
-    needed = int(alarm.get("DatapointsToAlarm") or periods)
-    breaching = present = 0
-    for number in range(periods):
+def values(alarm: Alarm, points: list[Point], minute: int) -> list[tuple[int, float | None]]:
+    """The start and the statistic of each period of the window that ends at a full minute, the newest first."""
+    period, found = int(alarm["Period"]), []
+    for number in range(int(alarm["EvaluationPeriods"])):
         end = minute - number * period
         # A point counts for the minute that contains it.
         within = [one for one in points if end - period <= one["Timestamp"] // MINUTE * MINUTE < end]
         value = aws._stat_value(aws._calc_stats(within), alarm["Statistic"], within) if within else None
-        if value is not None:
-            present += 1
-            breaching += OVER[alarm["ComparisonOperator"]](value, alarm["Threshold"])
-    missing = periods - present
+        found.append((end - period, value))
+    return found
+
+
+def state(alarm: Alarm, points: list[Point], minute: int) -> str:
+    """The state at a full minute, from the points that have arrived by then."""
+    known = [value for _, value in values(alarm, points, minute) if value is not None]
+    needed = int(alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"])
+    breaching = sum(OVER[alarm["ComparisonOperator"]](value, alarm["Threshold"]) for value in known)
+    missing = int(alarm["EvaluationPeriods"]) - len(known)
     treat = alarm.get("TreatMissingData", "missing")
     if breaching >= needed or (treat == "breaching" and breaching + missing >= needed):
         return "ALARM"
-    if present == 0 and treat == "missing":
+    if not known and treat == "missing":
         return "INSUFFICIENT_DATA"
     if missing and treat == "ignore":
         return alarm["StateValue"]
@@ -212,10 +223,54 @@ def change(alarm: Alarm, new: str, minute: int) -> None:
     old = alarm["StateValue"]
     if new == old:
         return
-    reason = f"Threshold Crossed: {alarm['Statistic']} of {alarm['MetricName']} against {alarm['Threshold']}"
-    alarm.update(StateValue=new, StateReason=reason, StateUpdatedTimestamp=minute)
+    points = [one for one in points_of(alarm) if one.get("Arrived", one["Timestamp"]) <= minute]
+    found = values(alarm, points, minute)
+    reason, data = told_reason(alarm, new, found), reason_data(alarm, found, minute)
+    alarm.update(StateValue=new, StateReason=reason, StateReasonData=data, StateUpdatedTimestamp=minute)
     aws._record_history(alarm["AlarmName"], old, new, reason)
     at = datetime.fromtimestamp(minute, timezone.utc)
     aws._history_entries()[-1]["Timestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    aws._dispatch_alarm_actions(alarm, old, new, reason)
-    aws._evaluate_parent_alarms(alarm)
+    marked = alarmactions.CHANGED_AT.set(minute)
+    try:
+        aws._dispatch_alarm_actions(alarm, old, new, reason)
+        aws._evaluate_parent_alarms(alarm)
+    finally:
+        alarmactions.CHANGED_AT.reset(marked)
+
+
+def told_reason(alarm: Alarm, new: str, found: list[tuple[int, float | None]]) -> str:
+    """CloudWatch's words for a change."""
+    known = [(start, value) for start, value in found if value is not None]
+    missing = len(found) - len(known)
+    if new == "INSUFFICIENT_DATA":
+        return f"Insufficient Data: {missing} datapoint{'s were' if missing > 1 else ' was'} unknown."
+    treat = {"breaching": "Breaching", "notBreaching": "NonBreaching"}.get(alarm["TreatMissingData"])
+    treated = f" and {missing} missing datapoints were treated as [{treat}]" if missing and treat else ""
+    if not known:
+        return f"Threshold Crossed: no datapoints were received for {len(found)} periods{treated}."
+    # On the way to ALARM it tells the datapoints that breach, otherwise those that do not.
+    over = OVER[alarm["ComparisonOperator"]]
+    shown = [each for each in known if over(each[1], alarm["Threshold"]) == (new == "ALARM")]
+    listed = ", ".join(
+        f"{value} ({datetime.fromtimestamp(start, timezone.utc):%d/%m/%y %H:%M:%S})" for start, value in shown
+    )
+    verb = ("were " if len(shown) > 1 else "was ") + ("" if new == "ALARM" else "not ")
+    compared = f"{verb}{WORDS[alarm['ComparisonOperator']]} the threshold ({float(alarm['Threshold'])})"
+    return f"Threshold Crossed: {len(shown)} out of the last {len(found)} datapoints [{listed}] {compared}{treated}."
+
+
+def reason_data(alarm: Alarm, found: list[tuple[int, float | None]], minute: int) -> str:
+    known = [(start, value) for start, value in reversed(found) if value is not None]
+    data = {
+        "version": "1.0",
+        "queryDate": alarmactions.stamp(minute),
+        "startDate": alarmactions.stamp(known[0][0] if known else found[-1][0]),
+        "statistic": alarm["Statistic"],
+        "period": alarm["Period"],
+        "recentDatapoints": [value for _, value in known],
+        "threshold": float(alarm["Threshold"]),
+        "evaluatedDatapoints": [
+            {"timestamp": alarmactions.stamp(start), "value": value} for start, value in reversed(known)
+        ],
+    }
+    return json.dumps(data, separators=(",", ":"))

@@ -12,6 +12,7 @@ import ministack.app
 
 from localcloud import (
     accesskeys,
+    alarmactions,
     alarms,
     announced,
     backups,
@@ -44,7 +45,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
     audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, workspaces, simulation, seeds)
-    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarms):
+    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarmactions, alarms):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

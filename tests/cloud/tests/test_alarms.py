@@ -136,9 +136,44 @@ def test_a_function_that_fails_at_the_end_of_its_time_raises_its_alarm_once(own,
     assert [state for state in raised(own, watch) if state == "ALARM"] == ["ALARM"] * 2
 
 
-@pytest.mark.parametrize(
-    "logical", sorted(name for name, given in ALARMS.items() if given["Namespace"] == "Governance")
-)
+def counting(missing: str) -> list[str]:
+    """The alarms on what functions count, by what they do about missing counts."""
+    return sorted(
+        name
+        for name, given in ALARMS.items()
+        if given["Namespace"] == "Governance" and given["TreatMissingData"] == missing
+    )
+
+
+@pytest.mark.parametrize("logical", counting("breaching"))
+def test_what_is_no_longer_counted_raises_its_alarm(own, logical):
+    given = ALARMS[logical]
+    name = f"silent-{next(numbers)}"
+    watch = alarm(own, logical, name)
+
+    def count():
+        own.client("cloudwatch").put_metric_data(
+            Namespace="Governance",
+            MetricData=[
+                {
+                    "MetricName": given["MetricName"],
+                    "Dimensions": [{"Name": given["Dimensions"][0]["Name"], "Value": name}],
+                    "Value": 1,
+                }
+            ],
+        )
+
+    for _ in range(given["EvaluationPeriods"]):
+        count()
+        advance(own, given["Period"])
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "OK"}
+    advance(own, given["Period"] * (given["DatapointsToAlarm"] - 1))
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "OK"}
+    advance(own, given["Period"])
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
+
+
+@pytest.mark.parametrize("logical", counting("notBreaching"))
 def test_what_is_counted_at_the_end_of_a_run_raises_its_alarm(own, tmp_path, logical):
     name = function(own, 900)
     given = ALARMS[logical]

@@ -6,8 +6,8 @@ metadata", "Sending messages using incoming webhooks". Not documented: a reply t
 `thread_not_found`, an unknown user group with `no_such_subteam` also by `usergroups.users.update`.
 
 `cloud.json` has `slack_url` (the base of the Web API), `slack_token` and `slack_webhook_url`, whose path is a secret
-and which posts to `#webhook`. Every channel exists whose name begins with `#` or has the form of a channel id. In the log
-and in fault rules the webhook's action is `webhook`. Routes below /_local:
+and which posts to `#webhook`. Every channel exists whose name begins with `#` or has the form of a channel id. In the
+log and in fault rules the webhook's action is `webhook`. Routes below /_local:
 
 - `GET slack/messages` -> `{"messages": [{channel, channel_id, ts, text, blocks, metadata, thread_ts, edited, webhook,
   at}]}`, oldest first; `at` is when the post or its last change was accepted, in seconds since 1970.
