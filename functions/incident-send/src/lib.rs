@@ -16,6 +16,7 @@ mod channels;
 mod clock;
 mod error;
 mod event;
+mod hand_over;
 mod outbox;
 mod rules;
 mod send;

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod escalation;
+pub(crate) mod hand_over;
 pub(crate) mod reach;
 pub(crate) mod row;
 pub(crate) mod silence;

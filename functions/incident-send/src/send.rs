@@ -118,7 +118,7 @@ fn message(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Value 
     slack::message(shown, app.settings.language, now, on_call)
 }
 
-async fn token(app: &App) -> Result<SecretString, Answer> {
+pub(crate) async fn token(app: &App) -> Result<SecretString, Answer> {
     let value = app.secret(Some(&app.setup.slack_secret), "SlackSecretName").await?;
     let why = "the secret must contain only a bot token, xoxb-…";
     bot_token(&value).ok_or_else(|| Answer::Refused { why: why.to_owned() })
@@ -187,7 +187,7 @@ async fn show(
 }
 
 /// The answer to something that may be done twice: it does not matter whether it was.
-fn unrepeated(answer: Answer) -> Answer {
+pub(crate) fn unrepeated(answer: Answer) -> Answer {
     match answer {
         Answer::Unclear { why } => Answer::Later { why, after: None },
         answer => answer,

@@ -1,8 +1,9 @@
-//! The sweep, once a minute: rows that are due, escalations, sources that fell silent, the daily synthetic event.
+//! The sweep, once a minute: rows that are due, escalations, sources that fell silent, the daily synthetic event,
+//! hand-overs.
 
 use std::collections::BTreeMap;
 
-use incident::store::{Context, Heartbeat, Key, Latest, Row, Write, decide, incident};
+use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Row, Write, decide, incident};
 use incident::{Change, Incident, Signal};
 use jiff::Timestamp;
 use shared::aws::table::WriteError;
@@ -16,7 +17,7 @@ use crate::error::SendError;
 use crate::rules::synthetic::{self, Act, Noted};
 use crate::rules::{escalation, silence};
 use crate::work::{self, Look};
-use crate::{Answer, App, aws, failed};
+use crate::{Answer, App, aws, failed, hand_over};
 
 /// Most keys of one read.
 const MOST_READ: usize = 100;
@@ -30,11 +31,17 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     // A schedule that stopped rings.
     metrics::count("Sweeps", &app.settings.function);
     let now = invocation.now;
-    let chores = async { (escalate(app, now).await, heartbeats(app, now).await, daily(app, now).await) };
+    // Pages first: a hand-over is none, and may wait for Slack.
+    let chores = async {
+        let escalated = escalate(app, now).await;
+        let others = [heartbeats(app, now).await, daily(app, now).await, hand_over::run(app, now).await];
+        (escalated, others)
+    };
     let rows = work::run(app, Look::All, invocation);
-    let (sent, (escalated, heard, came_back)) = futures_util::future::join(rows, chores).await;
-    let all = [sent.as_ref().err(), escalated.as_ref().err(), heard.as_ref().err(), came_back.as_ref().err()];
-    let errors: Vec<SendError> = all.into_iter().flatten().cloned().collect();
+    let (sent, (escalated, others)) = futures_util::future::join(rows, chores).await;
+    let errors = [sent.as_ref().err(), escalated.as_ref().err()].into_iter().flatten();
+    let errors = errors.chain(others.iter().filter_map(|other| other.as_ref().err()));
+    let errors: Vec<SendError> = errors.cloned().collect();
     if let Some((first, others)) = errors.split_first() {
         others.iter().for_each(failed);
         return Err(first.clone());
@@ -70,12 +77,16 @@ async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
 /// The open incidents, as they are now.
 async fn opened(app: &App) -> Result<Vec<Incident>, CallError> {
     let keys = aws::open(&app.table).await?;
-    let mut open = Vec::new();
+    Ok(read(app, &keys).await?.values().filter_map(incident).filter(Incident::is_open).collect())
+}
+
+/// The items of any number of keys, as they are now.
+pub(crate) async fn read(app: &App, keys: &[Key]) -> Result<BTreeMap<Key, Attributes>, CallError> {
+    let mut items = BTreeMap::new();
     for part in keys.chunks(MOST_READ) {
-        open.extend(app.table.read(part).await?.values().filter_map(incident));
+        items.extend(app.table.read(part).await?);
     }
-    open.retain(Incident::is_open);
-    Ok(open)
+    Ok(items)
 }
 
 /// Writes all or nothing; false if the items changed meanwhile, so that the next sweep decides again.
@@ -91,11 +102,7 @@ async fn written(app: &App, writes: &[Write]) -> Result<bool, CallError> {
 async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
     let expected = &app.settings.policy.incidents.heartbeats;
     let keys: Vec<Key> = expected.keys().map(|name| Key::heartbeat(name)).collect();
-    let mut items = BTreeMap::new();
-    for part in keys.chunks(MOST_READ) {
-        items.extend(app.table.read(part).await?);
-    }
-    for heartbeat in items.values().filter_map(Heartbeat::read) {
+    for heartbeat in read(app, &keys).await?.values().filter_map(Heartbeat::read) {
         if let Some(signal) = silence::signal(&heartbeat, expected, app.settings.language, now) {
             decided(app, &signal, now).await?;
         }

@@ -9,7 +9,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use crate::time::SAO_PAULO;
 use crate::{PolicyError, is_line, within};
 
 pub use finding::{Finding, Kind, findings};
-pub use shift::{HandOver, Shift, Why, hand_overs, next, on_call};
+pub use shift::{Shift, Why, change, next, on_call};
 pub use target::{Page, Role, Target, targets};
 
 /// Minutes that a page waits for its acknowledgement before the next one is paged. The severities are
@@ -59,6 +59,8 @@ pub struct Squad {
     pub rotation: Option<Rotation>,
     /// Exceptions to the rotation, or to its absence. They do not overlap.
     pub overrides: Vec<Override>,
+    /// Id of a Slack user group (`S…`) whose members the pager replaces at each hand-over by the people on call.
+    pub group: Option<String>,
 }
 
 /// The regular turns of a squad. The first one goes to the first person.
@@ -175,10 +177,27 @@ pub(super) fn check(
         is_name(&path, name)?;
         contact.check(&path, &["U", "W"])?;
     }
+    let mut groups = BTreeSet::new();
     for (name, squad) in squads {
         let path = format!("{path}.squads.{name}");
         is_name(&path, name)?;
         squad.check(&path, people)?;
+        let Some(group) = &squad.group else { continue };
+        let path = format!("{path}.group");
+        if !is_slack(group, &["S"]) {
+            return Err(PolicyError::at(path, "expected the id of a Slack user group, which begins with S"));
+        }
+        // Its members are replaced, so nobody else could be reached by it.
+        let mut contacts = squads.values().flat_map(|squad| &squad.contacts);
+        if contacts.any(|contact| contact.slack.as_ref() == Some(group)) {
+            return Err(PolicyError::at(
+                path,
+                "is also a contact, which would reach the people on call only",
+            ));
+        }
+        if !groups.insert(group) {
+            return Err(PolicyError::at(path, "is also another squad's group"));
+        }
     }
     Ok(())
 }

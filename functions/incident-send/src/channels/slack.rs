@@ -2,7 +2,8 @@
 //!
 //! Sources: [chat.postMessage](https://docs.slack.dev/reference/methods/chat.postMessage),
 //! [chat.update](https://docs.slack.dev/reference/methods/chat.update),
-//! [conversations.history](https://docs.slack.dev/reference/methods/conversations.history).
+//! [conversations.history](https://docs.slack.dev/reference/methods/conversations.history),
+//! [usergroups.users.update](https://docs.slack.dev/reference/methods/usergroups.users.update).
 
 use incident::SlackPost;
 use jiff::Timestamp;
@@ -158,6 +159,24 @@ impl Slack {
         Some(SlackPost { channel: self.channel.clone(), ts })
     }
 
+    /// Makes these users the only members of a user group. Needs the scope `usergroups:write`, and a workspace that lets
+    /// the bot change groups.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; the change may be made again in any case.
+    pub(crate) async fn regroup(
+        &self,
+        http: &Http,
+        token: &SecretString,
+        group: &str,
+        users: &[&str],
+    ) -> Result<(), Fault> {
+        let body = json!({"usergroup": group, "users": users.join(",")});
+        self.call(http, token, "usergroups.users.update", &body).await?;
+        Ok(())
+    }
+
     async fn call(
         &self,
         http: &Http,
@@ -239,6 +258,10 @@ mod tests {
                     "restricted_action",
                     "org_login_required",
                     "ekm_access_denied",
+                    "permission_denied",
+                    "not_allowed_token_type",
+                    "no_such_subteam",
+                    "failed_for_some_users",
                     "a_code_of_the_future",
                     "",
                 ],

@@ -40,6 +40,8 @@ pub(crate) enum Reply {
     NoBlocks,
     /// Slack has no message that could be changed.
     Gone,
+    /// Slack's error code for a user group; it does all else.
+    NoGroup(&'static str),
 }
 
 struct Services {
@@ -56,10 +58,10 @@ pub(crate) struct Cloud {
     mails: Arc<Mutex<Vec<String>>>,
     channels: String,
     changed: Vec<(String, String)>,
+    policy: String,
 }
 
-fn policy() -> Policy {
-    r#"{"incidents": {
+const POLICY: &str = r#"{"incidents": {
         "people": {
             "Ana": {"slack": "U00000ANA", "email": "ana@moveongs.example", "phone": "+5511900000001", "phone_verified": true},
             "Bia": {"slack": "U00000BIA", "email": "bia@moveongs.example", "phone": "+5511900000002"},
@@ -69,10 +71,7 @@ fn policy() -> Policy {
             "Squad Infra": {"rotation": {"every": "daily", "at": "09:00", "starts": "2026-11-01", "people": ["Ana"], "second": ["Bia"]}},
             "Squad Backend": {"rotation": {"every": "daily", "at": "09:00", "starts": "2026-11-01", "people": ["Caio"]}}
         }
-    }}"#
-    .parse()
-    .unwrap()
-}
+    }}"#;
 
 impl Services {
     fn answer(&mut self, request: &http::Request<Value>) -> Option<http::Response<Value>> {
@@ -94,7 +93,8 @@ impl Services {
             Reply::Error(code) => return answer(404, json!(code)),
             Reply::NoBlocks if body.get("blocks").is_some() => return error("invalid_blocks"),
             Reply::Gone if path == "/api/chat.update" => return error("message_not_found"),
-            Reply::Ok | Reply::Lost | Reply::NoBlocks | Reply::Gone => {}
+            Reply::NoGroup(code) if path == "/api/usergroups.users.update" => return error(code),
+            Reply::Ok | Reply::Lost | Reply::NoBlocks | Reply::Gone | Reply::NoGroup(_) => {}
         }
         let done = match path.as_str() {
             "/api/chat.postMessage" => {
@@ -119,6 +119,12 @@ impl Services {
             "/api/conversations.history" => {
                 assert_eq!(body["channel"], json!("C0000000"));
                 json!({"ok": true, "messages": self.posted.iter().rev().collect::<Vec<_>>()})
+            }
+            "/api/usergroups.users.update" => {
+                let users = body["users"].as_str().unwrap().split(',');
+                assert!(users.clone().all(|user| user.starts_with('U')), "{body}");
+                let users: Vec<_> = users.collect();
+                json!({"ok": true, "usergroup": {"id": body["usergroup"], "users": users}})
             }
             "/services/T0/B0/x" => json!("ok"),
             "/v2/enqueue" => {
@@ -162,7 +168,17 @@ impl Cloud {
             }));
         });
         let changed = changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { fake, web, services, mails, channels: channels.to_owned(), changed }
+        let (channels, policy) = (channels.to_owned(), POLICY.to_owned());
+        Self { fake, web, services, mails, channels, changed, policy }
+    }
+
+    /// From now on, another policy is in force.
+    pub(crate) fn apply(&mut self, patch: &str) {
+        self.policy = patch.to_owned();
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.parse().unwrap()
     }
 
     /// From now on, the web services answer so.
@@ -218,7 +234,7 @@ impl Cloud {
 
     async fn invoke(&self, event: Value, after: i64) -> Result<Answer, SendError> {
         let variables = self.variables();
-        let app = App::new(&Env::new(&variables).with_policy(policy()), &self.fake.config()).unwrap();
+        let app = App::new(&Env::new(&variables).with_policy(self.policy()), &self.fake.config()).unwrap();
         // No time to wait for a second attempt, which comes after five seconds.
         let mut invocation = Invocation::new(seconds(after), Duration::from_millis(74_900));
         invocation.request_id = format!("request-{after}");
@@ -236,8 +252,12 @@ impl Cloud {
         self.try_stream(after).await.unwrap()
     }
 
+    pub(crate) async fn try_sweep(&self, after: i64) -> Result<Answer, SendError> {
+        self.invoke(json!({"sweep": true}), after).await
+    }
+
     pub(crate) async fn sweep(&self, after: i64) -> Answer {
-        self.invoke(json!({"sweep": true}), after).await.unwrap()
+        self.try_sweep(after).await.unwrap()
     }
 
     /// The first event of a problem of the infrastructure squad; the incident's id.
@@ -274,7 +294,7 @@ impl Cloud {
         let variables = self.variables();
         let table = Table::new(&Env::new(&variables), &self.fake.config()).unwrap();
         let channels: Channels = self.channels.parse().unwrap();
-        let policy = policy();
+        let policy = self.policy();
         let context = Context {
             policy: &policy,
             project: "moveongs",

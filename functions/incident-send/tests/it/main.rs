@@ -4,6 +4,7 @@
 
 mod cloud;
 mod death;
+mod hand_over;
 mod people;
 mod sweep;
 

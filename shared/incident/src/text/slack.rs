@@ -1,4 +1,5 @@
-//! Messages in Slack: one for each incident, updated in place, and one reply in its thread for each timeline entry.
+//! Messages in Slack: one for each incident, updated in place, one reply in its thread for each timeline entry, and one
+//! for each hand-over.
 //!
 //! Foreign text is in `plain_text` objects, which have no markup, or in a code block, whose only markup is its own end.
 //! `mrkdwn` outside of code blocks is ours. `<…>` is escaped in both, so the only mention is the one that the caller
@@ -10,6 +11,7 @@
 //! [metadata](https://docs.slack.dev/messaging/message-metadata).
 
 use jiff::Timestamp;
+use policy::oncall::{Shift, Why};
 use policy::time::local;
 use policy::tr;
 use serde_json::{Value, json};
@@ -129,6 +131,76 @@ pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: &[Use
             "event_type": "incident_entry",
             "event_payload": {"incident": key(incident_id), "at": entry.at.as_millisecond(), "action": entry.action},
         },
+    })
+}
+
+/// What the channel reads when other people of a squad are on call.
+#[derive(Clone, Copy, Debug)]
+pub struct HandOver<'a> {
+    /// Name of the environment.
+    pub environment: &'a str,
+    /// The squad.
+    pub squad: &'a str,
+    /// The present shift.
+    pub shift: Shift<'a>,
+    /// The next shift of other people, and when it begins.
+    pub change: Option<(Timestamp, Shift<'a>)>,
+    /// Why the squad's user group was not changed; none if it was, or if there is none.
+    pub group_unchanged: Option<&'a str>,
+    /// Whether an earlier attempt may be in the channel.
+    pub is_repetition: bool,
+}
+
+/// A hand-over's message: the body of `chat.postMessage` without `channel`. It mentions the person who is on call now.
+pub fn hand_over(told: &HandOver<'_>, language: Language, on_call: Option<&UserId>) -> Value {
+    let name = |text: &str| {
+        let shown = cut(&line(text), 200, "…", cost);
+        if shown.is_empty() { "?".to_owned() } else { shown }
+    };
+    let nobody = language.pick(
+        "ninguém; um page vai para os contatos do squad",
+        "nobody; a page goes to the squad's contacts",
+    );
+    let person = told.shift.person.map_or_else(|| nobody.to_owned(), name);
+    let (environment, squad) = (cut(&line(told.environment), 20, "…", cost), name(told.squad));
+    let text = tr!(
+        language,
+        "📟 [{environment}] {squad}: agora de plantão: {person}",
+        "📟 [{environment}] {squad}: on call now: {person}"
+    );
+    let mention = on_call.map(|user| mrkdwn(&user.mention()));
+    let mut facts =
+        vec![(Role::OnCall.label(language), mention.unwrap_or_else(|| plain(&person, SECTION_LIMIT)))];
+    let second_label = language.pick("Segunda pessoa", "Second");
+    facts.extend(told.shift.second.map(|second| (second_label, plain(&name(second), SECTION_LIMIT))));
+    if let Why::Override { reason } = told.shift.why {
+        let label = language.pick("Substituição", "Override");
+        facts.push((label, plain(&name(reason), SECTION_LIMIT)));
+    }
+    if let Some((until, next)) = told.change {
+        let after = next.person.map_or_else(|| nobody.to_owned(), name);
+        facts.push((language.pick("Até", "Until"), plain(&local(until), SECTION_LIMIT)));
+        facts.push((language.pick("Depois", "Next"), plain(&after, SECTION_LIMIT)));
+    }
+    let group = told.group_unchanged.map(|why| {
+        let why = name(why);
+        tr!(
+            language,
+            "⚠️ O grupo do Slack não foi mudado: {why}",
+            "⚠️ The Slack user group was not changed: {why}"
+        )
+    });
+    let repeated =
+        language.pick("🔁 Enviado de novo: pode estar repetido", "🔁 Sent again: it may be a duplicate");
+    let repeated = told.is_repetition.then(|| repeated.to_owned());
+    let notices = group.into_iter().chain(repeated).map(|notice| section(plain(&notice, SECTION_LIMIT)));
+    let blocks = [section(plain(&text, SECTION_LIMIT)), rows(facts)].into_iter().chain(notices);
+    json!({
+        "text": escaped(&text, FALLBACK_LIMIT),
+        "parse": "none",
+        "link_names": false,
+        "blocks": blocks.collect::<Value>(),
+        "metadata": {"event_type": "hand_over", "event_payload": {"squad": squad}},
     })
 }
 

@@ -3,12 +3,13 @@ pub(super) mod limits;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use policy::oncall::{Shift, Why};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::slack::{UserId, message, plain_message, reply};
+use super::slack::{HandOver, UserId, hand_over, message, plain_message, reply};
 use super::*;
 use crate::incident::{Action, Attempts, Entry, Mute, SlackPost};
 
@@ -507,6 +508,76 @@ fn a_reply_names_the_action_and_mentions_only_whom_it_has_to_notify() {
     let body = reply("INC-1", &entry, Language::English, &[on_call()]);
     assert_eq!(body["blocks"][0]["text"]["text"], "<@U024BE7LH>");
     assert_eq!(body["blocks"].to_string().matches("<@").count(), 1);
+}
+
+#[test]
+fn a_hand_over_says_who_is_on_call_until_when_and_who_is_next() {
+    let shift = Shift { person: Some("Ana"), second: Some("Bia"), ..Shift::default() };
+    let next = Shift { person: Some("Caio"), ..Shift::default() };
+    let told = HandOver {
+        environment: "prod",
+        squad: "Squad Infra",
+        shift,
+        change: Some((at("2026-12-07T12:00:00Z"), next)),
+        group_unchanged: None,
+        is_repetition: false,
+    };
+    let body = hand_over(&told, Language::Portuguese, Some(&on_call()));
+    limits::slack(&body, &["U024BE7LH"]).unwrap();
+    assert_eq!(body["text"], "📟 [prod] Squad Infra: agora de plantão: Ana");
+    let fields = |body: &Value| -> Vec<String> {
+        let fields = body["blocks"][1]["fields"].as_array().unwrap().iter();
+        fields.map(|field| field["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = [
+        "*De plantão*",
+        "<@U024BE7LH>",
+        "*Segunda pessoa*",
+        "Bia",
+        "*Até*",
+        "2026-12-07 09:00:00 -03:00",
+        "*Depois*",
+        "Caio",
+    ];
+    assert_eq!(
+        (fields(&body), body["blocks"].as_array().unwrap().len()),
+        (expected.map(str::to_owned).to_vec(), 2)
+    );
+    // Nobody follows, and what went wrong is said.
+    let override_ = Shift { why: Why::Override { reason: "Natal" }, ..shift };
+    let told = HandOver {
+        shift: override_,
+        change: None,
+        group_unchanged: Some("missing_scope"),
+        is_repetition: true,
+        ..told
+    };
+    let body = hand_over(&told, Language::English, None);
+    limits::slack(&body, &[]).unwrap();
+    assert_eq!(fields(&body), ["*On call*", "Ana", "*Second*", "Bia", "*Override*", "Natal"]);
+    let notices = [&body["blocks"][2]["text"]["text"], &body["blocks"][3]["text"]["text"]];
+    assert_eq!(
+        notices,
+        ["⚠️ The Slack user group was not changed: missing_scope", "🔁 Sent again: it may be a duplicate"]
+    );
+    let told = HandOver { shift: Shift::default(), ..told };
+    let text = hand_over(&told, Language::Portuguese, None)["text"].to_string();
+    assert!(text.contains("ninguém; um page vai para os contatos do squad"), "{text}");
+    for text in nasty() {
+        let shift =
+            Shift { person: Some(&text), second: Some(&text), why: Why::Override { reason: &text }, ..shift };
+        let told = HandOver {
+            environment: &text,
+            squad: &text,
+            shift,
+            change: Some((now(), shift)),
+            group_unchanged: Some(&text),
+            is_repetition: true,
+        };
+        for language in LANGUAGES {
+            limits::slack(&hand_over(&told, language, Some(&on_call())), &["U024BE7LH"]).unwrap();
+        }
+    }
 }
 
 #[test]

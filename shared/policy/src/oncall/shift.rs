@@ -36,15 +36,14 @@ pub enum Why<'a> {
     Contacts,
 }
 
-/// The beginning of a squad's shift.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct HandOver<'a> {
-    /// When it begins.
-    pub at: Timestamp,
-    /// The squad.
-    pub squad: &'a str,
-    /// The shift that begins.
-    pub shift: Shift<'a>,
+/// Most shifts of the same people that [`change`] looks past: a rotation of one person never changes.
+const MOST_ALIKE: usize = 60;
+
+impl<'a> Shift<'a> {
+    /// The person on call and the second.
+    pub fn people(&self) -> (Option<&'a str>, Option<&'a str>) {
+        (self.person, self.second)
+    }
 }
 
 /// The shift of a squad at an instant. A squad that the policy does not list has nobody on call.
@@ -58,19 +57,19 @@ pub fn next<'a>(policy: &'a Policy, squad: &str, now: Timestamp) -> Option<Shift
     Some(on_call(policy, squad, end))
 }
 
-/// All hand-overs after `since` until `now`, both as instants of a sweep: the next sweep begins where this one ended,
-/// and none is missed or found twice. Ordered by time, then by squad.
-pub fn hand_overs(policy: &Policy, since: Timestamp, now: Timestamp) -> Vec<HandOver<'_>> {
-    let mut found = Vec::new();
-    for (name, squad) in &policy.incidents.squads {
-        let mut shift = squad.shift(since);
-        while let Some(at) = shift.until.filter(|at| *at <= now) {
-            shift = squad.shift(at);
-            found.push(HandOver { at, squad: name, shift });
+/// The next shift of other people, and when it begins; none if the same people stay as far as it looks.
+pub fn change<'a>(policy: &'a Policy, squad: &str, now: Timestamp) -> Option<(Timestamp, Shift<'a>)> {
+    let squad = policy.incidents.squads.get(squad)?;
+    let present = squad.shift(now);
+    let mut shift = present;
+    for _ in 0..MOST_ALIKE {
+        let end = shift.until?;
+        shift = squad.shift(end);
+        if shift.people() != present.people() {
+            return Some((end, shift));
         }
     }
-    found.sort_by_key(|hand_over| (hand_over.at, hand_over.squad));
-    found
+    None
 }
 
 impl Squad {

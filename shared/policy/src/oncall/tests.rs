@@ -287,55 +287,51 @@ fn next_is_the_shift_that_begins_when_this_one_ends() {
 }
 
 #[test]
-fn each_hand_over_belongs_to_one_sweep() {
-    let policy = two_rotations();
-    let between = |since: &str, now: &str| -> Vec<String> {
-        let found = hand_overs(&policy, at(since), at(now));
-        let text = |one: &HandOver<'_>| {
-            assert_eq!(Some(one.at), one.shift.from);
-            assert_eq!(one.shift, on_call(&policy, one.squad, one.at));
-            format!("{} {} {}", local(Some(one.at)), one.squad, one.shift.person.unwrap_or("nobody"))
-        };
-        found.iter().map(text).collect()
-    };
-    let week = [
-        "2026-11-30T09:00 Squad Backend Ana",
-        "2026-12-05T09:00 Squad Dados Carla",
-        "2026-12-06T09:00 Squad Dados Davi",
-        "2026-12-06T12:00 Squad Dados Eva",
-        "2026-12-07T09:00 Squad Backend Bruno",
-        "2026-12-07T12:00 Squad Dados Carla",
-        "2026-12-08T09:00 Squad Dados Davi",
-    ];
-    assert_eq!(between("2026-11-30T08:59:59", "2026-12-08T09:00:00"), week);
-    for (since, now, expected) in [
-        ("2026-11-30T08:58:59", "2026-11-30T08:59:59", &week[..0]),
-        ("2026-11-30T08:59:59", "2026-11-30T09:00:00", &week[..1]),
-        ("2026-11-30T09:00:00", "2026-11-30T09:01:00", &week[..0]),
-        ("2026-12-06T09:00:00", "2026-12-06T12:00:00", &week[3..4]),
-        ("2026-12-07T12:00:00", "2026-12-08T08:59:59", &week[..0]),
-        ("2026-12-08T09:00:00", "2026-12-05T09:00:00", &week[..0]),
+fn a_change_is_the_next_shift_of_other_people() {
+    let policy = policy(json!({
+        BACKEND: {"rotation": weekly(json!(["Ana", "Bruno"]), json!(["Bruno", "Ana"]))},
+        DADOS: {
+            "rotation": daily("09:00", "2026-12-05", json!(["Carla", "Carla", "Davi"])),
+            "overrides": [cover("2026-12-06T12:00", "2026-12-07T12:00", "Carla")]
+        },
+        INFRA: {"rotation": daily("09:00", "2026-12-05", json!(["Eva"]))}
+    }));
+    for (squad, now, expected) in [
+        (BACKEND, "2026-11-30T08:59:59", "2026-11-30T09:00 Ana, Bruno"),
+        (BACKEND, "2026-11-30T09:00:00", "2026-12-07T09:00 Bruno, Ana"),
+        // Carla's two turns, and then an override of hers, which begins before Davi's turn and ends in it.
+        (DADOS, "2026-12-05T09:00:00", "2026-12-07T12:00 Davi, nobody"),
+        (DADOS, "2026-12-07T11:59:59", "2026-12-07T12:00 Davi, nobody"),
+        (DADOS, "2026-12-07T12:00:00", "2026-12-08T09:00 Carla, nobody"),
+        // Before the first turn nobody is on call, and a rotation of one never changes.
+        (INFRA, "2026-12-05T08:59:59", "2026-12-05T09:00 Eva, nobody"),
+        (INFRA, "2026-12-05T09:00:00", ""),
+        ("Squad Nova", "2026-12-05T09:00:00", ""),
     ] {
-        assert_eq!(between(since, now), expected, "{since} {now}");
+        let found = change(&policy, squad, at(now)).map(|(from, shift)| {
+            let (person, second) = shift.people();
+            let (person, second) = (person.unwrap_or("nobody"), second.unwrap_or("nobody"));
+            format!("{} {person}, {second}", local(Some(from)))
+        });
+        assert_eq!(found.unwrap_or_default(), expected, "{squad} {now}");
     }
-    let minute = jiff::SignedDuration::from_mins(1);
-    let (mut since, mut swept) = (at("2026-11-30T08:59:30"), 0);
-    while since < at("2026-12-08T09:00:00") {
-        swept += hand_overs(&policy, since, since + minute).len();
-        since += minute;
-    }
-    assert_eq!(swept, week.len());
 }
 
 #[test]
-fn squads_that_change_together_are_named_in_order() {
-    let policy = policy(json!({
-        DADOS: {"rotation": weekly(json!(["Carla"]), json!([]))},
-        BACKEND: {"rotation": weekly(json!(["Ana"]), json!([]))}
-    }));
-    let found = hand_overs(&policy, at("2026-12-07T08:59:59"), at("2026-12-07T09:00:00"));
-    let found: Vec<_> = found.iter().map(|one| (one.squad, one.shift.person)).collect();
-    assert_eq!(found, [(BACKEND, Some("Ana")), (DADOS, Some("Carla"))]);
+fn a_group_is_refused_that_is_none_or_has_other_uses() {
+    let squads = |backend: Value, infra: Value| {
+        json!({"incidents": {"people": people(), "squads": {BACKEND: backend, INFRA: infra}}}).to_string()
+    };
+    let with = |group: &str| json!({"group": group});
+    let path = "incidents.squads.Squad Backend.group";
+    assert!(squads(with("S0000GROUP"), with("S0001GROUP")).parse::<Policy>().is_ok());
+    for wrong in ["", "U00000ANA", "@plantao", "<!subteam^S0000GROUP>"] {
+        refused(&squads(with(wrong), json!({})), path, "begins with S");
+    }
+    let contact = json!({"contacts": [{"email": "infra@example.org"}, {"slack": "S0000GROUP"}]});
+    refused(&squads(with("S0000GROUP"), contact), path, "is also a contact");
+    let infra = "incidents.squads.Squad Infra.group";
+    refused(&squads(with("S0000GROUP"), with("S0000GROUP")), infra, "another squad's");
 }
 
 /// Each row: the local time, minutes since the page, and whom it must have reached.
