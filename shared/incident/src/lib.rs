@@ -18,6 +18,16 @@ pub mod text;
 pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};
 pub use self::text::Language;
 
+/// Begins the identity of each drill of the pager itself: the daily one, and those of `cargo xtask drill`.
+pub const DRILL: &str = "incident-send/synthetic/";
+
+/// Whether a problem is a drill of the pager itself, whichever way it arrived. It calls nobody by name, and escalates to
+/// nobody. Of an alarm the name may have a prefix, by which EventBridge's rule chooses; other texts of a problem may be
+/// somebody else's words, and only their beginning counts.
+pub fn is_own_drill(source: &str, problem: &str) -> bool {
+    problem.starts_with(DRILL) || (source == Source::Alarm.name() && problem.contains(DRILL))
+}
+
 /// How an event arrived.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Transport {
@@ -199,6 +209,22 @@ mod tests {
     use policy::Policy;
 
     use super::*;
+
+    #[test]
+    fn only_an_alarms_name_may_have_a_prefix_before_a_drills() {
+        for (source, problem, expected) in [
+            ("page", "incident-send/synthetic/2026-11-29", true),
+            ("logs", "incident-send/synthetic/x/log|Error||drill|", true),
+            ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:incident-send/synthetic/x", true),
+            ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:moveongs-dev-incident-send/synthetic/x", true),
+            ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:moveongs-dev-incident-send-errors", false),
+            ("logs", "/aws/ecs/api|Error||incident-send/synthetic/x|", false),
+            ("message", "message|topic|incident-send/synthetic/x", false),
+            ("page", "incident-send/", false),
+        ] {
+            assert_eq!(is_own_drill(source, problem), expected, "{problem}");
+        }
+    }
 
     #[test]
     fn the_two_severities_that_wake_people_have_the_shorter_wait() {

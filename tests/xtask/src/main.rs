@@ -9,6 +9,7 @@ mod cloud;
 mod demo;
 mod deploy;
 mod draw;
+mod drill;
 mod function;
 mod http;
 mod oncall;
@@ -111,6 +112,15 @@ enum Task {
         #[arg(long, value_parser = oncall::instant)]
         at: Option<Timestamp>,
     },
+    /// Send a marked event through every entry of an environment's pager, and show when each hop had it
+    ///
+    /// Uses the caller's own AWS CLI and credentials: reaches a real account, or the local cloud after
+    /// eval "$(cargo xtask up)". Calls nobody by name, and resolves its incidents. The webhooks' credentials come from
+    /// the stack's secret, or from DRILL_CREDENTIALS in the same form. Exits with 0 only if every event came back.
+    Drill {
+        #[command(flatten)]
+        options: drill::Options,
+    },
     /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
     /// Measure the functions' time, memory and requests
@@ -152,6 +162,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
         Task::Policy { action } => apply::policy(repo, action).map(|()| true),
         Task::Oncall { file, at } => oncall::oncall(file.as_deref(), at).map(|()| true),
+        Task::Drill { options } => drill::drill(&options),
         Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }

@@ -1,7 +1,7 @@
 //! The daily synthetic event: a drill that goes the whole way, so that a broken pager is found by day.
 
 use incident::store::{Attribute, Attributes, Key, Row, instant};
-use incident::{Change, Incident, Signal, Source};
+use incident::{Change, DRILL, Incident, Signal, Source, is_own_drill};
 use jiff::{SignedDuration, Timestamp};
 use shared::runtime::time::SAO_PAULO;
 
@@ -11,9 +11,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// The time after which DynamoDB may delete the item of a day.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 
-/// The first words of its dedup key.
-const PREFIX: &str = "incident-send/synthetic/";
-
 /// The date in São Paulo whose event is to be published by `now`; none before the hour.
 pub(crate) fn day(hour: u8, now: Timestamp) -> Option<String> {
     let local = now.to_zoned_datetime(SAO_PAULO);
@@ -22,12 +19,13 @@ pub(crate) fn day(hour: u8, now: Timestamp) -> Option<String> {
 
 /// The dedup key, and so the problem, of a day's event.
 pub(crate) fn problem(day: &str) -> String {
-    format!("{PREFIX}{day}")
+    format!("{DRILL}{day}")
 }
 
-/// Whether an incident is a synthetic one, which calls nobody by name.
+/// Whether an incident is a drill of the pager itself, which calls nobody by name. Any other drill is an exercise of
+/// people, and calls them.
 pub(crate) fn is_synthetic(incident: &Incident) -> bool {
-    incident.is_drill && incident.problem.starts_with(PREFIX)
+    incident.is_drill && is_own_drill(&incident.source, &incident.problem)
 }
 
 /// What is known about a day's event.

@@ -24,7 +24,7 @@ use policy::{Area, Policy};
 
 use super::{Channel, Event, Heartbeat, Key, Latest, Row, Write};
 use crate::incident::{Action, Entry, Incident, Mute, State};
-use crate::{Change, Severity, Signal, Source, signal};
+use crate::{Change, Severity, Signal, Source, is_own_drill, signal};
 
 /// A source that never says that a problem is over, such as a log: after this silence, an event is a new problem.
 /// Otherwise one acknowledgement would silence it for ever.
@@ -467,7 +467,9 @@ fn resource(signal: &Signal) -> String {
 /// Whether the event is an exercise.
 fn is_drill(signal: &Signal) -> bool {
     let label = |name: &str| signal.labels.get(name).map(String::as_str);
-    matches!(label("drill"), Some("true" | "1")) || label("kind") == Some("Drill")
+    matches!(label("drill"), Some("true" | "1"))
+        || label("kind") == Some("Drill")
+        || is_own_drill(signal.source.name(), &signal.problem)
 }
 
 /// The teams that answer: the source's; otherwise those of the inventory's area that has a resource which the event

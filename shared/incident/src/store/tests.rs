@@ -867,3 +867,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_drill_is_marked_by_a_label_by_its_kind_or_by_its_name() {
+    let labelled = |name: &str, value: &str| Signal {
+        labels: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+        ..signal(Source::Grafana, "57c6d9296de2ad39", 0, Change::Triggered)
+    };
+    let named = |source, problem: &str| signal(source, problem, 0, Change::Triggered);
+    for (signal, expected) in [
+        (labelled("drill", "true"), true),
+        (labelled("drill", "false"), false),
+        (labelled("kind", "Drill"), true),
+        (labelled("kind", "Overdue"), false),
+        (named(Source::Alarm, &format!("{ALARM}-incident-send/synthetic/x")), true),
+        (named(Source::Person, "incident-send/synthetic/x"), true),
+        (named(Source::Logs, "/aws/ecs/api|incident-send/synthetic/x"), false),
+    ] {
+        let mut table = Table::default();
+        let opened = table.arrives(&signal, 0).incident;
+        assert_eq!(table.incident(&opened).is_drill, expected, "{} {:?}", signal.problem, signal.labels);
+    }
+}
