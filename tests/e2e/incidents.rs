@@ -368,15 +368,17 @@ impl Pager {
 
     // Time.
 
-    /// Makes the row of each incident due whose time would come first, unless a sender has it; false if no row waits.
+    /// Makes the row of each incident due whose time would come first, unless a sender is at work on that incident; false if
+    /// no row waits.
     pub(crate) async fn pass_time(&self) -> bool {
-        let mut waits = false;
+        let (mut waits, past) = (false, now().as_millisecond() - 1);
         for incident in self.incidents().await {
             let waiting = incident.rows.iter().filter(|(_, row)| row["due"].is_i64());
             let Some((name, row)) = waiting.min_by_key(|(_, row)| row["due"].as_i64()) else { continue };
             waits = true;
-            let past = now().as_millisecond() - 1;
-            if row["lease_owner"].is_null() && row["due"].as_i64() > Some(past) {
+            // Otherwise the next channel would begin while this one is asked.
+            let is_taken = incident.rows.values().any(|row| !row["lease_owner"].is_null());
+            if !is_taken && row["due"].as_i64() > Some(past) {
                 self.set_row(&incident.id, name, &[("due", past)]).await;
             }
         }
@@ -469,10 +471,11 @@ impl Pager {
         self.slack(about).await.into_iter().filter(is_post).collect()
     }
 
-    /// The bot's replies.
+    /// The replies in the threads of the bot's messages about something.
     pub(crate) async fn replies(&self, about: &str) -> Vec<Value> {
-        let all = self.slack(about).await.into_iter();
-        all.filter(|message| !message["thread_ts"].is_null() && message["edited"] != true).collect()
+        let threads: Vec<_> = self.posts(about).await.iter().map(|post| post["ts"].clone()).collect();
+        let all = self.log("slack/messages?all=1").await.into_iter();
+        all.filter(|message| threads.contains(&message["thread_ts"]) && message["edited"] != true).collect()
     }
 
     /// The messages of Slack's webhook.
