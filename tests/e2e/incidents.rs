@@ -10,13 +10,15 @@
 //!   senders, [`Pager::finish`] does it until no row is due
 //! * [`Pager::quiet`] waits until the queues are empty and no row is due now; [`Pager::flow`] turns the queue's and the
 //!   stream's mapping off and on, so that only the test invokes a function
-//! * channels: [`Pager::posts`], [`Pager::replies`], [`Pager::log`] since the test began; [`Pager::channels`] gives the
-//!   stack other channels, [`Pager::set`] other settings, [`Pager::with_channel_id`] a channel that can be searched.
+//! * channels: [`Pager::posts`], [`Pager::replies`], [`Pager::log`] since the test began; [`Pager::set`] gives the
+//!   functions other settings, such as `PAGE_CHANNELS`, [`Pager::channel_id`] is the name of Slack's channel by which it can
+//!   be searched
+//! * faults: [`Pager::outage`], [`Cloud::fault`] of `page` or `send`, [`Pager::calm`].
 //!
-//! No clock is moved: the sender's times (60 s to the next channel, 60 s of a lease, minutes of back-off) are real, so a test
-//! writes earlier ones into the rows, as the account's root. The schedule of the sweep is off, since a sweep at any moment
-//! would meet the faults that are armed for another one, and the day's synthetic event counts as done. The sender's time is
-//! cut to [`BRISK`], so that a sweep does not wait for what is due within the next minute; `patient` restores it.
+//! No clock is moved: the sender's times (60 s to the next channel, 60 s of a lease, minutes of back-off) are real, so a
+//! test writes earlier ones into the rows, as the account's root. The schedule of the sweep is off, since a sweep at any
+//! moment would meet the faults that are armed for another one. The sender's time is cut to [`BRISK`], so that a sweep does
+//! not wait for what is due within the next minute; [`Pager::patient`] restores it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +26,7 @@ use aws_sdk_lambda::types::Environment;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::runtime::time::{SAO_PAULO, now};
+use shared::runtime::time::now;
 
 use crate::cloud::{Cloud, eventually, sha256};
 
@@ -106,7 +108,7 @@ impl Pager {
     pub(crate) async fn fresh() -> Self {
         let (page, send) = (Cloud::connect("incident-page").await, Cloud::connect("incident-send").await);
         let mut pager = Self { page, send, before: BTreeMap::new() };
-        pager.page.admin(Method::DELETE, "faults", None).await;
+        pager.calm().await;
         pager.page.admin(Method::POST, "slack/channels", Some(json!({"archived": []}))).await;
         pager.stop_schedule().await;
         pager.flow(true).await;
@@ -122,8 +124,11 @@ impl Pager {
         }
         pager.configure(&pager.page, &[], None).await;
         pager.configure(&pager.send, &[], Some(BRISK)).await;
+        if !pager.page.keys("policy/").await.is_empty() {
+            pager.page.forget_policy().await;
+            pager.send.restart().await;
+        }
         pager.empty().await;
-        pager.skip_synthetic().await;
         pager.listen_to_mails().await;
         pager.page.admin(Method::DELETE, "slack/messages", None).await;
         for route in LOGS {
@@ -146,46 +151,26 @@ impl Pager {
         self.configure(&self.send, changes, None).await;
     }
 
-    /// Gives the stack other channels until the next test, with secrets and permissions for all of them.
-    pub(crate) async fn channels(&self, channels: &str, more: &[(&str, &str)]) {
-        let fact =
-            |name: &str| self.page.facts[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
-        let webhook = self.secret("/moveongs/dev/test-slack-webhook", &fact("slack_webhook_url")).await;
-        let pagerduty = self.secret("/moveongs/dev/test-pagerduty", &fact("pagerduty_key")).await;
-        let url = fact("pagerduty_url");
-        let role =
-            self.send.lambda.get_function_configuration().function_name(self.send.function()).send().await;
-        let role = role.unwrap().role.unwrap();
-        let may = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-            "Action": ["secretsmanager:GetSecretValue", "sns:Publish", "ses:SendEmail"], "Resource": "*"}});
-        let may = may.to_string();
-        let policy = [
-            ("Version", "2010-05-08"),
-            ("RoleName", role.rsplit('/').next().unwrap()),
-            ("PolicyName", "channels-of-a-test"),
-            ("PolicyDocument", &may),
-        ];
-        self.page.query("iam", "PutRolePolicy", &policy).await;
-        let own = [
-            ("PAGE_CHANNELS", channels),
-            ("SLACK_WEBHOOK_SECRET_NAME", webhook),
-            ("PAGERDUTY_SECRET_NAME", pagerduty),
-            ("PAGERDUTY_URL", &url),
-        ];
-        self.set(&[&own[..], more].concat()).await;
+    /// Puts a policy in force for both functions; the next [`Pager::fresh`] removes it.
+    pub(crate) async fn policy(&self, patch: &Value) {
+        self.page.set_policy(patch).await;
+        self.send.restart().await;
     }
 
-    async fn secret<'a>(&self, name: &'a str, value: &str) -> &'a str {
-        let put = self.page.secrets.put_secret_value().secret_id(name).secret_string(value).send().await;
-        if put.is_err() {
-            self.page.secrets.create_secret().name(name).secret_string(value).send().await.unwrap();
-        }
-        name
+    /// Makes a service outside AWS refuse connections.
+    pub(crate) async fn outage(&self, service: &str) {
+        self.page.admin(Method::POST, "outages", Some(json!({"service": service}))).await;
     }
 
-    /// The setting that names Slack's channel by its id, so that a lost message can be searched for.
-    pub(crate) fn with_channel_id() -> (&'static str, String) {
-        ("SLACK_CHANNEL", format!("C{}", sha256(b"#incidentes-moveongs")[..10].to_uppercase()))
+    /// Ends all outages and removes all faults.
+    pub(crate) async fn calm(&self) {
+        self.page.admin(Method::DELETE, "outages", None).await;
+        self.page.admin(Method::DELETE, "faults", None).await;
+    }
+
+    /// The id of Slack's channel, for `SLACK_CHANNEL`: only by its id can it be searched for a lost message.
+    pub(crate) fn channel_id() -> String {
+        format!("C{}", sha256(b"#incidentes-moveongs")[..10].to_uppercase())
     }
 
     async fn configure(&self, cloud: &Cloud, changes: &[(&str, &str)], timeout: Option<i32>) {
@@ -262,7 +247,7 @@ impl Pager {
     }
 
     /// Deletes all items.
-    async fn empty(&self) {
+    pub(crate) async fn empty(&self) {
         loop {
             let items = self.items().await;
             if items.is_empty() {
@@ -273,16 +258,6 @@ impl Pager {
                 let all: Vec<_> = part.iter().map(delete).collect();
                 self.table("BatchWriteItem", json!({"RequestItems": {TABLE: all}})).await;
             }
-        }
-    }
-
-    /// The daily synthetic event of these days counts as done.
-    async fn skip_synthetic(&self) {
-        let today = now().to_zoned_datetime(SAO_PAULO).date();
-        for day in [today.yesterday().unwrap(), today, today.tomorrow().unwrap()] {
-            let item = json!({"pk": {"S": format!("SYNTHETIC#{day}")}, "sk": {"S": "SYNTHETIC"},
-                "accepted_at": {"N": now().as_millisecond().to_string()}});
-            self.table("PutItem", json!({"Item": item})).await;
         }
     }
 
@@ -393,15 +368,17 @@ impl Pager {
 
     // Time.
 
-    /// Makes the row of each incident due whose time would come first, unless a sender has it; false if no row waits.
+    /// Makes the row of each incident due whose time would come first, unless a sender is at work on that incident; false if
+    /// no row waits.
     pub(crate) async fn pass_time(&self) -> bool {
-        let mut waits = false;
+        let (mut waits, past) = (false, now().as_millisecond() - 1);
         for incident in self.incidents().await {
             let waiting = incident.rows.iter().filter(|(_, row)| row["due"].is_i64());
             let Some((name, row)) = waiting.min_by_key(|(_, row)| row["due"].as_i64()) else { continue };
             waits = true;
-            let past = now().as_millisecond() - 1;
-            if row["lease_owner"].is_null() && row["due"].as_i64() > Some(past) {
+            // Otherwise the next channel would begin while this one is asked.
+            let is_taken = incident.rows.values().any(|row| !row["lease_owner"].is_null());
+            if !is_taken && row["due"].as_i64() > Some(past) {
                 self.set_row(&incident.id, name, &[("due", past)]).await;
             }
         }
@@ -494,10 +471,11 @@ impl Pager {
         self.slack(about).await.into_iter().filter(is_post).collect()
     }
 
-    /// The bot's replies.
+    /// The replies in the threads of the bot's messages about something.
     pub(crate) async fn replies(&self, about: &str) -> Vec<Value> {
-        let all = self.slack(about).await.into_iter();
-        all.filter(|message| !message["thread_ts"].is_null() && message["edited"] != true).collect()
+        let threads: Vec<_> = self.posts(about).await.iter().map(|post| post["ts"].clone()).collect();
+        let all = self.log("slack/messages?all=1").await.into_iter();
+        all.filter(|message| threads.contains(&message["thread_ts"]) && message["edited"] != true).collect()
     }
 
     /// The messages of Slack's webhook.

@@ -19,6 +19,7 @@ mod database;
 mod evidence;
 mod in_force;
 mod incident_page;
+mod incident_storm;
 mod incidents;
 mod inventory_audit;
 mod matrix;
