@@ -503,8 +503,7 @@ async fn each_channel_tells_the_incident_in_its_own_form() {
         ("ses", "ses#oncall", "ses/messages"),
         ("sms", "sms#oncall", "sns/sms"),
     ] {
-        let from = [("SES_FROM_ADDRESS", "alerts@imm.local")];
-        pager.channels(channel, &from).await;
+        pager.set(&[("PAGE_CHANNELS", channel)]).await;
         let title = format!("Told by {channel}");
         let declare = json!({"declare": {"title": title, "severity": "S0", "resource": "x", "by": "a test", "reason": "<!channel> & co"}});
         pager.intake(&declare).await.unwrap();

@@ -624,7 +624,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("SlackSecretName={SLACK_SECRET}"),
         "PagingEmail=none".to_owned(),
         format!("SlackApiUrl={}", aws.cloud.fact("slack_url")?),
-        "PageChannels=slack,webhook,sns,pagerduty".to_owned(),
+        "PageChannels=slack,webhook,sns,pagerduty,ses,sms".to_owned(),
         format!("SlackWebhookSecretName={SLACK_WEBHOOK_SECRET}"),
         format!("PagerDutySecretName={PAGERDUTY_SECRET}"),
         format!("PagerDutyUrl={}", aws.cloud.fact("pagerduty_url")?),

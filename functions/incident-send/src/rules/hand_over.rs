@@ -120,7 +120,7 @@ pub(crate) fn due<'a>(
         return None;
     }
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) > LATE);
-    let is_told = told.is_some_and(|told| !is_same(told) && !(is_old(told.until) && is_old(shift.from)));
+    let is_told = told.is_some_and(|told| !(is_same(told) || is_old(told.until) && is_old(shift.from)));
     let people = [shift.person, shift.second].into_iter().flatten();
     let contacts = people.filter_map(|name| policy.incidents.people.get(name));
     let members: Vec<&str> = contacts.filter_map(|contact| contact.slack.as_deref()).collect();
