@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod advice;
+mod alarms;
 mod builds;
 mod deployment;
 mod documents;

@@ -65,6 +65,9 @@ const STREAM: [&str; 4] =
 /// Everything that a message of SNS can be published to, except a phone number, which has no ARN.
 const EVERY_TOPIC: &str = "arn:${AWS::Partition}:sns:*:*:*";
 
+/// Beginning of the ids of the resources that watch the application, and not the product.
+pub(crate) const APPLICATION: &str = "Application";
+
 /// The functions that page. Their alarms go to people directly, and their record is the incident's timeline.
 const PAGER: [&str; 2] = ["incident-page", "incident-send"];
 
@@ -101,12 +104,19 @@ fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
 }
 
 /// The resources of a type, by logical id.
-fn resources<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
+pub(crate) fn resources<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
     let all = get(template, &["Resources"]).as_mapping().unwrap();
     all.iter()
         .filter(|(_, resource)| text(get(resource, &["Type"])) == kind)
         .map(|(id, resource)| (id.as_str().unwrap(), resource))
         .collect()
+}
+
+/// The alarms on the product, by logical id.
+fn alarms(template: &Value) -> BTreeMap<&str, &Value> {
+    let mut alarms = resources(template, "AWS::CloudWatch::Alarm");
+    alarms.retain(|id, _| !id.starts_with(APPLICATION));
+    alarms
 }
 
 /// The function resources by folder.
@@ -613,7 +623,8 @@ fn the_backup_audit_knows_whose_alarms_are_the_products() {
         let name = text(get(alarm, &["Properties", "AlarmName"]));
         let is_own =
             |procedure: &&str| name.starts_with(&format!("${{Project}}-${{Environment}}-{procedure}-"));
-        assert!(names.split(',').any(|procedure| is_own(&procedure)), "{id}: {name}");
+        let is_the_products = names.split(',').any(|procedure| is_own(&procedure));
+        assert_ne!(is_the_products, id.starts_with(APPLICATION), "{id}: {name}");
     }
 }
 
@@ -822,7 +833,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
 #[test]
 fn every_state_machine_ends_by_itself_and_raises_alarms() {
     let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let alarms = alarms(&template);
     for (id, machine) in resources(&template, "AWS::Serverless::StateMachine") {
         let path = text(get(machine, &["Properties", "DefinitionUri"]));
         let definition = fs::read_to_string(root().join(path)).unwrap();
@@ -861,7 +872,7 @@ fn every_state_machine_ends_by_itself_and_raises_alarms() {
 fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
     let template = template();
     let groups = resources(&template, "AWS::Logs::LogGroup");
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let alarms = alarms(&template);
     for (_, (id, resource)) in functions(&template) {
         let group = text(get(resource, &["Properties", "LoggingConfig", "LogGroup"]));
         let group = groups.get(group).unwrap_or_else(|| panic!("{id}: no log group {group}"));
@@ -922,7 +933,7 @@ fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
 #[test]
 fn every_alarm_looks_back_past_what_it_may_learn_late() {
     let template = template();
-    for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+    for (id, alarm) in alarms(&template) {
         assert_eq!(looks_away(&template, alarm), None, "{id}");
     }
 }
@@ -1060,7 +1071,7 @@ fn the_rules_of_the_account_may_write_to_their_queues() {
 #[test]
 fn the_metrics_that_the_code_counts_have_alarms() {
     let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let alarms = alarms(&template);
     for (folder, (id, _)) in functions(&template) {
         let shared = shared_of(folder)
             .into_iter()
@@ -1086,7 +1097,7 @@ fn the_metrics_that_the_code_counts_have_alarms() {
 #[test]
 fn what_is_counted_for_the_stack_has_one_alarm() {
     let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let alarms = alarms(&template);
     let of_stack = alarms.values().filter_map(|alarm| {
         let dimension = list(get(alarm, &["Properties", "Dimensions"]))[0];
         (text(get(dimension, &["Name"])) == "stack").then(|| {
@@ -1160,7 +1171,7 @@ fn every_asynchronous_function_has_an_encrypted_dead_letter_queue() {
 #[test]
 fn an_alarm_watches_every_queue() {
     let template = template();
-    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let alarms = alarms(&template);
     for (id, _) in resources(&template, "AWS::SQS::Queue") {
         // A queue of work is never empty for long in a storm; its age shows that nobody works.
         let metric = if id.ends_with("DeadLetters") {

@@ -141,7 +141,7 @@ def counting(missing: str) -> list[str]:
     return sorted(
         name
         for name, given in ALARMS.items()
-        if given["Namespace"] == "Governance" and given["TreatMissingData"] == missing
+        if given.get("Namespace") == "Governance" and given["TreatMissingData"] == missing
     )
 
 

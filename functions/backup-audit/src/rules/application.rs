@@ -191,7 +191,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             id: "account.alarms",
             severity: Severity::Medium,
             guide: "app 7",
-            title: ["alarmes do CloudWatch além dos desta stack", "CloudWatch alarms besides this stack's"],
+            title: ["alarmes do CloudWatch da aplicação", "CloudWatch alarms on the application"],
             why: [
                 "sem alarmes da aplicação ninguém sabe que ela caiu",
                 "without alarms for the application an outage goes unnoticed",

@@ -312,7 +312,7 @@ pub(crate) struct LogWatch {
 /// Facts about the account as a whole: whether some resources exist.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
-    /// CloudWatch alarms besides this product's.
+    /// CloudWatch alarms besides those on this product's functions.
     pub has_alarms: Seen<bool>,
     /// Metrics and alarms on the application's log group.
     pub log_watch: Seen<LogWatch>,

@@ -128,6 +128,7 @@ mod tests {
             ("moveongs-dev-snapshot-create-errors", false),
             ("TargetTracking-service/moveongs-prod-cluster/moveongs-prod-api-AlarmHigh-0b1c", false),
             ("moveongs-prod-api-5xx", true),
+            ("moveongs-prod-ApiAvailabilityBudgetBurn", true),
             ("another-backup-audit-errors", true),
             ("api-TargetTracking-5xx", true),
         ] {

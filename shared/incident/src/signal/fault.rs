@@ -3,7 +3,8 @@
 //! The application writes one JSON object a line (pino): `level`, `message`, and the error in `err`, or in `error` if the
 //! database pool has it. A line is a fault if its level is error or fatal, if it has an error at level warn, or if it has
 //! one of the guide's words, `AppError` and `Unhandled error`, in any case. A client's mistake is none: an answer 400 to
-//! 499 of `AppError`, its subclasses or Fastify. A line of another shape is a fault, as it may be one.
+//! 499 of `AppError`, its subclasses or Fastify. A line of another shape is a fault, as it may be one. One notification
+//! that failed is a warning.
 
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::json::{scalar_at, text};
 use super::{MOST_CHARACTERS, first_line};
+use crate::Severity;
 
 /// Most characters of a message that distinguish faults.
 const LONGEST_MESSAGE: usize = 300;
@@ -21,6 +23,9 @@ const LONGEST_LINE: usize = 1_500;
 
 /// The guide's words, in lower case, and those of other faults that nothing caught.
 const WORDS: [&str; 4] = ["apperror", "unhandled error", "unhandled rejection", "uncaught exception"];
+
+/// Ends of the messages about a notification that failed, in lower case. An alarm rings when they are many.
+const NOTIFICATIONS: [&str; 2] = ["notification job failed permanently", "notification dispatch failed"];
 
 /// Classes of errors with which the application refuses a request.
 const REFUSALS: [&str; 5] =
@@ -50,6 +55,8 @@ pub(super) struct Fault {
     pub(super) shown: String,
     /// Whether it is a fault.
     pub(super) pages: bool,
+    /// What it proposes, if it is not as bad as others.
+    pub(super) severity: Option<Severity>,
     /// Whether it is the line that ends a request which the server failed.
     pub(super) is_access: bool,
     /// Whether the line has a known shape.
@@ -117,6 +124,7 @@ impl Fault {
             Some(level) => level >= 50 || (level >= 40 && has_error),
             None => true,
         };
+        let is_notification = NOTIFICATIONS.iter().any(|end| said.to_lowercase().ends_with(end));
         let understood = level.is_some() || has_error || spoken;
         let frame = own_frame(stack).unwrap_or_default();
         let message = [detail, said].into_iter().find(|text| !text.is_empty());
@@ -142,6 +150,7 @@ impl Fault {
             request,
             shown: beginning(&shown, LONGEST_LINE),
             pages,
+            severity: is_notification.then_some(Severity::S2),
             is_access,
             understood,
         })
@@ -161,6 +170,7 @@ impl Fault {
             request: None,
             shown: beginning(all, LONGEST_LINE),
             pages: !all.lines().all(is_noise),
+            severity: None,
             is_access: false,
             understood: head.is_some() || has_words(all),
         }

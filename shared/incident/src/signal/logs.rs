@@ -121,6 +121,8 @@ pub(super) fn batch(value: &Value) -> Option<Vec<Signal>> {
             lines: Vec::new(),
         });
         group.count += 1;
+        // The worst of them counts, which is the one that proposes nothing.
+        group.fault.severity = group.fault.severity.and(fault.severity);
         if group.lines.len() < MOST_LINES {
             group.lines.push(fault.shown);
         }
@@ -195,6 +197,7 @@ fn signal(value: &Value, log_group: &str, signature: &str, group: Group) -> Sign
         changed_at: at,
         title: masked(&fault.title()),
         reason: format!("{count}×\n{}", lines.join("\n")),
+        severity: fault.severity,
         labels,
         understood: fault.understood,
         ..blank(Source::Logs, format!("{log_group}|{signature}"), format!("log|{id}"))

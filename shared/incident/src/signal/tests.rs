@@ -608,6 +608,30 @@ fn some_lines_are_faults() {
 }
 
 #[test]
+fn one_notification_that_failed_is_a_warning() {
+    let line =
+        |said: &str| format!(r#"{{"level":"error","message":"{said}","err":{{"type":"E","message":"m"}}}}"#);
+    let severities = |all: &[&str]| -> Vec<Option<Severity>> {
+        let all: Vec<String> = all.iter().map(|said| line(said)).collect();
+        lines(&all.iter().map(String::as_str).collect::<Vec<_>>())
+            .iter()
+            .map(|signal| signal.severity)
+            .collect()
+    };
+    for said in [
+        "Notification job failed permanently",
+        "Email notification dispatch failed",
+        "WhatsApp notification dispatch failed",
+    ] {
+        assert_eq!(severities(&[said]), [Some(Severity::S2)], "{said}");
+        // The same error elsewhere is as bad as any.
+        assert_eq!(severities(&[said, "unhandled error"]), [None], "{said}");
+        assert_eq!(severities(&["unhandled error", said]), [None], "{said}");
+    }
+    assert_eq!(severities(&["antivirus scan request failed"]), [None]);
+}
+
+#[test]
 fn a_failed_requests_last_line_is_not_a_second_fault() {
     let fault = r#"{"level":"error","message":"unhandled error","err":{"type":"E","message":"m"},"correlation_id":"a"}"#;
     let access = |id: &str| {
