@@ -24,6 +24,7 @@ from localcloud import (
     ecs,
     faults,
     http,
+    logfilters,
     mail,
     mappings,
     queues,
@@ -61,6 +62,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         mappings,
         alarmactions,
         alarms,
+        logfilters,
     ):
         part.install(cloud)
     app = faults.install(cloud, inner)
