@@ -3,8 +3,9 @@
 Data points: Lambda's metrics carry the start of the invocation ("the timestamp on a metric reflects when the function
 was invoked", Lambda's guide), for each attempt of an asynchronous event. A log line in the embedded metric format
 carries its `_aws.Timestamp`, and is dropped if that is over two weeks old or over two hours ahead. ExecutionsFailed
-and similar metrics carry the end of the execution, which AWS does not document. The depth of a queue is read at each
-evaluation of alarms; CloudWatch gets it every minute, and up to 15 minutes late for an idle queue.
+and similar metrics carry the end of the execution, which AWS does not document. The depth of a queue and the age of
+its oldest message are read at each evaluation of alarms; CloudWatch gets them every minute, and up to 15 minutes late
+for an idle queue. `mappings.py` stores IteratorAge.
 
 Alarms: each is evaluated at every full minute, over a sliding window of EvaluationPeriods periods that ends there
 ("Alarm evaluation window"). Data points that have arrived by then count, late ones too; missing ones follow
@@ -146,19 +147,34 @@ def embedded(text: str) -> None:
 
 
 def look_at_queues(alarms: Iterable[Alarm]) -> None:
-    """Stores the current depth of each queue that an alarm watches."""
+    """Stores the current metrics of each queue that an alarm watches."""
     watched = {
-        dimension["Value"]
+        (dimension["Value"], alarm["MetricName"])
         for alarm in alarms
-        if (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+        if alarm.get("Namespace") == "AWS/SQS" and alarm["MetricName"] in QUEUE_METRICS
         for dimension in alarm["Dimensions"]
     }
     for queue in list(sqs._queues.values()):
         name = queue["attributes"]["QueueArn"].rpartition(":")[2]
-        if name in watched:
-            sqs._refresh_counts(queue)
-            depth = float(queue["attributes"]["ApproximateNumberOfMessages"])
-            keep("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": name}, depth, time.time())
+        for metric, value in QUEUE_METRICS.items():
+            if (name, metric) in watched:
+                keep("AWS/SQS", metric, {"QueueName": name}, value(queue), time.time())
+
+
+def depth(queue: dict[str, Any]) -> float:
+    sqs._refresh_counts(queue)
+    return float(queue["attributes"]["ApproximateNumberOfMessages"])
+
+
+def oldest(queue: dict[str, Any]) -> float:
+    """Seconds since the oldest message was sent, or moved here; one that was received more than three times is not
+    counted ("Available CloudWatch metrics for Amazon SQS")."""
+    sqs._expire_retained(queue)
+    counted = [one for one in list(queue["messages"]) if one["receive_count"] <= 3]
+    return max((time.time() - one.get("enqueued_at", one["sent_at"]) for one in counted), default=0.0)
+
+
+QUEUE_METRICS = {"ApproximateNumberOfMessagesVisible": depth, "ApproximateAgeOfOldestMessage": oldest}
 
 
 def points_of(alarm: Alarm) -> list[Point]:

@@ -24,7 +24,10 @@ from localcloud import (
     ecs,
     faults,
     http,
+    logfilters,
     mail,
+    mappings,
+    queues,
     rds,
     rotation,
     seeds,
@@ -45,7 +48,22 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
     audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, workspaces, simulation, seeds)
-    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarmactions, alarms):
+    for part in (
+        rotation,
+        rds,
+        *audited,
+        ecs,
+        conditions,
+        workflows,
+        accesskeys,
+        mail,
+        tagging,
+        queues,
+        mappings,
+        alarmactions,
+        alarms,
+        logfilters,
+    ):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

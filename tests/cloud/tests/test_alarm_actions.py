@@ -11,28 +11,12 @@ import json
 import re
 
 import pytest
-from conftest import bootstrap, wait_for
+from conftest import wait_for
+from functions import ACCOUNT, Keeper
 
-ACCOUNT = "000000000000"
 REGION = "US East (N. Virginia)"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
 numbers = itertools.count(1)
-
-# A function that keeps its events in the file of its environment.
-BOOTSTRAP = r"""
-import http.client, json, os
-
-api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-while True:
-    api.request("GET", "/2018-06-01/runtime/invocation/next")
-    answer = api.getresponse()
-    event = answer.read()
-    with open(os.environ["EVENTS"], "ab") as kept:
-        kept.write(event + b"\n")
-    request = answer.headers["Lambda-Runtime-Aws-Request-Id"]
-    api.request("POST", f"/2018-06-01/runtime/invocation/{request}/response", "null")
-    api.getresponse().read()
-"""
 
 
 class Ways:
@@ -48,18 +32,8 @@ class Ways:
         rules = cloud.client("events")
         rules.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
         rules.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn("events")}])
-        self.kept = folder / f"{self.name}-events"
-        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": trust})
-        role = cloud.client("iam").create_role(RoleName=self.name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-        self.function = cloud.client("lambda").create_function(
-            FunctionName=self.name,
-            Role=role,
-            Code={"ZipFile": bootstrap(BOOTSTRAP)},
-            Runtime="provided.al2023",
-            Handler="bootstrap",
-            Environment={"Variables": {"EVENTS": str(self.kept)}},
-        )["FunctionArn"]
+        self.keeper = Keeper(cloud, folder)
+        self.function = self.keeper.arn
 
     def arn(self, kind):
         return f"arn:aws:sqs:us-east-1:{ACCOUNT}:{self.name}-{kind}"
@@ -76,7 +50,7 @@ class Ways:
 
     def permit(self, principal="lambda.alarms.cloudwatch.amazonaws.com"):
         self.cloud.client("lambda").add_permission(
-            FunctionName=self.name,
+            FunctionName=self.keeper.name,
             StatementId="alarms",
             Action="lambda:InvokeFunction",
             Principal=principal,
@@ -121,9 +95,6 @@ class Ways:
                 found.append(json.loads(message["Body"]))
         return found
 
-    def invoked(self):
-        return [json.loads(line) for line in self.kept.read_text().splitlines()] if self.kept.exists() else []
-
     def actions(self, name):
         found = self.watch.describe_alarm_history(
             AlarmName=name, HistoryItemType="Action", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -142,8 +113,8 @@ def test_a_change_is_told_three_times_with_one_time(ways):
     name = ways.alarm(DatapointsToAlarm=1)
     data = json.dumps({"version": "1.0", "recentDatapoints": [7.0]})
     ways.set(name, "ALARM", "too many", StateReasonData=data)
-    wait_for(ways.invoked, "the invocation")
-    (envelope,), (event,), (call,) = ways.received(ways.told), ways.received(ways.events), ways.invoked()
+    wait_for(ways.keeper.events, "the invocation")
+    (envelope,), (event,), (call,) = ways.received(ways.told), ways.received(ways.events), ways.keeper.events()
     arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{name}"
     assert envelope["Subject"] == f'ALARM: "{name}" in {REGION}'
     message = json.loads(envelope["Message"])
@@ -252,7 +223,7 @@ def test_an_alarm_invokes_only_a_function_whose_policy_lets_it(ways):
     name = ways.alarm(AlarmActions=[ways.function])
     ways.set(name, "ALARM")
     assert ways.actions(name) == ["Failed to execute"]
-    assert ways.invoked() == []
+    assert ways.keeper.events() == []
 
 
 def test_an_alarm_notifies_only_a_topic_whose_policy_lets_it(ways):

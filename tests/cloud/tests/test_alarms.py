@@ -235,6 +235,24 @@ def test_a_message_in_a_dead_letter_queue_raises_its_alarm(own):
     assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
 
 
+def test_a_message_that_waits_in_a_queue_raises_its_alarm(own):
+    queues = own.client("sqs")
+    url = queues.create_queue(QueueName="waiting")["QueueUrl"]
+    watch = alarm(own, "IncidentPageQueueAge", "waiting")
+    queues.send_message(QueueUrl=url, MessageBody="alert")
+    advance(own, 240)
+    own.admin("POST", "alarms", {"alarms": [watch]})
+    advance(own, 60)
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "OK"}
+    advance(own, 60)
+    own.admin("POST", "alarms", {"alarms": [watch]})
+    advance(own, 60)
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
+    queues.purge_queue(QueueUrl=url)
+    advance(own, 600)
+    assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "OK"}
+
+
 def test_an_execution_that_fails_raises_its_alarm(own):
     machines, iam = own.client("stepfunctions"), own.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
