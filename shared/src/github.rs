@@ -169,6 +169,11 @@ impl Repository {
 }
 
 impl Session<'_> {
+    /// The repository, as `owner/name`.
+    pub fn name(&self) -> &str {
+        &self.repository.name
+    }
+
     /// Base address of the API. [`Session::ask`] must be given no other.
     pub fn api(&self) -> &Endpoint {
         &self.repository.api

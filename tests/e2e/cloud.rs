@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -132,6 +134,17 @@ impl Cloud {
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status}: {text}");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// Commits a new file to the main branch of GitHub's repository; returns the commit.
+    pub(crate) async fn commit(&self, path: &str, content: &str) -> String {
+        let url = self.facts["github_url"].as_str().unwrap();
+        let asked = self.http.put(format!("{url}/repos/moveongs/governance/contents/{path}"));
+        let content = json!({"message": path, "content": STANDARD.encode(content)});
+        let asked = asked.header("user-agent", "tests").json(&content);
+        let answer = asked.bearer_auth(self.facts["github_token"].as_str().unwrap()).send().await.unwrap();
+        let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        answer["commit"]["sha"].as_str().unwrap().to_owned()
     }
 
     /// An S3 client of a new IAM user with all permissions; policies do not apply to the account's root here.

@@ -47,6 +47,8 @@ impl World {
         cloud.begin_long_ago("inventory-audit").await;
         let pages = cloud.listen_to_pages(QUEUE).await;
         let world = Self { cloud, pages };
+        world.with_policy(&reachable()).await;
+        cloud_has_runbooks(&world.cloud).await;
         world.forget(OTHER).await;
         world.forget(REDIS).await;
         world.create(REDIS, &TAGS).await;
@@ -57,9 +59,19 @@ impl World {
         world
     }
 
+    /// Puts a policy in force that has been reported before, so that the next audit reports the inventory only.
+    async fn with_policy(&self, policy: &Value) {
+        self.cloud.set_policy(policy).await;
+        self.cloud.invoke(json!({"policy": true})).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Removes secrets that only this module's tests need: the audit of secrets would report them.
     async fn end(self) {
         self.cloud.calm().await;
+        self.cloud.forget_policy().await;
+        for folder in ["evidence/policy/", "runs/policy/"] {
+            self.cloud.wipe(folder).await;
+        }
         self.forget(REDIS).await;
         self.forget(OTHER).await;
         self.forget_state(PART_KEY).await;
@@ -197,6 +209,22 @@ impl World {
     }
 }
 
+/// A policy under which a page reaches each squad.
+fn reachable() -> Value {
+    let squads = ["Backend", "Dados", "Infra", "Observability", "Security"];
+    let squad = |name: &str| (format!("Squad {name}"), json!({"contacts": [{"slack": "S0000SQUAD"}]}));
+    let squads: serde_json::Map<_, _> = squads.into_iter().map(squad).collect();
+    json!({"incidents": {"squads": squads}})
+}
+
+/// Puts the runbooks that the stack's alarms name into the repository, and nothing else.
+async fn cloud_has_runbooks(cloud: &Cloud) {
+    cloud.admin(Method::DELETE, "github/repository", None).await;
+    for name in ["api-disponibilidade", "api-latencia", "database-pool", "jobs-falhando"] {
+        cloud.commit(&format!("docs/observability/runbooks/{name}.md"), "# Runbook").await;
+    }
+}
+
 fn findings(report: &Value) -> Vec<String> {
     let rows = report["resources"].as_array().unwrap().iter();
     let wrong = rows.filter(|row| !row["findings"].as_array().unwrap().is_empty());
@@ -235,8 +263,12 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
     // Reads, the table's note and the record; no other call.
     let calls: BTreeSet<_> = world.cloud.calls(before).await.0.into_iter().collect();
     let expected = [
+        "cloudcontrol:GetResource",
+        "cloudcontrol:ListResources",
         "ecs:DescribeClusters",
         "ecs:DescribeServices",
+        "github:GET /contents",
+        "github:GET /git/ref",
         "logs:DescribeLogGroups",
         "logs:ListTagsForResource",
         "rds:DescribeDBInstances",
@@ -306,6 +338,68 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_reported_and_rec
     let records = world.cloud.evidence("inventory-audit").await;
     assert_eq!(records.len(), 3);
     assert_eq!(records[2].1["result"], "succeeded");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_would_keep_a_page_from_people_is_a_finding_before_the_night() {
+    let world = World::fresh().await;
+    let mut policy = reachable();
+    policy["incidents"]["people"] =
+        json!({"Ana": {"phone": "+5511912345678"}, "Bia": {"slack": "U00000BIA"}});
+    policy["incidents"]["squads"]["Squad Infra"] = json!({"contacts": []});
+    policy["incidents"]["squads"]["Squad Dados"] = json!({
+        "rotation": {"every": "daily", "at": "09:00", "starts": "2026-01-01", "people": ["Ana", "Bia"]}
+    });
+    world.with_policy(&policy).await;
+    let mut found = world.findings().await;
+    found.sort_unstable();
+    let expected = [
+        "on-call Squad Dados/Ana: PersonUnreachable PhoneUnverified",
+        "on-call Squad Infra: SquadUnreachable",
+    ];
+    assert_eq!(found, expected);
+    let reported = world.cloud.messages("SquadUnreachable").await;
+    assert!(reported.len() == 1 && reported[0].contains("cargo xtask policy apply"), "{reported:?}");
+    world.with_policy(&reachable()).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_runbook_that_an_alarm_names_is_looked_for_in_the_repository() {
+    let world = World::fresh().await;
+    let alarm = async |name: &str, description: &str| {
+        let fields = [
+            ("AlarmName", name),
+            ("AlarmDescription", description),
+            ("Namespace", "AWS/ApplicationELB"),
+            ("MetricName", "HTTPCode_Target_5XX_Count"),
+            ("Statistic", "Sum"),
+            ("Period", "60"),
+            ("EvaluationPeriods", "1"),
+            ("Threshold", "1"),
+            ("ComparisonOperator", "GreaterThanThreshold"),
+        ];
+        world.cloud.query("monitoring", "PutMetricAlarm", &fields).await;
+    };
+    let names = ["moveongs-dev-test-5xx", "moveongs-dev-test-pool"];
+    alarm(names[0], "severity=S1 runbook_url=README.md").await;
+    alarm(names[1], "runbook_url=docs/gone.md").await;
+    assert_eq!(world.findings().await, ["runbook docs/gone.md: RunbookMissing"]);
+    // What could not be read is not in order. The stack's own alarms may name runbooks, too.
+    let config = async |repository: &str| {
+        world.cloud.admin(Method::POST, "github/config", Some(json!({"repository": repository}))).await;
+    };
+    config("moveongs/other").await;
+    let mut found = world.findings().await;
+    found.retain(|finding| !finding.contains("runbooks/"));
+    found.sort_unstable();
+    assert_eq!(found, ["README.md", "docs/gone.md"].map(|link| format!("runbook {link}: RunbookUnchecked")));
+    config("moveongs/governance").await;
+    let deleted = [("AlarmNames.member.1", names[0]), ("AlarmNames.member.2", names[1])];
+    world.cloud.query("monitoring", "DeleteAlarms", &deleted).await;
+    assert_eq!(world.findings().await, [""; 0]);
     world.end().await;
 }
 

@@ -5,8 +5,6 @@ use std::process::Command;
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -207,13 +205,7 @@ fn document(commit: &str, path: &str, days: u16) -> String {
 
 /// Commits a new file with these days to main; returns the commit.
 async fn commit(cloud: &Cloud, path: &str, days: u16) -> String {
-    let url = cloud.facts["github_url"].as_str().unwrap();
-    let asked = reqwest::Client::new().put(format!("{url}/repos/moveongs/governance/contents/{path}"));
-    let content = STANDARD.encode(json!({"backups": {"audit": {"grafana_days": days}}}).to_string());
-    let asked = asked.header("user-agent", "tests").json(&json!({"message": "policy", "content": content}));
-    let answer = asked.bearer_auth(cloud.facts["github_token"].as_str().unwrap()).send().await.unwrap();
-    let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
-    answer["commit"]["sha"].as_str().unwrap().to_owned()
+    cloud.commit(path, &json!({"backups": {"audit": {"grafana_days": days}}}).to_string()).await
 }
 
 /// EventBridge's event after a write of the document.

@@ -32,6 +32,9 @@ const CONTROLLED: [&str; 17] = [
     "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
 ];
 
+/// Permissions that Cloud Control requires to list and read alarms.
+const ALARMS: [&str; 2] = ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"];
+
 /// Permissions that Cloud Control requires to read a file system or a workspace: those of the read handlers in the
 /// schemas of AWS::EFS::FileSystem, AWS::Grafana::Workspace and AWS::APS::Workspace.
 const LOOKED_AT: [&str; 15] = [
@@ -423,8 +426,11 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             "inventory-audit",
             ["s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"],
         ) => resource == "arn:${AWS::Partition}:s3:::*",
-        // Cloud Control's actions have no resource; those of the service have one.
-        ("inventory-audit", ["cloudformation:GetResource"]) => resource == "*",
+        // Cloud Control's actions have no resource, nor has the list of all alarms; those of the other services have one.
+        ("inventory-audit", ["cloudformation:GetResource", "cloudformation:ListResources"]) => {
+            resource == "*"
+        }
+        ("inventory-audit", actions) if actions == ALARMS => resource == "*",
         ("inventory-audit", [action, ..]) if LOOKED_AT.contains(action) => {
             ["aps", "elasticfilesystem", "grafana"].iter().any(|service| {
                 let place =
@@ -708,6 +714,11 @@ fn a_wide_resource_would_be_found() {
     assert!(!is_an_exception("snapshot-create", &["rds:CreateDBClusterSnapshot"], clusters));
     assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
     assert!(!is_an_exception("inventory-audit", &["secretsmanager:GetSecretValue"], all));
+    assert!(!is_an_exception(
+        "inventory-audit",
+        &["cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
+        "*"
+    ));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
     assert!(!is_an_exception("rotation-audit", &more, "*"));
     assert!(!is_an_exception("rotate-random", &["secretsmanager:ListSecrets"], "*"));
@@ -793,13 +804,16 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         if expected.remove("dynamodb:TransactWriteItems") {
             expected.extend(["dynamodb:PutItem", "dynamodb:UpdateItem"].map(str::to_owned));
         }
-        // Cloud Control lists with the caller's permissions.
-        if expected.contains("cloudformation:ListResources") {
-            expected.extend(CONTROLLED.map(str::to_owned));
-        }
+        // Cloud Control lists and reads with the caller's permissions.
         let looks_at = |kind: &str| {
             sources(&format!("functions/{folder}/src")).into_iter().any(|(_, code)| code.contains(kind))
         };
+        if looks_at("AWS::Backup::BackupPlan") {
+            expected.extend(CONTROLLED.map(str::to_owned));
+        }
+        if looks_at("AWS::CloudWatch::CompositeAlarm") {
+            expected.extend(ALARMS.map(str::to_owned));
+        }
         if looks_at("AWS::EFS::FileSystem") {
             expected.extend(LOOKED_AT.map(str::to_owned));
         }

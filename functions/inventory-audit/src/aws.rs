@@ -1,5 +1,6 @@
 //! The AWS calls. The only files that name SDK operations.
 
+mod alarms;
 mod ecs;
 mod rds;
 mod s3;

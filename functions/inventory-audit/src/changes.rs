@@ -165,19 +165,26 @@ impl Changes {
         Ok(Recorded { became, changes })
     }
 
+    /// A session with the repository.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(crate) async fn session<'a>(&'a self, invocation: &'a Invocation) -> Result<Session<'a>, String> {
+        let Some((repository, token)) = &self.repository else {
+            return Err("GitHubRepository is not set".to_owned());
+        };
+        let token = secrets::value(&self.secrets, token, None).await.map_err(|error| chain(&error))?;
+        repository.session(&token, invocation).map_err(|error| chain(&error))
+    }
+
     /// Whether the document's commit is on the branch, and the commit's file has the document's patch.
     async fn merge(&self, document: &Document, invocation: &Invocation) -> Merge {
-        let Some((repository, token)) = &self.repository else {
-            return Merge::Unknown("GitHubRepository is not set".to_owned());
+        let session = match self.session(invocation).await {
+            Ok(session) => session,
+            Err(why) => return Merge::Unknown(why),
         };
-        let token = match secrets::value(&self.secrets, token, None).await {
-            Ok(token) => token,
-            Err(error) => return Merge::Unknown(chain(&error)),
-        };
-        let merge = match repository.session(&token, invocation) {
-            Ok(session) => Self::merge_by(&session, document).await,
-            Err(error) => Err(error),
-        };
+        let merge = Self::merge_by(&session, document).await;
         merge.unwrap_or_else(|error| Merge::Unknown(chain(&error)))
     }
 
@@ -192,8 +199,7 @@ impl Changes {
             Err(GitHubError::Refused { status: 404, .. }) => {
                 // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch
                 // is refused too.
-                let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
-                session.ask(Method::GET, &branch, None).await?;
+                has_main(session).await?;
                 "unknown to the repository".to_owned()
             }
             Err(error) => return Err(error),
@@ -208,6 +214,17 @@ impl Changes {
         let file = session.file(path, commit).await?;
         Ok(compared(&document.patch, path, file.as_ref().map(|file| file.content.as_slice())))
     }
+}
+
+/// Whether the token can see the repository's branch [`MAIN`]; otherwise GitHub answers 404 for anything in it.
+///
+/// # Errors
+///
+/// [`GitHubError`] if it cannot.
+pub(crate) async fn has_main(session: &Session<'_>) -> Result<(), GitHubError> {
+    let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
+    session.ask(Method::GET, &branch, None).await?;
+    Ok(())
 }
 
 fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &Invocation) -> Draft {

@@ -1,4 +1,5 @@
-//! Reads the inventory's resources, the project's tagged resources and the Terraform states, and decides.
+//! Reads the inventory's resources, the project's tagged resources, the Terraform states and the alarms' runbooks, and
+//! decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +14,10 @@ use shared::runtime::lambda::Invocation;
 use crate::App;
 use crate::aws::Clients;
 use crate::rules::facts::{Observation, States, Tagged};
-use crate::rules::policy;
-use crate::rules::row::Row;
+use crate::rules::row::{self, Row};
 use crate::rules::state::Managed;
+use crate::rules::{on_call, policy, runbook};
+use crate::runbooks;
 
 /// Time reserved for pages, table and report.
 pub(crate) const ACTING: Duration = Duration::from_secs(135);
@@ -39,7 +41,9 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     let seen = wanted.buffered(AT_ONCE).collect::<Vec<_>>();
     let tagged = tagged(app, &listed, invocation);
     let states = states(app, invocation);
-    let (seen, (tagged, listing), (mut states, read)) = join!(seen, tagged, states);
+    let runbooks = runbooks::look(app, invocation);
+    let (seen, (tagged, listing), (mut states, read), (runbooks, looked)) =
+        join!(seen, tagged, states, runbooks);
     for (arn, name) in policy::unseen_secrets(&states, &seen, &tagged) {
         if let (Observation::Present { arn: found, details, .. }, States::Read { managed, .. }) =
             (look(app, Kind::Secret, &name, invocation).await, &mut states)
@@ -54,7 +58,12 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
         vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
     steps.push(Step::now("list the project's tagged resources", listing));
     steps.extend(read.into_iter().map(|outcome| Step::now("read the Terraform state", outcome)));
-    (policy::decide(stack, seen, &states, &tagged), steps)
+    steps.push(looked);
+    let mut rows = policy::decide(stack, seen, &states, &tagged);
+    rows.extend(on_call::rows(stack, invocation.now));
+    rows.extend(runbook::rows(stack, &runbooks));
+    row::sort(&mut rows);
+    (rows, steps)
 }
 
 async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Observation {

@@ -1,10 +1,11 @@
-//! Checks every week that each critical service exists, with its tags, in Terraform and with responsible teams, and
-//! lists the project's other resources.
+//! Checks every day that each critical service exists, with its tags, in Terraform and with responsible teams, that a
+//! page would reach somebody, and that the repository has the runbooks that alarms name; lists the project's other
+//! resources.
 //!
 //! Trigger: a schedule, or a person. The event's content is ignored, except for a change of the policy or the daily
 //! request to check for one (`{"policy": true}`): then the run only records changes of the policy (`changes.rs`).
 //! `shared::audit::course` is the course of a run: `check.rs` reads (calls: `aws.rs`; the Terraform state:
-//! `rules/state.rs`) and `rules/policy.rs` decides; then the run pages missing resources, writes the table (`show.rs`,
+//! `rules/state.rs`; runbooks: `runbooks.rs`) and `rules/policy.rs`, `rules/on_call.rs` and `rules/runbook.rs` decide; then the run pages missing resources, writes the table (`show.rs`,
 //! `table.rs`) and reports. Source: the guide, 1.
 
 mod answer;
@@ -13,6 +14,7 @@ mod changes;
 mod check;
 mod error;
 mod rules;
+mod runbooks;
 mod show;
 mod table;
 mod text;
@@ -115,7 +117,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         return Ok(Report::of_changes(invocation.before_deadline(ACTING, recorded).await??.join(" ")));
     }
     let is_scheduled = event.get("source").is_some_and(|source| source == "aws.scheduler");
-    let trigger = if is_scheduled { "weekly audit" } else { "a person's call" };
+    let trigger = if is_scheduled { "daily audit" } else { "a person's call" };
     let run = course::run(app, trigger, invocation).await?;
     let rows = run.outcome.rows;
     let is_shown = |row: &&Row| row.area.is_some() || !row.problems.is_empty();

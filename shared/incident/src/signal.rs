@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Change, Severity, Signal, Source, Transport};
+pub use alarm::runbook;
 use json::clean;
 pub use json::hash;
 

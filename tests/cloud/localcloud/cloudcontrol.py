@@ -1,9 +1,10 @@
 """Cloud Control's ListResources and GetResource for the services' own resources, which ministack keeps separate.
 
-Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::Backup::BackupSelection,
-AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; for other types, the resources made by Cloud Control itself, or else
-TypeNotFoundException. A page has 25 resources, as observed; MaxResults is accepted and ignored, as AWS documents. A
-list shows all properties; AWS promises only the identifier.
+Types: AWS::CloudWatch::Alarm, AWS::CloudWatch::CompositeAlarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan,
+AWS::Backup::BackupSelection, AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; for other types, the resources made by
+Cloud Control itself, or else TypeNotFoundException. A page has 25 resources, as observed; MaxResults is accepted and
+ignored, as AWS documents. A list shows all properties except the tags of alarms, for which its handler has no
+permission; AWS promises only the identifier.
 Both calls are evaluated on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as in AWS's refusals, and then on all
 permissions that the type's schema lists for its list or read handler (`handlers` of the resource provider schemas that
 cfn-lint ships), because AWS runs the handler with the caller's permissions. The first missing permission makes the
@@ -62,7 +63,7 @@ def permissions(type_name: str, handler: str) -> tuple[str, ...]:
     return tuple(schema["handlers"][handler]["permissions"])
 
 
-def alarms() -> dict[str, Properties]:
+def described_alarms(alarms: Any) -> dict[str, Properties]:
     state = {"StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp", "AlarmArn"}
     hidden = state | {"AlarmConfigurationUpdatedTimestamp"}
     return {
@@ -70,8 +71,16 @@ def alarms() -> dict[str, Properties]:
             **{key: told for key, told in alarm.items() if key not in hidden and key[0] != "_" and told is not None},
             "Arn": alarm["AlarmArn"],
         }
-        for name, alarm in cloudwatch._alarms.items()
+        for name, alarm in alarms.items()
     }
+
+
+def alarms() -> dict[str, Properties]:
+    return described_alarms(cloudwatch._alarms)
+
+
+def composite_alarms() -> dict[str, Properties]:
+    return described_alarms(cloudwatch._composite_alarms)
 
 
 def metric_filters() -> dict[str, Properties]:
@@ -139,6 +148,7 @@ def endpoints() -> dict[str, Properties]:
 
 KINDS: dict[str, Kind] = {
     "AWS::CloudWatch::Alarm": alarms,
+    "AWS::CloudWatch::CompositeAlarm": composite_alarms,
     "AWS::Logs::MetricFilter": metric_filters,
     "AWS::Backup::BackupPlan": backup_plans,
     "AWS::Backup::BackupSelection": backup_selections,
@@ -223,5 +233,8 @@ def told(data: dict[str, Any], kind: Kind) -> tuple:
     if properties is None:
         message = f"Resource of type '{data['TypeName']}' with identifier '{name}' was not found."
         return error_response_json("ResourceNotFoundException", message, 400)
+    if kind in (alarms, composite_alarms):
+        tags = cloudwatch._resource_tags.get(properties["Arn"], {})
+        properties = {**properties, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
     described = {"Identifier": name, "Properties": json.dumps(properties, default=str)}
     return json_response({"TypeName": data["TypeName"], "ResourceDescription": described})

@@ -385,6 +385,15 @@ def test_cloud_control_lists_what_the_services_have(cloud):
     assert alarms["audited-00"]["AlarmActions"] == [f"arn:aws:sns:us-east-1:{ACCOUNT}:pages"]
     assert alarms["audited-00"]["Dimensions"] == [{"Name": "DBInstanceIdentifier", "Value": "db"}]
     assert "StateValue" not in alarms["audited-00"]
+    # Tags are in the read handler's answer only.
+    described_as = {"AlarmDescription": "runbook_url=docs/api.md", "Tags": [{"Key": "runbook", "Value": "docs/db.md"}]}
+    watch.put_composite_alarm(AlarmName="audited-any", AlarmRule="ALARM(audited-00)", **described_as)
+    composite = described(control, "AWS::CloudWatch::CompositeAlarm")["audited-any"]
+    assert composite["AlarmDescription"] == "runbook_url=docs/api.md" and "Tags" not in composite
+    read = control.get_resource(TypeName="AWS::CloudWatch::CompositeAlarm", Identifier="audited-any")
+    read = json.loads(read["ResourceDescription"]["Properties"])
+    assert (read["AlarmName"], read["Tags"]) == ("audited-any", described_as["Tags"])
+    watch.delete_alarms(AlarmNames=["audited-any"])
 
     logs.create_log_group(logGroupName="/audited")
     counted = {"metricName": "Refused", "metricNamespace": "audited", "metricValue": "1"}
@@ -415,7 +424,13 @@ def test_cloud_control_lists_what_the_services_have(cloud):
     watch.delete_alarms(AlarmNames=[f"audited-{number:02}" for number in range(30)])
 
 
-LISTED = ("AWS::CloudWatch::Alarm", "AWS::Logs::MetricFilter", "AWS::Backup::BackupPlan", "AWS::EC2::VPCEndpoint")
+LISTED = (
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::Logs::MetricFilter",
+    "AWS::Backup::BackupPlan",
+    "AWS::EC2::VPCEndpoint",
+)
 
 
 def test_cloud_control_asks_what_the_schemas_say():

@@ -167,22 +167,29 @@ def test_a_function_in_a_vpc_may_do_what_lambda_documents():
     }
 
 
-def asked_of_cloud_control() -> set[tuple[str, str]]:
-    """The types that functions list with Cloud Control, each with the function's folder."""
+def asked_of_cloud_control() -> set[tuple[str, str, str]]:
+    """The types that functions list or read with Cloud Control, each with the function's folder and the handler.
+
+    A file that only calls GetResource reads its types; the others' types are listed, and read after that.
+    """
     found = set()
     for folder in (ROOT / "functions").iterdir():
-        code = "".join(file.read_text() for file in sorted((folder / "src").rglob("*.rs")))
-        if "cloudformation:ListResources" in code:
-            found |= {(folder.name, one) for one in re.findall(r'"(AWS::\w+::\w+)"', code)}
+        files = [file.read_text() for file in sorted((folder / "src").rglob("*.rs"))]
+        lists = any("cloudformation:ListResources" in code for code in files)
+        for code in files:
+            only_reads = "cloudformation:GetResource" in code and "cloudformation:ListResources" not in code
+            handler = "list" if lists and not only_reads else "read"
+            found |= {(folder.name, one, handler) for one in re.findall(r'"(AWS::\w+::\w+)"', code)}
     return found
 
 
 def test_a_role_grants_what_cloud_controls_handlers_ask_for_each_type():
     asked = asked_of_cloud_control()
-    assert ("backup-audit", "AWS::EC2::VPCEndpoint") in asked
-    for folder, kind in sorted(asked):
+    assert ("backup-audit", "AWS::EC2::VPCEndpoint", "list") in asked
+    assert ("inventory-audit", "AWS::EFS::FileSystem", "read") in asked
+    for folder, kind, handler in sorted(asked):
         role = "".join(word.capitalize() for word in folder.split("-")) + "Role"
         granted = {
             action for one in statements(ROLES[role]["Properties"]["Policies"]) for action in entries(one["Action"])
         }
-        assert set(cloudcontrol.permissions(kind, "list")) <= granted, kind
+        assert set(cloudcontrol.permissions(kind, handler)) <= granted, kind

@@ -4,6 +4,7 @@ use shared::testing::{aws, replies};
 
 use super::states::PAGES;
 use super::*;
+use crate::rules::runbook::Alarm;
 use crate::rules::state::MOST_STATES;
 
 const FILE_SYSTEM: &str = "fs-0123456789abcdef0";
@@ -110,6 +111,46 @@ async fn services_without_a_client_are_looked_at_through_cloud_control() {
     }
     let gone = r#"{"ResourceDescription": {"Properties": "{\"Id\": \"g-1\", \"Status\": \"DELETING\"}"}}"#;
     assert_eq!(look(Kind::GrafanaWorkspace, "g-1", &[gone]).await, Observation::Absent);
+}
+
+#[tokio::test]
+async fn an_alarm_names_its_runbook_in_its_description_or_its_tags() {
+    let described = |name: &str, description: &str, tags: serde_json::Value| {
+        let alarm = serde_json::json!({"AlarmName": name, "AlarmDescription": description, "Tags": tags});
+        serde_json::json!({"Identifier": name, "Properties": alarm.to_string()})
+    };
+    let list = |found: &[serde_json::Value]| serde_json::json!({"ResourceDescriptions": found}).to_string();
+    let none = serde_json::Value::Null;
+    let metric = list(&[
+        described("moveongs-dev-5xx", "API fora do ar. severity=S1 runbook_url=docs/api.md", none.clone()),
+        described("moveongs-dev-pool", "", none.clone()),
+        described("moveongs-prod-5xx", "runbook=docs/prod.md", none.clone()),
+    ]);
+    let composite = list(&[described("moveongs-dev-any", "Runbook: docs/x.md; runbook=docs/any.md", none)]);
+    let tags = serde_json::json!([{"Key": "Runbook", "Value": "docs/pool.md"}]);
+    let pool = described("moveongs-dev-pool", "", tags);
+    let pool = serde_json::json!({"ResourceDescription": pool}).to_string();
+    let alarm = |name: &str, runbook: Option<&str>| Alarm {
+        name: name.to_owned(),
+        runbook: runbook.map(str::to_owned),
+    };
+    let alarms = |answer: String| {
+        let wire = replies(&[&metric, &composite, &answer]);
+        async move { clients(&wire).alarms("moveongs-dev-").await }
+    };
+    let found = |pool: Option<&str>| {
+        vec![
+            alarm("moveongs-dev-5xx", Some("docs/api.md")),
+            alarm("moveongs-dev-pool", pool),
+            alarm("moveongs-dev-any", Some("docs/any.md")),
+        ]
+    };
+    assert_eq!(alarms(pool).await, Ok(found(Some("docs/pool.md"))));
+    assert_eq!(alarms(r#"{"__type": "ResourceNotFoundException"}"#.to_owned()).await, Ok(found(None)));
+    for unclear in ["{}", r#"{"ResourceDescription": {"Identifier": "x", "Properties": "{}"}}"#] {
+        assert_eq!(alarms(unclear.to_owned()).await.unwrap_err().code, "NotUnderstood", "{unclear}");
+    }
+    assert!(clients(&replies(&["{}"])).alarms("moveongs-dev-").await.is_err());
 }
 
 const MOVED: &str = "<Error><Code>PermanentRedirect</Code><Message>x</Message></Error>";

@@ -8,6 +8,7 @@ use shared::audit::course::{Before, Last};
 use shared::audit::findings::{about_of, key_of};
 
 use super::row::{Problem, Row, problems};
+use super::runbook::ALARMS;
 
 /// Id of a run, equal for all its retries: the day, and a hash of the last run and the findings' keys.
 ///
@@ -39,7 +40,7 @@ pub(crate) fn waits(before: &Before, key: &str, problem: &Problem) -> bool {
     matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_missing))
 }
 
-/// Whether a key's resource, or the state or list that it is compared with, could not be read.
+/// Whether a key's resource or runbook, or the state or list that it is compared with, could not be read.
 pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
     let unread = |kind: &str| problems(rows).any(|(_, problem)| problem.kind() == kind);
     let is_blind = unread("StateUndeclared") || unread("StateUnreadable") || unread("ListUnread");
@@ -50,7 +51,10 @@ pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
     };
     (is_blind && compared.iter().any(|kind| key.starts_with(kind)))
         || problems(rows).any(|(row, problem)| {
-            matches!(problem, Problem::InsufficientData { .. }) && is_of(about_of(key), &row.about())
+            let is_unknown =
+                matches!(problem, Problem::InsufficientData { .. } | Problem::RunbookUnchecked { .. });
+            let is_list = row.kind == ALARMS && key.starts_with("Runbook");
+            is_unknown && (is_list || is_of(about_of(key), &row.about()))
         })
 }
 
@@ -62,6 +66,7 @@ mod tests {
     use super::*;
     use crate::rules::facts::{Observation, States};
     use crate::rules::policy::{self, Stack};
+    use crate::rules::runbook::{self, Found, Runbook};
 
     fn keys(keys: &[&str]) -> BTreeSet<String> {
         keys.iter().map(|key| (*key).to_owned()).collect()
@@ -104,6 +109,24 @@ mod tests {
         // The next day.
         let next = run_id("2026-03-03", Some(&recorded), &one);
         assert!(next.starts_with("2026-03-03/"), "{next}");
+    }
+
+    #[test]
+    fn a_runbook_that_was_not_looked_up_is_not_found_again() {
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let stack = Stack { policy: &policy, project: "moveongs", environment: "dev", own: "own" };
+        let runbook =
+            |found: Found| Runbook { link: "docs/api.md".to_owned(), alarms: ["a".to_owned()].into(), found };
+        let (missing, other) = ("RunbookMissing runbook docs/api.md", "RunbookMissing runbook docs/db.md");
+        for (runbooks, unseen) in [
+            (Ok(vec![runbook(Found::Present)]), [false, false]),
+            (Ok(vec![runbook(Found::Unchecked(String::new()))]), [true, false]),
+            (Err("AccessDenied".to_owned()), [true, true]),
+        ] {
+            let rows = runbook::rows(stack, &runbooks);
+            assert_eq!([missing, other].map(|key| is_unseen(&rows, key)), unseen, "{runbooks:?}");
+            assert!(!is_unseen(&rows, "Missing secret a"));
+        }
     }
 
     #[test]

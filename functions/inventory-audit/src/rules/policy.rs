@@ -6,7 +6,7 @@ use shared::policy::{Area, Kind, Policy, Responsible, resolve};
 
 use super::arn::{bare, kind_and_name, resource_of, type_of};
 use super::facts::{Details, Observation, STACK_TAG, States, Tagged};
-use super::row::{Problem, Row, Verdict, plain};
+use super::row::{Problem, Row, Verdict, plain, sort};
 use super::state::{Managed, terraform_type};
 
 /// A resource that must exist.
@@ -85,19 +85,8 @@ pub(crate) fn decide(
     let infrastructure = stack.policy.responsible(Area::Infrastructure);
     let is_unseen = |(_, observation): &(Wanted, Observation)| matches!(observation, Observation::Unknown(_));
     let nothing_read = !seen.is_empty() && seen.iter().all(is_unseen);
-    let general = |kind: &str, name: String, problem: Problem| Row {
-        area: Some(Area::Infrastructure),
-        kind: kind.to_owned(),
-        name,
-        arn: String::new(),
-        responsible: infrastructure.clone(),
-        exists: Verdict::NotAsked,
-        tags: Verdict::NotAsked,
-        state: Verdict::NotAsked,
-        settings: Verdict::NotAsked,
-        import: None,
-        problems: vec![problem],
-    };
+    let general =
+        |kind: &str, name: String, problem: Problem| Row::general(kind, name, infrastructure, vec![problem]);
     let named = || format!("{}-{}", stack.project, stack.environment);
     let mut rows = Vec::new();
     if nothing_read {
@@ -147,9 +136,7 @@ pub(crate) fn decide(
             general("terraform-value", name.clone(), problem)
         });
     }
-    rows.sort_by_cached_key(|row| {
-        (row.problems.first().map_or((1, None), |first| (0, Some(first.clone()))), row.about())
-    });
+    sort(&mut rows);
     rows
 }
 

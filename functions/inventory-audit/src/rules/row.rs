@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use shared::policy::{Area, Responsible};
+use jiff::Timestamp;
+use shared::policy::{Area, Responsible, oncall};
 
 use super::settings::Setting;
 use super::state::{Place, Value};
@@ -47,6 +48,17 @@ pub(crate) enum Problem {
         /// Why.
         why: String,
     },
+    /// A page would not reach somebody who answers for it.
+    OnCall {
+        /// What would keep it from them.
+        kind: oncall::Kind,
+        /// The first instant at which it matters.
+        from: Timestamp,
+        /// The first instant after.
+        until: Timestamp,
+        /// How many more times of this kind there are.
+        more: usize,
+    },
     /// A state holds a secret value in plaintext.
     ValueInState {
         /// The value's place and attributes.
@@ -87,6 +99,18 @@ pub(crate) enum Problem {
         /// Its place in the state.
         place: Place,
     },
+    /// The repository does not have the runbook.
+    RunbookMissing {
+        /// The alarms that name it.
+        alarms: String,
+    },
+    /// It could not be checked whether there is such a runbook.
+    RunbookUnchecked {
+        /// The alarms that name it.
+        alarms: String,
+        /// Why.
+        why: String,
+    },
     /// It exists and is in no Terraform state.
     NotInState,
     /// The inventory has its kind, but not this resource.
@@ -106,6 +130,9 @@ impl Problem {
             Self::InsufficientData { .. } => "InsufficientData",
             Self::ValueInState { .. } => "ValueInState",
             Self::InTwoStates { .. } => "InTwoStates",
+            Self::OnCall { kind, .. } => kind.name(),
+            Self::RunbookMissing { .. } => "RunbookMissing",
+            Self::RunbookUnchecked { .. } => "RunbookUnchecked",
             Self::Drift { .. } => "Drift",
             Self::StateUndeclared => "StateUndeclared",
             Self::StateUnreadable { .. } => "StateUnreadable",
@@ -132,17 +159,18 @@ impl Problem {
                 | Self::StateUndeclared
                 | Self::StateUnreadable { .. }
                 | Self::ListUnread { .. }
+                | Self::RunbookUnchecked { .. }
         )
     }
 }
 
-/// The verdicts and findings on one subject: a resource, an area, a state or the list of tagged resources.
+/// The verdicts and findings on one subject: a resource, an area, a state, a list, a squad, a runbook.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Row {
     /// Its area; none for a resource outside the inventory.
     pub area: Option<Area>,
-    /// Its kind in the inventory, or service and type from its ARN, or `area`, `terraform-state`, `terraform-value`,
-    /// `tagged-resources`, `inventory`.
+    /// Its kind in the inventory, or service and type from its ARN, or `alarms`, `area`, `inventory`, `on-call`, `runbook`,
+    /// `tagged-resources`, `terraform-state`, `terraform-value`.
     pub kind: String,
     pub name: String,
     /// Its ARN; empty if unknown.
@@ -164,6 +192,28 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row of something that is no resource: it only has findings.
+    pub(crate) fn general(
+        kind: &str,
+        name: String,
+        responsible: &Responsible,
+        problems: Vec<Problem>,
+    ) -> Self {
+        Self {
+            area: Some(Area::Infrastructure),
+            kind: kind.to_owned(),
+            name,
+            arn: String::new(),
+            responsible: responsible.clone(),
+            exists: Verdict::NotAsked,
+            tags: Verdict::NotAsked,
+            state: Verdict::NotAsked,
+            settings: Verdict::NotAsked,
+            import: None,
+            problems,
+        }
+    }
+
     /// Kind and name, in one line. Without `: `, which would end a finding's key.
     pub(crate) fn about(&self) -> String {
         format!("{} {}", self.kind, self.name).replace(": ", ":")
@@ -177,6 +227,13 @@ impl Row {
         };
         format!("{} {}{setting}", problem.kind(), self.about())
     }
+}
+
+/// Sorts rows, the worst first.
+pub(crate) fn sort(rows: &mut [Row]) {
+    rows.sort_by_cached_key(|row| {
+        (row.problems.first().map_or((1, None), |first| (0, Some(first.clone()))), row.about())
+    });
 }
 
 /// Each problem with its row.

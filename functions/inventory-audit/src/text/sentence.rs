@@ -1,6 +1,10 @@
 //! A finding in a sentence.
 
+use jiff::Timestamp;
+use shared::policy::oncall;
 use shared::runtime::language::Language;
+use shared::runtime::time::local;
+use shared::tr;
 
 use crate::rules::row::{Problem, Row, plain};
 use crate::rules::settings::Setting;
@@ -57,6 +61,24 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
                 "the project's other resources in AWS could not be listed",
             )
         ),
+        Problem::OnCall { kind, from, until, more } => {
+            on_call_sentence(*kind, *from, *until, *more, language)
+        }
+        Problem::RunbookMissing { alarms } => format!(
+            "{} {alarms}",
+            language.pick(
+                "o repositório não tem este runbook, que um page mostraria; nomeado por",
+                "the repository does not have this runbook, which a page would show; named by",
+            )
+        ),
+        Problem::RunbookUnchecked { alarms, why } => {
+            let why = plain(why);
+            tr!(
+                language,
+                "não se sabe se este runbook existe, nomeado por {alarms}: {why}",
+                "not known whether this runbook exists, named by {alarms}: {why}"
+            )
+        }
         Problem::ValueInState { value, rotates } => value_sentence(value, *rotates, language),
         Problem::InTwoStates { places } => {
             let places: Vec<_> = places
@@ -129,6 +151,48 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
             )
             .to_owned(),
     }
+}
+
+fn on_call_sentence(
+    kind: oncall::Kind,
+    from: Timestamp,
+    until: Timestamp,
+    more: usize,
+    language: Language,
+) -> String {
+    let (from, until) = (local(from), local(until));
+    let said = match kind {
+        oncall::Kind::PersonUnreachable => tr!(
+            language,
+            "de plantão (ou segunda pessoa) a partir de {from}, sem Slack, e-mail ou telefone verificado: um page não chega",
+            "on call (or second) from {from} on, without Slack, e-mail or a verified phone: a page does not arrive"
+        ),
+        oncall::Kind::PhoneUnverified => language
+            .pick(
+                "nenhuma mensagem de teste chegou ao telefone, que por isso não conta",
+                "no test message arrived at the phone, which therefore does not count",
+            )
+            .to_owned(),
+        oncall::Kind::RotationGap => tr!(
+            language,
+            "ninguém de plantão de {from} a {until}",
+            "nobody on call from {from} to {until}"
+        ),
+        oncall::Kind::SquadUnreachable => language
+            .pick(
+                "nem rotação, nem contato que possa ser alcançado: um page não chega a ninguém do squad",
+                "neither a rotation nor a contact that can be reached: a page reaches nobody of the squad",
+            )
+            .to_owned(),
+        oncall::Kind::SquadUnknown => language
+            .pick(
+                "o inventário ou um segredo o nomeia, e a política não o tem: um page não chega a ninguém dele",
+                "the inventory or a secret names it, but the policy does not have it: a page reaches nobody of it",
+            )
+            .to_owned(),
+    };
+    let more = if more > 0 { format!(" (+{more})") } else { String::new() };
+    format!("{said}{more}")
 }
 
 fn value_sentence(value: &Value, rotates: Option<bool>, language: Language) -> String {

@@ -1,7 +1,7 @@
 //! The next step of a finding, with its command.
 
 use shared::command;
-use shared::policy::Area;
+use shared::policy::{Area, oncall};
 use shared::run::command::{Command, secrets};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -122,6 +122,32 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
     )
 }
 
+/// The step in the policy that lets a page reach somebody.
+fn on_call_step(kind: oncall::Kind, language: Language) -> String {
+    let what = match kind {
+        oncall::Kind::PersonUnreachable => {
+            language.pick("completar a pessoa em incidents.people", "complete the person in incidents.people")
+        }
+        oncall::Kind::PhoneUnverified => language.pick(
+            "mandar uma mensagem de teste; se chegou, phone_verified na política",
+            "send a test message; if it arrives, set phone_verified in the policy",
+        ),
+        oncall::Kind::RotationGap => language.pick(
+            "antecipar starts, ou uma substituição (overrides) para esse tempo, em incidents.squads",
+            "an earlier starts, or an override for that time, in incidents.squads",
+        ),
+        oncall::Kind::SquadUnreachable => language.pick(
+            "preencher contacts ou rotation em incidents.squads",
+            "fill in contacts or rotation in incidents.squads",
+        ),
+        oncall::Kind::SquadUnknown => language.pick(
+            "corrigir o nome, ou acrescentar o squad a incidents.squads",
+            "correct the name, or add the squad to incidents.squads",
+        ),
+    };
+    format!("{what} (`cargo xtask policy apply`; docs/politica.md)")
+}
+
 /// The next step, with its command.
 pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
     let language = settings.language;
@@ -163,6 +189,20 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             language.pick(
                 "conferir TerraformStateBucketName, TerraformStateKey e TerraformStateKmsKeyArn da stack (até lá, o que não está nos outros estados conta como não verificado), e invocar de novo:",
                 "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn (until then, a resource in no other state counts as not verified), then invoke again:",
+            )
+        ),
+        Problem::OnCall { kind, .. } => on_call_step(*kind, language),
+        Problem::RunbookMissing { .. } => language
+            .pick(
+                "pôr o arquivo na main, ou corrigir `runbook_url` na tag ou na descrição do alarme",
+                "put the file on main, or correct `runbook_url` in the alarm's tag or description",
+            )
+            .to_owned(),
+        Problem::RunbookUnchecked { .. } => format!(
+            "{} {again}",
+            language.pick(
+                "abrir o link à mão; o que está na main de GitHubRepository (`runbook_url=docs/…`) é conferido sozinho. Se o erro é do GitHub, conferir GitHubSecretName e invocar de novo:",
+                "open the link by hand; a file on the main branch of GitHubRepository (`runbook_url=docs/…`) is checked by itself. If the error is GitHub's, check GitHubSecretName, then invoke again:",
             )
         ),
         Problem::ValueInState { value, rotates } => value_step(value, *rotates, language),

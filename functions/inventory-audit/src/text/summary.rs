@@ -102,8 +102,8 @@ pub(crate) fn summary(settings: &Settings, rows: &[Row], news: &News<'_>) -> Mes
         lines.push(
             language
                 .pick(
-                    "Todo recurso do inventário existe, tem as tags, está no Terraform e tem quem responda por ele.",
-                    "Every resource of the inventory exists, has its tags, is in Terraform and has a responsible team.",
+                    "Todo recurso do inventário existe, tem as tags, está no Terraform e tem quem responda por ele e possa ser alcançado; os runbooks dos alarmes existem.",
+                    "Every resource of the inventory exists, has its tags, is in Terraform and has a responsible team that can be reached; the alarms' runbooks exist.",
                 )
                 .to_owned(),
         );

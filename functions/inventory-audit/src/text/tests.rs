@@ -4,7 +4,7 @@ use shared::audit::course::News;
 use shared::audit::findings::Changes;
 use shared::audit::first_week::{FirstWeek, Held, Quiet};
 use shared::command;
-use shared::policy::{Area, Responsible};
+use shared::policy::{Area, Responsible, oncall};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -38,6 +38,11 @@ fn row(kind: &str, name: &str, problems: Vec<Problem>) -> Row {
 
 fn place(file: &str, address: &str) -> Place {
     Place { file: file.into(), address: address.to_owned() }
+}
+
+fn on_call(kind: oncall::Kind) -> Problem {
+    let at = |text: &str| text.parse().unwrap();
+    Problem::OnCall { kind, from: at("2026-12-01T12:00:00Z"), until: at("2026-12-05T12:00:00Z"), more: 2 }
 }
 
 fn held(kind: &str, attributes: &[&str], is_data: bool, rotates: Option<bool>) -> Problem {
@@ -147,6 +152,13 @@ fn every_finding_has_a_command_or_a_field_in_both_languages() {
             },
             "ignore_changes = [task_definition]",
         ),
+        (on_call(oncall::Kind::PersonUnreachable), "incidents.people (`cargo xtask policy apply`"),
+        (on_call(oncall::Kind::PhoneUnverified), "phone_verified"),
+        (on_call(oncall::Kind::RotationGap), "incidents.squads"),
+        (on_call(oncall::Kind::SquadUnreachable), "contacts"),
+        (on_call(oncall::Kind::SquadUnknown), "incidents.squads"),
+        (Problem::RunbookMissing { alarms: "`a`".to_owned() }, "`runbook_url`"),
+        (Problem::RunbookUnchecked { alarms: "`a`".to_owned(), why: why() }, "aws lambda invoke"),
         (Problem::OneTeam, "rotation.secrets.….responsible.backup"),
         (Problem::EmptyArea, "inventory.areas.database.resources"),
     ] {
@@ -159,6 +171,12 @@ fn every_finding_has_a_command_or_a_field_in_both_languages() {
         assert_eq!(sentences.len(), 2, "{problem:?}");
         assert_eq!(shared::audit::findings::key_of(&line(&row, &problem)), row.key(&problem));
     }
+}
+
+#[test]
+fn a_gap_says_from_when_to_when_and_how_many_more_there_are() {
+    let said = sentence(&on_call(oncall::Kind::RotationGap), Language::Portuguese);
+    assert_eq!(said, "ninguém de plantão de 2026-12-01 09:00:00 -03:00 a 2026-12-05 09:00:00 -03:00 (+2)");
 }
 
 #[test]

@@ -108,6 +108,8 @@ impl Bucket {
 /// An environment, and a GitHub with the commit of `file` on main.
 struct World {
     bucket: Arc<Mutex<Bucket>>,
+    /// The alarms, as Cloud Control lists them; refused if there is no list.
+    alarms: Arc<Mutex<Option<Value>>>,
     web: Web,
     app: App,
 }
@@ -120,6 +122,11 @@ impl World {
             let answer = match &file {
                 _ if path.ends_with("/chat.postMessage") => json!({"ok": true}),
                 _ if path.contains("/compare/") => json!({"status": "behind"}),
+                Some(_) if path.ends_with("/git/ref/heads/main") => json!({"ref": "refs/heads/main"}),
+                Some(_) if path.contains("/contents/docs/gone") => {
+                    let missing = Response::builder().status(404).body(json!({"message": "Not Found"}));
+                    return Some(missing.unwrap());
+                }
                 Some(file) => {
                     json!({"type": "file", "encoding": "base64", "sha": "x", "content": STANDARD.encode(file)})
                 }
@@ -131,7 +138,8 @@ impl World {
             Some(Response::new(answer))
         });
         let bucket = Arc::<Mutex<Bucket>>::default();
-        let held = Arc::clone(&bucket);
+        let alarms = Arc::<Mutex<Option<Value>>>::default();
+        let (held, listed) = (Arc::clone(&bucket), Arc::clone(&alarms));
         let aws = answered(move |request| {
             let host = request.uri().host().unwrap_or_default();
             let (status, body) = if host.contains("s3.") {
@@ -140,6 +148,13 @@ impl World {
                 let is_slack = request.body().bytes().unwrap().ends_with(br#""slack"}"#);
                 let token = if is_slack { "xoxb-1" } else { "github_pat_1" };
                 (200, json!({"SecretString": token}).to_string())
+            } else if host.starts_with("cloudcontrolapi.")
+                && let Some(alarms) = listed.lock().unwrap().as_ref()
+            {
+                let is_metric =
+                    String::from_utf8_lossy(request.body().bytes().unwrap()).contains("Watch::Alarm");
+                let found = if is_metric { alarms.clone() } else { json!([]) };
+                (200, json!({"ResourceDescriptions": found}).to_string())
             } else if host.starts_with("sns.") {
                 let id = "<MessageId>1</MessageId>";
                 (200, format!("<PublishResponse><PublishResult>{id}</PublishResult></PublishResponse>"))
@@ -160,7 +175,7 @@ impl World {
             ("TERRAFORM_STATE_KEY", ""),
         ]);
         let app = App::new(&Env::new(&variables), &aws).unwrap();
-        Self { bucket, web, app }
+        Self { bucket, alarms, web, app }
     }
 
     fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
@@ -318,6 +333,50 @@ fn a_broken_version_is_announced_once() {
             assert!(announced.contains(outcome), "{announced}");
             assert!(notes(&world).iter().all(|note| note["is_told"] == json!(true)));
         }
+    });
+}
+
+#[test]
+fn a_runbook_that_is_not_there_and_one_that_was_not_checked_are_findings() {
+    run(async || {
+        let alarm = |name: &str, description: &str| {
+            let alarm = json!({"AlarmName": name, "AlarmDescription": description}).to_string();
+            json!({"Identifier": name, "Properties": alarm})
+        };
+        let alarms = json!([
+            alarm("moveongs-dev-5xx", "runbook_url=docs/api.md"),
+            alarm("moveongs-dev-pool", "runbook_url=https://github.com/o/n/blob/main/docs/gone.md#passos"),
+            alarm("moveongs-dev-wiki", "runbook_url=https://wiki.example.org/api"),
+        ]);
+        let found = |report: &Report| -> Vec<String> {
+            let rows =
+                report.resources.iter().filter(|row| ["alarms", "runbook"].contains(&row.kind.as_str()));
+            rows.map(|row| format!("{} {}: {}", row.kind, row.name, row.findings.join(" "))).collect()
+        };
+        let gone = "runbook https://github.com/o/n/blob/main/docs/gone.md#passos";
+        let unchecked = |link: &str| format!("runbook {link}: RunbookUnchecked");
+        let wiki = unchecked("https://wiki.example.org/api");
+        // The repository has the file that one of them names, and no other.
+        let world = World::new(Some("# API"));
+        *world.alarms.lock().unwrap() = Some(alarms.clone());
+        let report = world.invoke(WEEKLY).await.unwrap();
+        let mut rows = found(&report);
+        rows.sort_unstable();
+        assert_eq!(rows, [format!("{gone}: RunbookMissing"), wiki.clone()]);
+        let message = world.messages().join(" ");
+        assert!(message.contains("RunbookMissing"), "{message}");
+        // A token that cannot see the repository gets 404 for everything: nothing is missing then.
+        let world = World::new(None);
+        *world.alarms.lock().unwrap() = Some(alarms);
+        let mut rows = found(&world.invoke(WEEKLY).await.unwrap());
+        rows.sort_unstable();
+        let mut expected = [unchecked("docs/api.md"), format!("{gone}: RunbookUnchecked"), wiki];
+        expected.sort_unstable();
+        assert_eq!(rows, expected);
+        // Without the alarms, nothing is known.
+        let world = World::new(Some("# API"));
+        let rows = found(&world.invoke(WEEKLY).await.unwrap());
+        assert_eq!(rows, ["alarms moveongs-dev: InsufficientData"]);
     });
 }
 

@@ -15,6 +15,9 @@ use crate::{Change, Signal, Source};
 /// Most metrics, or children of a composite alarm, that are shown.
 const MOST_SHOWN: usize = 10;
 
+/// Names of a tag, or of a word of the description, whose value is the runbook.
+const RUNBOOK: [&str; 2] = ["runbook_url", "runbook"];
+
 /// Fields of a message by which it is recognised as an alarm's.
 const FIELDS: [&str; 6] =
     ["AlarmArn", "AlarmName", "NewStateReason", "NewStateValue", "OldStateValue", "StateChangeTime"];
@@ -193,6 +196,22 @@ fn metric(value: &Value) -> Option<String> {
     Some(format!("{namespace} {name} {}", dimensions.join(" ")).trim().to_owned())
 }
 
+/// The values of tags and of a description's words with one of these names, tags first.
+fn tagged<'a>(
+    tags: &'a BTreeMap<String, String>,
+    words: &[(String, &'a str)],
+    names: &[&str],
+) -> Vec<&'a str> {
+    let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+    let tags = tags.iter().filter(|(key, _)| is_named(key)).map(|(_, value)| value.as_str());
+    tags.chain(words.iter().filter(|(key, _)| is_named(key)).map(|(_, value)| *value)).collect()
+}
+
+/// The runbook that an alarm names in its tags or its description, as a page of it shows.
+pub fn runbook(alarm_tags: &BTreeMap<String, String>, description: &str) -> Option<String> {
+    tagged(alarm_tags, &pairs(description), &RUNBOOK).first().map(|link| (*link).to_owned())
+}
+
 impl Alarm<'_> {
     fn signal(self, value: &Value, origin: Origin<'_>) -> Option<Signal> {
         let Self { account, region, name, .. } = self;
@@ -228,12 +247,7 @@ impl Alarm<'_> {
         let event = format!("{kind}|{problem}|{state}|{time}{suppressed}");
 
         let words = self.description.map(pairs).unwrap_or_default();
-        let tagged = |names: &[&str]| {
-            let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            let tags = self.tags.iter().filter(|(key, _)| is_named(key)).map(|(_, value)| value.as_str());
-            tags.chain(words.iter().filter(|(key, _)| is_named(key)).map(|(_, value)| *value))
-                .collect::<Vec<_>>()
-        };
+        let tagged = |names: &[&str]| tagged(&self.tags, &words, names);
         let first = |names: &[&str]| tagged(names).first().map(|text| (*text).to_owned());
         let facts = [
             ("account", part(4).or(account).unwrap_or_default().to_owned()),
@@ -252,7 +266,7 @@ impl Alarm<'_> {
             reason: if change.is_some() { reason } else { value.to_string() },
             severity: highest(tagged(&["severity"])),
             labels: labels.collect(),
-            runbook: first(&["runbook_url", "runbook"]),
+            runbook: first(&RUNBOOK),
             owner: first(&["owner", "team"]),
             link: address(code.zip(name).and_then(|(code, name)| console(code, name)).as_deref()),
             muted_by_source: self.suppressed.map(str::to_owned),
