@@ -73,7 +73,8 @@ pub(super) fn measure(repo: &Repo, aws: &Aws, progress: &Progress) -> Result<Val
     })?;
     progress.step(&format!("paging {WARM_EVENTS} alarms in warm processes"), |log| {
         let (mut reads, mut sends) = (bench.start(INTAKE, log)?, bench.start(SENDER, log)?);
-        (reads.api.polled()?, sends.api.polled()?);
+        reads.api.polled()?;
+        sends.api.polled()?;
         // The first event warms the processes up and is not counted.
         for number in 0..=WARM_EVENTS {
             let is_counted = number > 0;
@@ -185,16 +186,12 @@ impl<'a> Bench<'a> {
         let table = bench.table("DescribeTable", &json!({"TableName": deployed}))?;
         let part = |name: &str| table.pointer(&format!("/Table/{name}")).cloned().unwrap_or_default();
         let indexes = part("GlobalSecondaryIndexes");
-        let indexes: Vec<Value> = indexes
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|index| {
-                ["IndexName", "KeySchema", "Projection"]
-                    .map(|name| (name.to_owned(), index.get(name).cloned()))
-            })
-            .map(|parts| json!(std::collections::BTreeMap::from(parts)))
-            .collect();
+        let wanted = ["IndexName", "KeySchema", "Projection"];
+        let index = |of: &Value| {
+            let parts = wanted.map(|name| (name, of.get(name).cloned().unwrap_or_default()));
+            parts.into_iter().collect::<Value>()
+        };
+        let indexes: Vec<Value> = indexes.as_array().into_iter().flatten().map(index).collect();
         let made = json!({
             "TableName": TABLE, "BillingMode": "PAY_PER_REQUEST", "KeySchema": part("KeySchema"),
             "AttributeDefinitions": part("AttributeDefinitions"), "GlobalSecondaryIndexes": indexes,
