@@ -394,7 +394,7 @@ fn make_alarm(account: &Account<'_>, name: &str, action: Option<&str>) -> Result
     let rule = ["--period", "60", "--evaluation-periods", "1", "--threshold", "1"];
     let treat = ["--comparison-operator", "GreaterThanThreshold", "--treat-missing-data", "ignore"];
     let action: Vec<&str> = action.into_iter().flat_map(|arn| ["--alarm-actions", arn]).collect();
-    account.one(&[&put[..], &metric, &rule, &treat, &action].concat()).map(drop)
+    account.one(&[&put[..], &metric, &rule, &treat, &action[..]].concat()).map(drop)
 }
 
 /// How far an entry's event came.

@@ -624,6 +624,10 @@ fn a_preview_shows_what_slack_would() {
     assert!(page.contains("<hr>\n<p>(&lt;x&gt;)</p>\n<p>()</p>\n<p><a class=\"button\"></a></p>"), "{page}");
     assert!(preview::html(&json!({"text": "a &lt;b"})).contains("<body>\n<p>a &lt;b</p>\n</body>"));
     assert!(preview::html(&Value::Null).contains("<body>\n<p></p>"));
+    let page = preview::several("two <b>", [("a <i>", &odd), ("c", &Value::Null)]);
+    assert!(page.contains("<title>two &lt;b&gt;</title>"), "{page}");
+    assert!(page.contains("<h2>a &lt;i&gt;</h2>\n<div class=\"message\">\n<hr>\n"), "{page}");
+    assert!(page.contains("</div>\n<h2>c</h2>\n<div class=\"message\">\n<p></p>\n</div>\n</body>"), "{page}");
 }
 
 #[test]
