@@ -118,8 +118,8 @@ impl Account<'_> {
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
-        documents.collect::<Result<_, _>>().with_context(|| format!("`aws {}`", arguments.join(" ")))
+        let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+        documents.collect::<Result<Vec<_>, _>>().with_context(|| format!("`aws {}`", arguments.join(" ")))
     }
 
     /// The one document that the CLI prints; null without any.
@@ -223,9 +223,9 @@ impl Drill {
     fn alarm<'a>(&self, entry: Entry, stack: &'a Stack) -> Option<(String, Option<&'a str>)> {
         let name = self.problem(entry);
         match entry {
-            Entry::AlarmTopic => Some((name, Some(&stack.topic))),
+            Entry::AlarmTopic => Some((name, Some(stack.topic.as_str()))),
             Entry::AlarmEvent => Some((format!("{}{name}", stack.prefix), None)),
-            Entry::AlarmFunction => Some((name, Some(&stack.function))),
+            Entry::AlarmFunction => Some((name, Some(stack.function.as_str()))),
             Entry::Page | Entry::Logs | Entry::Alertmanager | Entry::Grafana | Entry::Person => None,
         }
     }
