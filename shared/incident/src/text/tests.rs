@@ -378,6 +378,16 @@ INC-20261129-7Q2MZK4A
 }
 
 #[test]
+fn a_drill_of_the_pager_asks_nothing_of_anybody() {
+    let exercise = Incident { is_drill: true, ..normal() };
+    let own = Incident { problem: format!("{}2026-11-29", crate::DRILL), ..exercise.clone() };
+    let shown = |incident| message(&incident, Language::Portuguese, now(), &[]).to_string();
+    let (exercise, own) = (shown(exercise), shown(own));
+    assert!(exercise.contains("responda como num incidente") && !exercise.contains("ninguém precisa"));
+    assert!(own.contains("ninguém precisa fazer nada") && !own.contains("responda como num incidente"));
+}
+
+#[test]
 fn a_resolved_drill_says_so_and_mentions_nobody() {
     let incident = Incident {
         state: State::Resolved,
