@@ -381,7 +381,7 @@ INC-20261129-7Q2MZK4A
 fn a_drill_of_the_pager_asks_nothing_of_anybody() {
     let exercise = Incident { is_drill: true, ..normal() };
     let own = Incident { problem: format!("{}2026-11-29", crate::DRILL), ..exercise.clone() };
-    let shown = |incident| message(&incident, Language::Portuguese, now(), &[]).to_string();
+    let shown = |incident: Incident| message(&incident, Language::Portuguese, now(), &[]).to_string();
     let (exercise, own) = (shown(exercise), shown(own));
     assert!(exercise.contains("responda como num incidente") && !exercise.contains("ninguém precisa"));
     assert!(own.contains("ninguém precisa fazer nada") && !own.contains("responda como num incidente"));
