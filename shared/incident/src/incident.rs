@@ -77,7 +77,8 @@ pub struct Incident {
     pub command: String,
     /// More facts for people, such as an alert's labels.
     pub labels: BTreeMap<String, String>,
-    /// An exercise: it pages like the real thing, says so, and is not counted.
+    /// An exercise: it pages like the real thing, says so, and is not counted. [`crate::is_own_drill`] are those that call
+    /// nobody.
     pub is_drill: bool,
     /// Set while its events page nobody.
     pub muted: Option<Mute>,

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use policy::time::local;
 use policy::tr;
 
-use crate::Severity;
 use crate::incident::{Incident, State};
+use crate::{Severity, is_own_drill};
 
 pub use policy::language::Language;
 
@@ -452,10 +452,16 @@ fn facts(incident: &Incident, language: Language) -> Vec<(&'static str, String)>
 fn notices(incident: &Incident, language: Language, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut notices = Vec::new();
     if incident.is_drill {
-        let text = language.pick(
-            "Isto é um simulado: responda como num incidente, sem mexer na produção.",
-            "This is a drill: respond as in an incident, without touching production.",
-        );
+        let text = match is_own_drill(&incident.source, &incident.problem) {
+            true => language.pick(
+                "Isto é um simulado do pager: ninguém precisa fazer nada.",
+                "This is a drill of the pager: nobody has to do anything.",
+            ),
+            false => language.pick(
+                "Isto é um simulado: responda como num incidente, sem mexer na produção.",
+                "This is a drill: respond as in an incident, without touching production.",
+            ),
+        };
         notices.push(("🧪", text.to_owned()));
     }
     if !incident.understood {

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measures a function's cost, with its release binary against a separate local cloud.
 
+mod page;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -28,6 +30,7 @@ struct Benchmark {
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "rotation", measure: rotation, steps: 10 },
     Benchmark { name: "audit", measure: audit, steps: SIZES.len() },
+    Benchmark { name: "page", measure: page::measure, steps: page::STEPS },
 ];
 
 /// Runs one benchmark, or all.
@@ -543,21 +546,28 @@ impl Function {
         limit: Duration,
         log: &Log,
     ) -> Result<Self> {
-        let api = RuntimeApi::start(limit)?;
-        let output = fs::File::options().append(true).open(&log.path)?;
         let mut command = Command::new(deploy::bootstrap(repo, folder));
-        command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.env_clear();
         let variables = configuration.pointer("/Environment/Variables").and_then(Value::as_object);
         for (name, value) in variables.into_iter().flatten() {
             command.env(name, value.as_str().unwrap_or_default());
         }
-        command.envs(aws.environment()).env("AWS_LAMBDA_RUNTIME_API", &api.address);
+        command.envs(aws.environment());
         command.env("AWS_LAMBDA_FUNCTION_NAME", text(configuration, "/FunctionName").unwrap_or_default());
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_LOG_STREAM_NAME", "bench").env("AWS_LAMBDA_LOG_GROUP_NAME", "bench");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
+        Self::spawn(command, limit, log)
+    }
+
+    /// Starts a command that polls the Runtime API.
+    fn spawn(mut command: Command, limit: Duration, log: &Log) -> Result<Self> {
+        let api = RuntimeApi::start(limit)?;
+        let output = fs::File::options().append(true).open(&log.path)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.env("AWS_LAMBDA_RUNTIME_API", &api.address);
         let started = Instant::now();
-        let child = command.spawn().context("the function's binary cannot be started")?;
+        let child = command.spawn().context("the function cannot be started")?;
         Ok(Self { child, api, started })
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use incident::text::preview;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,9 +19,10 @@ use crate::deploy::{self, DATABASE_SECRET, JWT_SECRET, PREFIX, WEBHOOK_SECRET};
 use crate::repo::{Repo, digest};
 use crate::run::{self, Interrupted, Log, Progress};
 use crate::table::table;
-use crate::{function, up};
+use crate::{drill, function, up};
 
-/// One procedure of the demo: its description, and a function that runs it and returns the key of its evidence.
+/// One procedure of the demo: its description, and a function that runs it and returns the key of its evidence, which is
+/// empty if it leaves none.
 struct Procedure {
     name: &'static str,
     title: &'static str,
@@ -72,6 +74,16 @@ const PROCEDURES: &[Procedure] = &[
         name: "inventory-audit",
         title: "holds the inventory against AWS and the Terraform state, while a secret of it is missing and when it is back",
         show: inventory_audit,
+    },
+    Procedure {
+        name: "incident-page",
+        title: "makes one incident of a real alarm and posts it once Slack is back; the pages of the others, as they look",
+        show: incident_page,
+    },
+    Procedure {
+        name: "incident-send",
+        title: "takes a drill through every entry of the pager, and shows when each hop had it",
+        show: incident_send,
     },
 ];
 
@@ -138,7 +150,7 @@ fn perform(repo: &Repo, aws: &Aws, log: &Log, say: &mut dyn FnMut(&str)) -> Resu
         let result = (procedure.show)(&mut show);
         let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let (outcome, evidence_key) = match result {
-            Ok(key) => ("passed".to_owned(), Some(key)),
+            Ok(key) => ("passed".to_owned(), Some(key).filter(|key| !key.is_empty())),
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => (format!("failed: {error:#}"), None),
         };
@@ -614,6 +626,260 @@ fn snapshot_verify(show: &mut Show<'_>) -> Result<String> {
     let key = key.context("the sweep left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+/// The procedures whose pages the demo shows as they look in Slack.
+const PAGED: [&str; 5] =
+    ["rotation-followup", "rotation-audit", "backup-audit", "snapshot-verify", "inventory-audit"];
+
+/// What the message of a critical incident begins with when nobody has taken it, when somebody has, and when it is over.
+const WAITS: &str = "🟠";
+const TAKEN: &str = "👀";
+const OVER: &str = "✅";
+
+fn incident_page(show: &mut Show<'_>) -> Result<String> {
+    pages(show)?;
+    let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let alarm = format!("{PREFIX}-demo-{demo}-5xx");
+    let shown = one_incident(show, &alarm);
+    // Also after an error: the next procedure needs Slack.
+    show.aws.admin("DELETE", "faults", None)?;
+    show.aws.ask(&["cloudwatch", "delete-alarms", "--alarm-names", &alarm], show.log)?;
+    shown
+}
+
+/// Shows a real alarm's way into Slack, which fails at first, and its end. Returns the key of the incident's item.
+fn one_incident(show: &mut Show<'_>, alarm: &str) -> Result<String> {
+    let outputs = deploy::outputs(show.aws, show.log)?;
+    let topic = outputs.get("PagingTopic").context("the stack has no paging topic")?;
+    let description = "Mais de 5 respostas 5xx por minuto. severity=critical runbook=docs/plantao.md#alarmes";
+    let put = ["cloudwatch", "put-metric-alarm", "--alarm-name", alarm, "--alarm-description", description];
+    let metric = ["--namespace", "AWS/ApplicationELB", "--metric-name", "HTTPCode_Target_5XX_Count"];
+    let rule = ["--statistic", "Sum", "--period", "60", "--evaluation-periods", "1", "--threshold", "5"];
+    let treat = ["--comparison-operator", "GreaterThanThreshold", "--treat-missing-data", "ignore"];
+    let actions = ["--alarm-actions", topic.as_str(), "--ok-actions", topic.as_str()];
+    show.aws.ask(&[&put[..], &metric, &rule, &treat, &actions].concat(), show.log)?;
+
+    (show.say)("Slack answers 503 to the next message, and 429 to the one after it:");
+    let (slack, action) = ("slack", "chat.postMessage");
+    for rule in [
+        json!({"service": slack, "action": action, "effect": "error", "status": 503, "code": "service_unavailable"}),
+        json!({"service": slack, "action": action, "nth": 2, "effect": "throttle", "seconds": 1}),
+    ] {
+        show.aws.admin("POST", "faults", Some(&rule))?;
+    }
+    set_state(
+        show,
+        alarm,
+        "ALARM",
+        "Threshold Crossed: 1 datapoint [7.0] was greater than the threshold (5.0).",
+    )?;
+    let posted = run::wait_for("the incident's message", Duration::from_secs(60), || {
+        Ok(posts(show.aws, alarm)?.into_iter().next())
+    })?;
+    let id = text(&posted, "/metadata/event_payload/incident").context("the message names no incident")?;
+    let ts = text(&posted, "/ts").context("the message has no ts")?;
+    say_message(show, &posted);
+    let is_failure = |line: &Value| text(line, "/action") == Some("send_failed");
+    let lines = run::wait_for("the timeline", Duration::from_secs(30), || {
+        let lines = timeline(show.aws, id)?;
+        let is_sent = lines.iter().any(|line| text(line, "/action") == Some("sent"));
+        Ok(is_sent.then_some(lines))
+    })?;
+    ensure!(lines.iter().any(is_failure), "Slack did not fail: {lines:?}");
+
+    acknowledged(show, id)?;
+    set_state(
+        show,
+        alarm,
+        "OK",
+        "Threshold Crossed: 1 datapoint [0.0] was not greater than the threshold (5.0).",
+    )?;
+    // In the thread stand that somebody took it, and that it is over.
+    let (shown, replies) = run::wait_for("the incident's end in Slack", Duration::from_secs(60), || {
+        let shown = posts(show.aws, alarm)?;
+        let replies = thread(show.aws, ts)?;
+        let is_over = shown.iter().any(|message| message.to_string().contains(OVER));
+        Ok((is_over && replies.len() >= 2).then_some((shown, replies)))
+    })?;
+    let [over] = shown.as_slice() else { bail!("{} messages for one incident", shown.len()) };
+    ensure!(text(over, "/ts") == Some(ts), "the message was not changed in place");
+    ensure!(replies.len() == 2, "{} replies in the thread", replies.len());
+    (show.say)("the same message, when the alarm is OK again, and its thread:");
+    say_message(show, over);
+    replies.iter().for_each(|reply| say_message(show, reply));
+    (show.say)("the incident's timeline:");
+    for line in timeline(show.aws, id)? {
+        let part = |name| text(&line, name).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+        (show.say)(&format!("  {} {}: {}", part("/at"), part("/action"), part("/text")));
+    }
+    let versions = every(show.aws)?.into_iter().filter(|message| text(message, "/ts") == Some(ts));
+    let versions: Vec<Value> = versions.collect();
+    for mark in [WAITS, TAKEN, OVER] {
+        let has_mark = versions.iter().any(|version| version.to_string().contains(mark));
+        ensure!(has_mark, "no version of the message has {mark}");
+    }
+    let captions = versions.iter().map(|version| {
+        let is_change = version.get("edited") == Some(&Value::Bool(true));
+        (if is_change { "changed in place" } else { "posted, after a 503 and a 429" }, version)
+    });
+    let in_thread = replies.iter().map(|reply| ("in its thread", reply));
+    write_page(show, "incident.html", "One incident in Slack", captions.chain(in_thread))?;
+    Ok(format!("INCIDENT#{id}"))
+}
+
+/// Takes an incident, and waits until its message shows it.
+fn acknowledged(show: &mut Show<'_>, id: &str) -> Result<()> {
+    let request = json!({"acknowledge": {"incident": id, "by": "cargo xtask demo"}});
+    let answer = invoked(show, "incident-page", &request)?;
+    ensure!(text(&answer, "/done/0/outcome") == Some("updated"), "it was not acknowledged: {answer}");
+    run::wait_for("the acknowledgement in Slack", Duration::from_secs(30), || {
+        let is_shown = posts(show.aws, id)?.iter().any(|message| message.to_string().contains(TAKEN));
+        Ok(is_shown.then_some(()))
+    })
+}
+
+fn set_state(show: &mut Show<'_>, alarm: &str, state: &str, reason: &str) -> Result<()> {
+    let set = ["cloudwatch", "set-alarm-state", "--alarm-name", alarm, "--state-value", state];
+    (show.say)(&format!("$ aws {} --state-reason '{reason}'", set.join(" ")));
+    show.aws.ask(&[&set[..], &["--state-reason", reason]].concat(), show.log).map(drop)
+}
+
+/// Shows the pages of the procedures before: each has an incident, whose message stands in Slack.
+fn pages(show: &mut Show<'_>) -> Result<()> {
+    let found = run::wait_for("a page of each procedure in Slack", Duration::from_secs(120), || {
+        let found = paged(show)?;
+        let has = |name: &str| found.iter().any(|(problem, ..)| problem.starts_with(&format!("{name}/")));
+        Ok((PAGED.into_iter().all(has) && is_quiet(show.aws)?).then_some(found))
+    })?;
+    (show.say)("the pages of the procedures before, as incidents in Slack:");
+    for (problem, incident, message) in &found {
+        (show.say)(&format!("  {}", text(message, "/text").unwrap_or("?")));
+        ensure!(incident.get("understood") == Some(&Value::Bool(true)), "{problem} was not understood");
+        ensure!(text(incident, "/owner").is_some_and(|owner| !owner.is_empty()), "{problem} has no owner");
+        let reason = text(incident, "/reason").and_then(|reason| reason.lines().next()).unwrap_or_default();
+        // A long one is cut.
+        let start = escaped(&reason.chars().take(40).collect::<String>());
+        let is_shown = texts(message).iter().any(|text| text.contains(&start));
+        ensure!(!reason.is_empty() && is_shown, "{problem} does not say why: {message}");
+    }
+    let all = found.iter().map(|(problem, _, message)| (problem.as_str(), message));
+    write_page(show, "pages.html", "The procedures' pages in Slack", all)
+}
+
+/// Slack's escapes, in a text of ours.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The incidents of pages, with their problems and their messages in Slack.
+fn paged(show: &Show<'_>) -> Result<Vec<(String, Value, Value)>> {
+    let values = r#"{":state": {"S": "STATE"}}"#;
+    let table = table_name();
+    let scan = ["dynamodb", "scan", "--table-name", &table, "--filter-expression", "sk = :state"];
+    let scan = [&scan[..], &["--expression-attribute-values", values]].concat();
+    let items = show.aws.ask(&scan, show.log)?;
+    let messages = messages(show.aws)?;
+    let of = |item: &Value| {
+        let incident = body(item)?;
+        let id = text(&incident, "/id")?;
+        let own = messages.iter().find(|message| is_post(message) && message.to_string().contains(id))?;
+        let problem = text(&incident, "/problem")?.to_owned();
+        let is_page = PAGED.into_iter().any(|name| problem.starts_with(&format!("{name}/")));
+        is_page.then(|| (problem, incident, own.clone()))
+    };
+    let items = items.get("Items").and_then(Value::as_array).into_iter().flatten();
+    let mut found: Vec<_> = items.filter_map(of).collect();
+    found.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    Ok(found)
+}
+
+/// The contents of an item of the table.
+fn body(item: &Value) -> Option<Value> {
+    serde_json::from_str(text(item, "/body/S")?).ok()
+}
+
+fn table_name() -> String {
+    format!("{PREFIX}-incidents")
+}
+
+/// Items of the table, or keys of an index.
+fn query(aws: &Aws, query: &Value) -> Result<Vec<Value>> {
+    let found = aws.json("dynamodb", "DynamoDB_20120810.Query", query)?;
+    Ok(found.get("Items").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
+/// Whether no message for Slack waits.
+fn is_quiet(aws: &Aws) -> Result<bool> {
+    let due = json!({"TableName": table_name(), "IndexName": "due", "KeyConditionExpression": "#queue = :due",
+        "ExpressionAttributeNames": {"#queue": "queue"}, "ExpressionAttributeValues": {":due": {"S": "due"}}});
+    let waits = |row: &Value| text(row, "/sk/S").is_some_and(|row| row.starts_with("SEND#slack#"));
+    Ok(!query(aws, &due)?.iter().any(waits))
+}
+
+/// An incident's timeline, oldest first.
+fn timeline(aws: &Aws, id: &str) -> Result<Vec<Value>> {
+    let lines = json!({"TableName": table_name(), "ConsistentRead": true,
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :line)",
+        "ExpressionAttributeValues": {":pk": {"S": format!("INCIDENT#{id}")}, ":line": {"S": "LINE#"}}});
+    Ok(query(aws, &lines)?.iter().filter_map(body).collect())
+}
+
+/// Whether a message is a bot's own one: no reply, and not posted by a webhook.
+fn is_post(message: &Value) -> bool {
+    text(message, "/thread_ts").is_none() && message.get("webhook") != Some(&Value::Bool(true))
+}
+
+/// The messages with these words, without replies.
+fn posts(aws: &Aws, words: &str) -> Result<Vec<Value>> {
+    let mut all = messages(aws)?;
+    all.retain(|message| is_post(message) && message.to_string().contains(words));
+    Ok(all)
+}
+
+/// The replies to a message.
+fn thread(aws: &Aws, ts: &str) -> Result<Vec<Value>> {
+    let mut all = messages(aws)?;
+    all.retain(|message| text(message, "/thread_ts") == Some(ts));
+    Ok(all)
+}
+
+/// Every message and every change of one so far.
+fn every(aws: &Aws) -> Result<Vec<Value>> {
+    let answer = aws.admin("GET", "slack/messages?all=1", None)?;
+    Ok(answer.get("messages").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
+fn say_message(show: &mut Show<'_>, message: &Value) {
+    for line in texts(message).iter().flat_map(|text| text.lines()) {
+        (show.say)(&format!("  {line}"));
+    }
+}
+
+/// Writes messages as they look in Slack.
+fn write_page<'a>(
+    show: &mut Show<'_>,
+    name: &str,
+    title: &str,
+    messages: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Result<()> {
+    let folder = show.repo.at("target/demo");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), preview::several(title, messages))?;
+    (show.say)(&format!("target/demo/{name} shows them as Slack does"));
+    Ok(())
+}
+
+fn incident_send(show: &mut Show<'_>) -> Result<String> {
+    let aws = show.aws;
+    let cli = |arguments: &[&str]| aws.cli(arguments);
+    let account = drill::Account { cli: &cli, local: Some(aws.cloud.endpoint.clone()), credentials: None };
+    let options = drill::Options { project: "moveongs".to_owned(), environment: "dev".to_owned(), wait: 60 };
+    (show.say)("$ cargo xtask drill --environment dev");
+    let came_back = drill::perform(&account, &options, &mut *show.say)?;
+    ensure!(came_back, "an event did not come back, or something is left of the drill");
+    // The timelines of its incidents are all that it leaves.
+    Ok(String::new())
 }
 
 /// One snapshot in the verification's answer, as a line of output.

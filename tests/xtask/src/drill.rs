@@ -4,9 +4,9 @@
 //! Like `cargo xtask policy`, it reaches the account of the caller's `aws`. Each event's problem begins with
 //! [`incident::DRILL`], so it calls nobody by name and does not escalate; its incident is resolved at the end.
 //!
-//! EventBridge takes no events of `aws.*` from anybody, and an alarm of the stack would page for real. So the two ways of
-//! an alarm are drilled with alarms made for it: one outside of the rule's prefix, with the topic as its action; the
-//! other within it, without an action. Each proves one way, which the other cannot stand in for.
+//! EventBridge takes no events of `aws.*` from anybody, and an alarm of the stack would page for real. So the three ways
+//! of an alarm are drilled with alarms made for it: one within the prefix of EventBridge's rule, without an action; two
+//! outside of it, with the topic and with the function as their action. Each proves one way, for which no other stands in.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -59,12 +59,12 @@ pub(crate) struct Options {
 enum Entry {
     /// A page of this product, on the paging topic.
     Page,
-    /// An alarm's own action on that topic.
-    AlarmAction,
+    /// An alarm's action on that topic.
+    AlarmTopic,
     /// An alarm's change, by EventBridge's rule.
     AlarmEvent,
     /// An alarm's Lambda action.
-    AlarmInvocation,
+    AlarmFunction,
     /// A log subscription.
     Logs,
     Alertmanager,
@@ -76,9 +76,9 @@ enum Entry {
 impl Entry {
     const ALL: [Self; 8] = [
         Self::Page,
-        Self::AlarmAction,
+        Self::AlarmTopic,
         Self::AlarmEvent,
-        Self::AlarmInvocation,
+        Self::AlarmFunction,
         Self::Logs,
         Self::Alertmanager,
         Self::Grafana,
@@ -89,9 +89,9 @@ impl Entry {
     fn name(self) -> &'static str {
         match self {
             Self::Page => "page",
-            Self::AlarmAction => "alarm-sns",
+            Self::AlarmTopic => "alarm-sns",
             Self::AlarmEvent => "alarm-eventbridge",
-            Self::AlarmInvocation => "alarm-lambda",
+            Self::AlarmFunction => "alarm-lambda",
             Self::Logs => "log-subscription",
             Self::Alertmanager => "alertmanager",
             Self::Grafana => "grafana",
@@ -118,8 +118,8 @@ impl Account<'_> {
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
-        documents.collect::<Result<_, _>>().with_context(|| format!("`aws {}`", arguments.join(" ")))
+        let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+        documents.collect::<Result<Vec<_>, _>>().with_context(|| format!("`aws {}`", arguments.join(" ")))
     }
 
     /// The one document that the CLI prints; null without any.
@@ -164,8 +164,9 @@ struct Stack {
     /// The beginning of its resources' names: `moveongs-dev-`.
     prefix: String,
     environment: String,
-    /// Name of the intake's function.
+    /// Name of the intake's function, and its ARN.
     intake: String,
+    function: String,
     table: String,
     /// ARN of the paging topic.
     topic: String,
@@ -177,35 +178,28 @@ struct Stack {
 impl Stack {
     fn read(account: &Account<'_>, options: &Options) -> Result<Self> {
         let prefix = format!("{}-{}-", options.project, options.environment);
-        let settings = |function: &str| {
-            let ask = ["lambda", "get-function-configuration", "--function-name", function];
-            let configuration = account.one(&ask)?;
-            let variables = configuration.pointer("/Environment/Variables").cloned();
-            variables.with_context(|| format!("{function} has no settings"))
+        let configuration = |function: &str| {
+            account.one(&["lambda", "get-function-configuration", "--function-name", function])
         };
         let intake = format!("{prefix}incident-page");
-        let (reads, sends) = (settings(&intake)?, settings(&format!("{prefix}incident-send"))?);
+        let (reads, sends) = (configuration(&intake)?, configuration(&format!("{prefix}incident-send"))?);
         let setting = |name: &str| {
-            let value = text(&sends, &format!("/{name}")).with_context(|| format!("no setting {name}"))?;
-            Ok::<_, anyhow::Error>(value.to_owned())
+            let value = text(&sends, &format!("/Environment/Variables/{name}"));
+            value.map(str::to_owned).with_context(|| format!("{prefix}incident-send has no setting {name}"))
         };
         let channels: Result<Channels, String> = setting("PAGE_CHANNELS")?.parse();
-        let secret = text(&reads, "/ALERT_WEBHOOK_SECRET_NAME").filter(|name| !name.is_empty());
+        let secret =
+            text(&reads, "/Environment/Variables/ALERT_WEBHOOK_SECRET_NAME").filter(|name| !name.is_empty());
         Ok(Self {
             environment: options.environment.clone(),
             table: setting("INCIDENT_TABLE")?,
             topic: setting("PAGING_TOPIC_ARN")?,
             channels: channels.map_err(anyhow::Error::msg)?.0,
             secret: secret.map(str::to_owned),
+            function: text(&reads, "/FunctionArn").context("the intake has no ARN")?.to_owned(),
             prefix,
             intake,
         })
-    }
-
-    /// The topic's partition, region and account: `arn:aws:sns:REGION:ACCOUNT:NAME`.
-    fn place(&self) -> [&str; 3] {
-        let part = |place| self.topic.split(':').nth(place).unwrap_or_default();
-        [part(1), part(3), part(4)]
     }
 }
 
@@ -225,12 +219,14 @@ impl Drill {
         format!("{DRILL}{}/{}", self.id, entry.name())
     }
 
-    /// The name of an entry's alarm; none for the other entries.
-    fn alarm(&self, entry: Entry, stack: &Stack) -> Option<String> {
+    /// The name of an entry's alarm, and its action if it has one; none for the other entries.
+    fn alarm<'a>(&self, entry: Entry, stack: &'a Stack) -> Option<(String, Option<&'a str>)> {
+        let name = self.problem(entry);
         match entry {
-            Entry::AlarmAction => Some(self.problem(entry)),
-            Entry::AlarmEvent => Some(format!("{}{}", stack.prefix, self.problem(entry))),
-            _ => None,
+            Entry::AlarmTopic => Some((name, Some(stack.topic.as_str()))),
+            Entry::AlarmEvent => Some((format!("{}{name}", stack.prefix), None)),
+            Entry::AlarmFunction => Some((name, Some(stack.function.as_str()))),
+            Entry::Page | Entry::Logs | Entry::Alertmanager | Entry::Grafana | Entry::Person => None,
         }
     }
 
@@ -252,27 +248,9 @@ impl Drill {
         [format!("{SAID}\n{problem}"), subject, Value::Object(attributes).to_string()]
     }
 
-    /// The event of an alarm's Lambda action.
-    fn invocation(&self, stack: &Stack) -> Value {
-        let [partition, region, account] = stack.place();
-        let name = self.problem(Entry::AlarmInvocation);
-        let at = self.began.to_string();
-        json!({
-            "source": "aws.cloudwatch",
-            "alarmArn": format!("arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"),
-            "accountId": account, "time": at, "region": region,
-            "alarmData": {
-                "alarmName": name,
-                "state": {"value": "ALARM", "reason": SAID, "timestamp": at},
-                "previousState": {"value": "OK", "reason": SAID, "timestamp": at},
-                "configuration": {"description": DESCRIPTION, "metrics": []},
-            },
-        })
-    }
-
     /// The event of a log subscription: a batch with one line of the application's form.
     fn batch(&self, stack: &Stack) -> Result<Value> {
-        let [_, _, account] = stack.place();
+        let account = stack.topic.split(':').nth(4).unwrap_or_default();
         let line = json!({"level": "error", "message": SAID, "err": {"type": "Drill", "message": SAID}});
         let batch = json!({
             "messageType": "DATA_MESSAGE", "owner": account, "logGroup": self.problem(Entry::Logs),
@@ -374,12 +352,11 @@ fn send(account: &Account<'_>, stack: &Stack, drill: &Drill, entry: Entry) -> Re
             let more = ["--message", &message, "--message-attributes", &attributes];
             account.one(&[&publish[..], &more].concat())?;
         }
-        Entry::AlarmAction | Entry::AlarmEvent => {
-            let name = drill.alarm(entry, stack).unwrap_or_default();
+        Entry::AlarmTopic | Entry::AlarmEvent | Entry::AlarmFunction => {
+            let (name, _) = drill.alarm(entry, stack).context("the entry has no alarm")?;
             let set = ["cloudwatch", "set-alarm-state", "--alarm-name", &name, "--state-value", "ALARM"];
             account.one(&[&set[..], &["--state-reason", SAID]].concat())?;
         }
-        Entry::AlarmInvocation => account.deliver(&stack.intake, &drill.invocation(stack))?,
         Entry::Logs => account.deliver(&stack.intake, &drill.batch(stack)?)?,
         Entry::Alertmanager | Entry::Grafana => return webhook(account, stack, drill, entry),
         Entry::Person => drop(account.invoke(&stack.intake, &drill.declaration())?),
@@ -410,15 +387,14 @@ fn webhook(account: &Account<'_>, stack: &Stack, drill: &Drill, entry: Entry) ->
     Ok(None)
 }
 
-/// Makes the alarm of an entry that has one. Without data it keeps the state that it is given.
-fn make_alarm(account: &Account<'_>, stack: &Stack, entry: Entry, name: &str) -> Result<()> {
+/// Makes an alarm. Without data it keeps the state that it is given.
+fn make_alarm(account: &Account<'_>, name: &str, action: Option<&str>) -> Result<()> {
     let put = ["cloudwatch", "put-metric-alarm", "--alarm-name", name, "--alarm-description", DESCRIPTION];
     let metric = ["--namespace", "MoveONgs/Drill", "--metric-name", "Drill", "--statistic", "Sum"];
     let rule = ["--period", "60", "--evaluation-periods", "1", "--threshold", "1"];
     let treat = ["--comparison-operator", "GreaterThanThreshold", "--treat-missing-data", "ignore"];
-    let action = ["--alarm-actions", stack.topic.as_str()];
-    let action = if entry == Entry::AlarmAction { &action[..] } else { &["--no-actions-enabled"] };
-    account.one(&[&put[..], &metric, &rule, &treat, action].concat()).map(drop)
+    let action: Vec<&str> = action.into_iter().flat_map(|arn| ["--alarm-actions", arn]).collect();
+    account.one(&[&put[..], &metric, &rule, &treat, &action[..]].concat()).map(drop)
 }
 
 /// How far an entry's event came.
@@ -568,8 +544,8 @@ fn sent(
 ) -> Result<()> {
     for trace in traces.iter_mut() {
         run::check()?;
-        let made = drill.alarm(trace.entry, stack).map(|name| make_alarm(account, stack, trace.entry, &name));
-        let made = made.transpose();
+        let alarm = drill.alarm(trace.entry, stack);
+        let made = alarm.map(|(name, action)| make_alarm(account, &name, action)).transpose();
         trace.has_alarm = matches!(made, Ok(Some(())));
         let at = now();
         // A failure of one entry is what a drill is for.
@@ -600,9 +576,8 @@ fn cleaned_up(account: &Account<'_>, stack: &Stack, drill: &Drill, traces: &[Tra
         }
     }
     // One by one: a name that is not known keeps CloudWatch from deleting the others.
-    for name in
-        traces.iter().filter(|trace| trace.has_alarm).filter_map(|trace| drill.alarm(trace.entry, stack))
-    {
+    let alarms = traces.iter().filter(|trace| trace.has_alarm);
+    for (name, _) in alarms.filter_map(|trace| drill.alarm(trace.entry, stack)) {
         if let Err(error) = account.one(&["cloudwatch", "delete-alarms", "--alarm-names", &name]) {
             left.push(format!("the alarm {name} is not deleted: {error:#}"));
         }
@@ -655,6 +630,7 @@ mod tests {
             environment: "dev".to_owned(),
             intake: "moveongs-dev-incident-page".to_owned(),
             table: "moveongs-dev-incidents".to_owned(),
+            function: "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-incident-page".to_owned(),
             topic: "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging".to_owned(),
             channels: vec![Channel::Slack, Channel::Sns],
             secret: None,
@@ -664,9 +640,10 @@ mod tests {
     /// An entry's event as the intake gets it.
     fn arrives(entry: Entry) -> (Transport, String) {
         let (drill, stack) = (drill(), stack());
-        let alarm = |name: Option<String>| {
+        let alarm = || {
+            let (name, _) = drill.alarm(entry, &stack).unwrap();
             json!({"AlarmName": name, "AlarmDescription": DESCRIPTION, "NewStateValue": "ALARM", "OldStateValue": "OK",
-                "AlarmArn": format!("arn:aws:cloudwatch:us-east-1:123456789012:alarm:{}", name.as_ref().unwrap()),
+                "AlarmArn": format!("arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}"),
                 "NewStateReason": SAID, "StateChangeTime": "2026-11-29T12:00:00.123+0000"})
         };
         match entry {
@@ -679,10 +656,9 @@ mod tests {
                     "SignatureVersion": "1", "MessageAttributes": attributes});
                 (Transport::Sns, notification.to_string())
             }
-            Entry::AlarmAction | Entry::AlarmEvent => {
-                (Transport::Sns, alarm(drill.alarm(entry, &stack)).to_string())
+            Entry::AlarmTopic | Entry::AlarmEvent | Entry::AlarmFunction => {
+                (Transport::Sns, alarm().to_string())
             }
-            Entry::AlarmInvocation => (Transport::AlarmAction, drill.invocation(&stack).to_string()),
             Entry::Logs => (Transport::Logs, drill.batch(&stack).unwrap().to_string()),
             Entry::Alertmanager => (Transport::Alertmanager, drill.alert(entry)),
             Entry::Grafana => (Transport::Grafana, drill.alert(entry)),
@@ -694,9 +670,9 @@ mod tests {
     fn each_event_opens_an_incident_that_is_found_and_calls_nobody() {
         let sources = [
             (Entry::Page, Source::Page, Some(Severity::S2)),
-            (Entry::AlarmAction, Source::Alarm, Some(Severity::S3)),
+            (Entry::AlarmTopic, Source::Alarm, Some(Severity::S3)),
             (Entry::AlarmEvent, Source::Alarm, Some(Severity::S3)),
-            (Entry::AlarmInvocation, Source::Alarm, Some(Severity::S3)),
+            (Entry::AlarmFunction, Source::Alarm, Some(Severity::S3)),
             // A log says no severity.
             (Entry::Logs, Source::Logs, None),
             (Entry::Alertmanager, Source::Alertmanager, Some(Severity::S3)),
@@ -721,9 +697,13 @@ mod tests {
     #[test]
     fn the_alarms_differ_in_the_way_that_they_take() {
         let (drill, stack) = (drill(), stack());
-        assert!(!drill.alarm(Entry::AlarmAction, &stack).unwrap().starts_with(&stack.prefix));
-        assert!(drill.alarm(Entry::AlarmEvent, &stack).unwrap().starts_with(&stack.prefix));
-        assert_eq!(drill.alarm(Entry::AlarmInvocation, &stack), None);
+        let alarm = |entry| drill.alarm(entry, &stack).unwrap();
+        let (by_topic, by_event, by_function) =
+            (alarm(Entry::AlarmTopic), alarm(Entry::AlarmEvent), alarm(Entry::AlarmFunction));
+        assert!(!by_topic.0.starts_with(&stack.prefix) && by_topic.1 == Some(stack.topic.as_str()));
+        assert!(by_event.0.starts_with(&stack.prefix) && by_event.1.is_none());
+        assert!(!by_function.0.starts_with(&stack.prefix) && by_function.1 == Some(stack.function.as_str()));
+        assert_eq!(drill.alarm(Entry::Page, &stack), None);
         for (one, other) in Entry::ALL.iter().flat_map(|one| Entry::ALL.map(|other| (*one, other))) {
             let is_part = drill.problem(other).contains(&drill.problem(one));
             assert_eq!(is_part, one == other, "{one:?} {other:?}");

@@ -125,9 +125,10 @@ enum Task {
     Draw,
     /// Measure the functions' time, memory and requests
     ///
-    /// Runs on a separate local cloud and writes target/bench/NAME.json.
+    /// Runs on a separate local cloud and writes target/bench/NAME.json. `page` measures notify_slack.py too, of
+    /// terraform-aws-notify-slack, if NOTIFY_SLACK is its path.
     Bench {
-        /// Only this benchmark: rotation, audit
+        /// Only this benchmark: rotation, audit, page
         name: Option<String>,
     },
 }

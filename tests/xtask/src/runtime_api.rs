@@ -120,8 +120,8 @@ fn event_headers(limit: Duration) -> String {
     )
 }
 
-/// The request line and the body.
-fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+/// The request line and the body; none at the end of the stream.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let mut first = String::new();
     let (mut length, mut chunked) = (0, false);
     loop {

@@ -10,18 +10,35 @@ white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0}table{border-collapse:c
 td{padding:1px 16px 1px 0;vertical-align:top;overflow-wrap:anywhere}\
 .context{color:#616061;font-size:13px}.mention{background:#fdf2d5;color:#1264a3}\
 a.button{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:4px 8px 4px 0;\
-color:#1d1c1d;text-decoration:none;font-weight:bold}";
+color:#1d1c1d;text-decoration:none;font-weight:bold}\
+h2{font-size:13px;color:#616061;margin:32px 0 4px}\
+.message{border-left:4px solid #ddd;padding:2px 0 2px 12px}";
 
-/// The blocks of a message, or its text if it has none, as one page that loads nothing.
+/// A message as one page that loads nothing.
+pub fn html(message: &Value) -> String {
+    page(&unescape(string(message, "text")), &part(message))
+}
+
+/// The blocks of a message, or its text if it has none, as a part of a page.
 ///
 /// It shows the blocks that this crate writes; others appear as their type.
-pub fn html(message: &Value) -> String {
-    let blocks = message.get("blocks").and_then(Value::as_array);
-    let body = match blocks {
-        Some(blocks) => blocks.iter().map(block).collect::<String>(),
+pub fn part(message: &Value) -> String {
+    match message.get("blocks").and_then(Value::as_array) {
+        Some(blocks) => blocks.iter().map(block).collect(),
         None => format!("<p>{}</p>\n", escape(&unescape(string(message, "text")))),
-    };
-    let title = escape(&unescape(string(message, "text")));
+    }
+}
+
+/// Several messages under one title, each with its own caption, as one page that loads nothing.
+pub fn several<'a>(title: &str, messages: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
+    let parts = messages.into_iter().map(|(caption, message)| {
+        format!("<h2>{}</h2>\n<div class=\"message\">\n{}</div>\n", escape(caption), part(message))
+    });
+    page(title, &parts.collect::<String>())
+}
+
+fn page(title: &str, body: &str) -> String {
+    let title = escape(title);
     format!(
         "<!doctype html>\n<html>\n<head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\n\
          <body>\n{body}</body>\n</html>\n"
@@ -90,7 +107,9 @@ fn object(object: &Value) -> String {
 /// Bold text and mentions outside of code blocks.
 fn marked(text: &str) -> String {
     let mut page = String::new();
-    let mut rest = text;
+    // A group is mentioned in another form; whatever else has this form is escaped.
+    let text = text.replace("<!subteam^", "<@");
+    let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once("<@") {
         let Some((user, after)) = after.split_once('>') else { break };
         page.push_str(&bold(before));

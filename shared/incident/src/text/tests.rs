@@ -379,6 +379,16 @@ INC-20261129-7Q2MZK4A
 }
 
 #[test]
+fn a_drill_of_the_pager_asks_nothing_of_anybody() {
+    let exercise = Incident { is_drill: true, ..normal() };
+    let own = Incident { problem: format!("{}2026-11-29", crate::DRILL), ..exercise.clone() };
+    let shown = |incident: Incident| message(&incident, Language::Portuguese, now(), &[]).to_string();
+    let (exercise, own) = (shown(exercise), shown(own));
+    assert!(exercise.contains("responda como num incidente") && !exercise.contains("ninguém precisa"));
+    assert!(own.contains("ninguém precisa fazer nada") && !own.contains("responda como num incidente"));
+}
+
+#[test]
 fn a_resolved_drill_says_so_and_mentions_nobody() {
     let incident = Incident {
         state: State::Resolved,
@@ -695,6 +705,10 @@ fn a_preview_shows_what_slack_would() {
     assert!(page.contains("<hr>\n<p>(&lt;x&gt;)</p>\n<p>()</p>\n<p><a class=\"button\"></a></p>"), "{page}");
     assert!(preview::html(&json!({"text": "a &lt;b"})).contains("<body>\n<p>a &lt;b</p>\n</body>"));
     assert!(preview::html(&Value::Null).contains("<body>\n<p></p>"));
+    let page = preview::several("two <b>", [("a <i>", &odd), ("c", &Value::Null)]);
+    assert!(page.contains("<title>two &lt;b&gt;</title>"), "{page}");
+    assert!(page.contains("<h2>a &lt;i&gt;</h2>\n<div class=\"message\">\n<hr>\n"), "{page}");
+    assert!(page.contains("</div>\n<h2>c</h2>\n<div class=\"message\">\n<p></p>\n</div>\n</body>"), "{page}");
 }
 
 #[test]
