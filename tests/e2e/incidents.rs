@@ -55,8 +55,17 @@ const MAILS: &str = "incident-mails";
 /// The variable of a function that has other settings than deployed; its value are those.
 const DEPLOYED: &str = "DEPLOYED_SETTINGS";
 
-/// Logs of what the channels accepted, as routes of the local cloud.
-const LOGS: [&str; 4] = ["slack/messages?all=1", "pagerduty/events", "ses/messages", "sns/sms"];
+/// Everything that Slack's bot and webhook posted or changed, as a route of the local cloud.
+pub(crate) const SLACK: &str = "slack/messages?all=1";
+
+/// Everything that PagerDuty accepted.
+pub(crate) const PAGERDUTY: &str = "pagerduty/events";
+
+/// Everything that SES sent.
+pub(crate) const SES: &str = "ses/messages";
+
+/// What the channels accepted.
+const LOGS: [&str; 3] = [SLACK, PAGERDUTY, SES];
 
 /// The pager, without a trace of earlier tests.
 pub(crate) struct Pager {
@@ -445,7 +454,7 @@ impl Pager {
 
     // Channels.
 
-    /// What a channel accepted since the test began: one of [`LOGS`].
+    /// What a channel accepted since the test began: [`SLACK`], [`PAGERDUTY`], [`SES`].
     pub(crate) async fn log(&self, route: &'static str) -> Vec<Value> {
         let before = self.before.get(route).copied().unwrap_or_else(|| panic!("{route}"));
         self.whole_log(route).await.split_off(before)
@@ -459,23 +468,20 @@ impl Pager {
 
     /// Everything that Slack's bot and webhook posted or changed about something, in order.
     pub(crate) async fn slack(&self, about: &str) -> Vec<Value> {
-        let all = self.log("slack/messages?all=1").await.into_iter();
+        let all = self.log(SLACK).await.into_iter();
         all.filter(|message| message.to_string().contains(about)).collect()
     }
 
     /// The bot's messages that are no replies, as they were posted.
     pub(crate) async fn posts(&self, about: &str) -> Vec<Value> {
-        let is_post = |message: &Value| {
-            message["thread_ts"].is_null() && message["edited"] != true && message["webhook"] != true
-        };
         self.slack(about).await.into_iter().filter(is_post).collect()
     }
 
     /// The replies in the threads of the bot's messages about something.
     pub(crate) async fn replies(&self, about: &str) -> Vec<Value> {
-        let threads: Vec<_> = self.posts(about).await.iter().map(|post| post["ts"].clone()).collect();
-        let all = self.log("slack/messages?all=1").await.into_iter();
-        all.filter(|message| threads.contains(&message["thread_ts"]) && message["edited"] != true).collect()
+        let all = self.log(SLACK).await;
+        let own = |message: &&Value| is_post(message) && message.to_string().contains(about);
+        all.iter().filter(own).flat_map(|post| thread(post, &all)).cloned().collect()
     }
 
     /// The messages of Slack's webhook.
@@ -499,6 +505,16 @@ impl Pager {
             [("Version", "2010-03-31"), ("TopicArn", MAIL_TOPIC), ("Protocol", "sqs"), ("Endpoint", &arn)];
         self.page.query("sns", "Subscribe", &subscription).await;
     }
+}
+
+/// Whether an entry of [`SLACK`] is a message of the bot that is no reply, as it was posted.
+pub(crate) fn is_post(message: &Value) -> bool {
+    message["thread_ts"].is_null() && message["edited"] != true && message["webhook"] != true
+}
+
+/// The replies to a message, as they were posted.
+pub(crate) fn thread<'a>(post: &'a Value, all: &'a [Value]) -> impl Iterator<Item = &'a Value> {
+    all.iter().filter(|message| message["thread_ts"] == post["ts"] && message["edited"] != true)
 }
 
 /// Turns a function's event source mapping on or off.
