@@ -23,7 +23,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_lambda::types::Environment;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::runtime::time::now;
@@ -326,6 +326,16 @@ impl Pager {
         self.table("UpdateItem", update).await;
     }
 
+    /// Makes an incident page since some minutes ago, for its escalation.
+    pub(crate) async fn page_began(&self, incident: &Incident, minutes_ago: i64) {
+        let mut body = incident.body.clone();
+        body["paged_at"] = json!(now() - SignedDuration::from_mins(minutes_ago));
+        let key = json!({"pk": {"S": format!("INCIDENT#{}", incident.id)}, "sk": {"S": "STATE"}});
+        let update = json!({"Key": key, "UpdateExpression": "SET body = :body",
+            "ExpressionAttributeValues": {":body": {"S": body.to_string()}}});
+        self.table("UpdateItem", update).await;
+    }
+
     // Ways in.
 
     /// Publishes to the paging topic; returns the message's id.
@@ -510,6 +520,11 @@ impl Pager {
 /// Whether an entry of [`SLACK`] is a message of the bot that is no reply, as it was posted.
 pub(crate) fn is_post(message: &Value) -> bool {
     message["thread_ts"].is_null() && message["edited"] != true && message["webhook"] != true
+}
+
+/// Whether a message of any channel says that it may be a repetition.
+pub(crate) fn may_repeat(message: &Value) -> bool {
+    message.to_string().contains("pode estar repetido")
 }
 
 /// The replies to a message, as they were posted.
