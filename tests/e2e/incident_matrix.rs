@@ -48,8 +48,7 @@ async fn every_crash_point_of_incident_page_recovers() {
 
 /// Kills the intake at a call; `None` when it makes fewer calls.
 async fn intake(pager: &Pager, case: Intake, kill: Kill) -> Option<Value> {
-    pager.calm().await;
-    pager.empty().await;
+    pager.reset().await;
     let (name, began) = (format!("moveongs-dev-matrix-{kill}"), now() - SignedDuration::from_secs(10));
     let on = notified(&name, "ALARM", "OK", began);
     let event = match case {
@@ -166,8 +165,7 @@ async fn every_crash_point_of_incident_send_recovers() {
 
 /// Brings the pager to where a case begins; returns the incident's id.
 async fn prepared(pager: &Pager, case: Case, kill: Kill) -> String {
-    pager.calm().await;
-    pager.empty().await;
+    pager.reset().await;
     let name = format!("moveongs-dev-matrix-{kill}");
     let event = delivery(&[notified(&name, "ALARM", "OK", now())]);
     pager.intake(&event).await.unwrap_or_else(|error| panic!("{error}"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shared::runtime::time::now;
 
 use crate::cloud::eventually;
-use crate::incidents::{Incident, Pager, QUEUE, SLACK, alarm, is_post, notification, thread};
+use crate::incidents::{Incident, Pager, QUEUE, alarm, is_post, notification, thread};
 
 const PROBLEMS: usize = 50;
 /// Alarms of each problem.
@@ -152,7 +152,7 @@ async fn a_storm_makes_one_incident_and_one_thread_of_each_problem() {
     pager.finish().await;
 
     let (incidents, events) = (pager.incidents().await, pager.events().await);
-    let (slack, mails) = (pager.log(SLACK).await, pager.mails("INC-").await);
+    let (slack, mails) = (pager.messages().await, pager.mails("INC-").await);
     let (mut lost, mut doubled, mut threads) = (0, 0, 0);
     let mut count = |found: usize, expected: usize| {
         lost += expected.saturating_sub(found);
