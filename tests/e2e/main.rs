@@ -18,6 +18,7 @@ mod credential;
 mod database;
 mod evidence;
 mod in_force;
+mod incident_faults;
 mod incident_matrix;
 mod incident_storm;
 mod incidents;
