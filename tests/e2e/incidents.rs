@@ -10,7 +10,8 @@
 //!   senders, [`Pager::finish`] does it until no row is due
 //! * [`Pager::quiet`] waits until the queues are empty and no row is due now; [`Pager::flow`] turns the queue's and the
 //!   stream's mapping off and on, so that only the test invokes a function
-//! * channels: [`Pager::posts`], [`Pager::replies`], [`Pager::log`] since the test began; [`Pager::set`] gives the
+//! * channels: [`Pager::posts`], [`Pager::replies`], [`Pager::webhooks`], [`Pager::mails`] since the last [`Pager::reset`];
+//!   [`Pager::log`] of everything that was accepted since the test began; [`Pager::set`] gives the
 //!   functions other settings, such as `PAGE_CHANNELS`, [`Pager::channel_id`] is the name of Slack's channel by which it can
 //!   be searched
 //! * faults: [`Pager::outage`], [`Cloud::fault`] of `page` or `send`, [`Pager::calm`].
@@ -23,7 +24,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_lambda::types::Environment;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::runtime::time::now;
@@ -55,8 +56,17 @@ const MAILS: &str = "incident-mails";
 /// The variable of a function that has other settings than deployed; its value are those.
 const DEPLOYED: &str = "DEPLOYED_SETTINGS";
 
-/// Logs of what the channels accepted, as routes of the local cloud.
-const LOGS: [&str; 3] = ["slack/messages?all=1", "pagerduty/events", "ses/messages"];
+/// Everything that Slack's bot and webhook posted or changed, as a route of the local cloud.
+pub(crate) const SLACK: &str = "slack/messages?all=1";
+
+/// Everything that PagerDuty accepted.
+pub(crate) const PAGERDUTY: &str = "pagerduty/events";
+
+/// Everything that SES sent.
+pub(crate) const SES: &str = "ses/messages";
+
+/// What the channels accepted.
+const LOGS: [&str; 3] = [SLACK, PAGERDUTY, SES];
 
 /// The pager, without a trace of earlier tests.
 pub(crate) struct Pager {
@@ -128,14 +138,20 @@ impl Pager {
             pager.page.forget_policy().await;
             pager.send.restart().await;
         }
-        pager.empty().await;
         pager.listen_to_mails().await;
-        pager.page.admin(Method::DELETE, "slack/messages", None).await;
+        pager.reset().await;
         for route in LOGS {
             pager.before.insert(route, pager.whole_log(route).await.len());
         }
-        pager.before.insert(MAILS, pager.page.queued(MAILS).await.len());
         pager
+    }
+
+    /// No faults, incidents or messages; the rest is as it is.
+    pub(crate) async fn reset(&self) {
+        self.calm().await;
+        self.empty().await;
+        self.page.admin(Method::DELETE, "slack/messages", None).await;
+        self.purge(MAILS).await;
     }
 
     /// The sender waits for what soon is due, as deployed.
@@ -247,7 +263,7 @@ impl Pager {
     }
 
     /// Deletes all items.
-    pub(crate) async fn empty(&self) {
+    async fn empty(&self) {
         loop {
             let items = self.items().await;
             if items.is_empty() {
@@ -314,6 +330,16 @@ impl Pager {
         }
         let update = json!({"Key": key, "UpdateExpression": format!("SET {}", parts.join(", ")),
             "ExpressionAttributeNames": names, "ExpressionAttributeValues": values});
+        self.table("UpdateItem", update).await;
+    }
+
+    /// Makes an incident page since some minutes ago, for its escalation.
+    pub(crate) async fn page_began(&self, incident: &Incident, minutes_ago: i64) {
+        let mut body = incident.body.clone();
+        body["paged_at"] = json!(now() - SignedDuration::from_mins(minutes_ago));
+        let key = json!({"pk": {"S": format!("INCIDENT#{}", incident.id)}, "sk": {"S": "STATE"}});
+        let update = json!({"Key": key, "UpdateExpression": "SET body = :body",
+            "ExpressionAttributeValues": {":body": {"S": body.to_string()}}});
         self.table("UpdateItem", update).await;
     }
 
@@ -445,7 +471,7 @@ impl Pager {
 
     // Channels.
 
-    /// What a channel accepted since the test began: one of [`LOGS`].
+    /// What a channel accepted since the test began: [`SLACK`], [`PAGERDUTY`], [`SES`].
     pub(crate) async fn log(&self, route: &'static str) -> Vec<Value> {
         let before = self.before.get(route).copied().unwrap_or_else(|| panic!("{route}"));
         self.whole_log(route).await.split_off(before)
@@ -457,35 +483,33 @@ impl Pager {
         list.unwrap_or_else(|| panic!("{route}: {answer}")).clone()
     }
 
-    /// Everything that Slack's bot and webhook posted or changed about something, in order.
-    pub(crate) async fn slack(&self, about: &str) -> Vec<Value> {
-        let all = self.log("slack/messages?all=1").await.into_iter();
-        all.filter(|message| message.to_string().contains(about)).collect()
+    /// Slack's messages as they are now.
+    pub(crate) async fn messages(&self) -> Vec<Value> {
+        self.whole_log("slack/messages").await
     }
 
-    /// The bot's messages that are no replies, as they were posted.
+    /// The bot's messages about something that are no replies.
     pub(crate) async fn posts(&self, about: &str) -> Vec<Value> {
-        let is_post = |message: &Value| {
-            message["thread_ts"].is_null() && message["edited"] != true && message["webhook"] != true
-        };
-        self.slack(about).await.into_iter().filter(is_post).collect()
+        let own = |message: &Value| is_post(message) && message.to_string().contains(about);
+        self.messages().await.into_iter().filter(own).collect()
     }
 
     /// The replies in the threads of the bot's messages about something.
     pub(crate) async fn replies(&self, about: &str) -> Vec<Value> {
-        let threads: Vec<_> = self.posts(about).await.iter().map(|post| post["ts"].clone()).collect();
-        let all = self.log("slack/messages?all=1").await.into_iter();
-        all.filter(|message| threads.contains(&message["thread_ts"]) && message["edited"] != true).collect()
+        let all = self.messages().await;
+        let own = |message: &&Value| is_post(message) && message.to_string().contains(about);
+        all.iter().filter(own).flat_map(|post| thread(post, &all)).cloned().collect()
     }
 
     /// The messages of Slack's webhook.
     pub(crate) async fn webhooks(&self, about: &str) -> Vec<Value> {
-        self.slack(about).await.into_iter().filter(|message| message["webhook"] == true).collect()
+        let own = |message: &Value| message["webhook"] == true && message.to_string().contains(about);
+        self.messages().await.into_iter().filter(own).collect()
     }
 
     /// What the channel `sns` published.
     pub(crate) async fn mails(&self, about: &str) -> Vec<Value> {
-        let all = self.page.queued(MAILS).await.split_off(self.before[MAILS]).into_iter();
+        let all = self.page.queued(MAILS).await.into_iter();
         all.filter(|mail| mail.to_string().contains(about)).collect()
     }
 
@@ -499,6 +523,21 @@ impl Pager {
             [("Version", "2010-03-31"), ("TopicArn", MAIL_TOPIC), ("Protocol", "sqs"), ("Endpoint", &arn)];
         self.page.query("sns", "Subscribe", &subscription).await;
     }
+}
+
+/// Whether a message of Slack is the bot's, and no reply.
+pub(crate) fn is_post(message: &Value) -> bool {
+    message["thread_ts"].is_null() && message["webhook"] != true
+}
+
+/// Whether a message of any channel says that it may be a repetition.
+pub(crate) fn may_repeat(message: &Value) -> bool {
+    message.to_string().contains("pode estar repetido")
+}
+
+/// The replies to a message.
+pub(crate) fn thread<'a>(post: &'a Value, all: &'a [Value]) -> impl Iterator<Item = &'a Value> {
+    all.iter().filter(|message| message["thread_ts"] == post["ts"])
 }
 
 /// Turns a function's event source mapping on or off.

@@ -18,6 +18,8 @@ mod credential;
 mod database;
 mod evidence;
 mod in_force;
+mod incident_faults;
+mod incident_matrix;
 mod incident_page;
 mod incident_storm;
 mod incidents;

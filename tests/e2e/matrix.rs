@@ -90,8 +90,21 @@ pub(crate) async fn points(least: usize, kill: impl AsyncFn(Kill) -> Option<Valu
 /// The same, and after the day's share of the reads. A read leaves the world as it was, so such a death equals one
 /// after the previous change, except in its time.
 pub(crate) async fn points_and_reads(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
+    with_reads(least, turns(READS), kill).await
+}
+
+/// The same, and after each read: for a function with few calls.
+pub(crate) async fn all_points(least: usize, kill: impl AsyncFn(Kill) -> Option<Value>) -> Vec<Value> {
+    with_reads(least, 0.., kill).await
+}
+
+async fn with_reads(
+    least: usize,
+    reads: impl Iterator<Item = usize>,
+    kill: impl AsyncFn(Kill) -> Option<Value>,
+) -> Vec<Value> {
     let mut points = points(least, &kill).await;
-    for nth in turns(READS).map(|place| place + 1) {
+    for nth in reads.map(|place| place + 1) {
         let moment = Kill { when: "after", nth, changes: false };
         let Some(point) = kill(moment).await else { break };
         points.push(moment.of(point));

@@ -74,9 +74,11 @@ pub(crate) fn step(
         }
     }
     let is_shown_in_place = row.sent > 0 && row.channel.updates_in_place();
-    let is_told = others(row, rows).any(|other| {
-        other.sent >= row.wanted && place(other.channel, channels).is_some_and(|place| place < own)
-    });
+    // A first message calls people, so of what somebody has taken it is enough that another channel told an older version.
+    let is_taken = row.sent == 0 && matches!(incident.state, State::Acknowledged | State::Mitigated);
+    let least = if is_taken { 1 } else { row.wanted };
+    let is_told = others(row, rows)
+        .any(|other| other.sent >= least && place(other.channel, channels).is_some_and(|place| place < own));
     if is_told && !is_shown_in_place { Step::Finish("another channel has told it") } else { Step::Send }
 }
 
@@ -147,6 +149,12 @@ mod tests {
             (row(Ses, OnCall, 0, 3), Triggered, Some(0), vec![behind.clone()], Step::Send),
             (row(Ses, OnCall, 1, 3), Resolved, Some(0), vec![told.clone()], by_another()),
             (row(PagerDuty, Post, 0, 3), Triggered, Some(0), vec![told.clone()], by_another()),
+            // Somebody has taken what another channel told, whose change is on its way.
+            (row(PagerDuty, Post, 0, 3), Acknowledged, Some(0), vec![behind.clone()], by_another()),
+            (row(PagerDuty, Post, 0, 3), Triggered, Some(0), vec![behind.clone()], Step::Send),
+            (row(PagerDuty, Post, 0, 3), Resolved, Some(0), vec![behind.clone()], Step::Send),
+            (row(PagerDuty, Post, 1, 3), Acknowledged, Some(0), vec![behind.clone()], Step::Send),
+            (row(PagerDuty, Post, 0, 3), Acknowledged, Some(0), vec![row(Slack, Post, 0, 3)], Step::Send),
             // What it has is changed in place.
             (row(PagerDuty, Post, 1, 3), Resolved, Some(0), vec![told.clone()], Step::Send),
             // A channel after it does not count.

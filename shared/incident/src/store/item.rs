@@ -328,6 +328,7 @@ impl Heartbeat {
 /// * never sent, and `incident.paged_at` is in the future: it waits until then
 /// * another channel that comes before it in the stack's order has accepted `wanted`: it is done without a send, unless
 ///   it updates in place what it has
+/// * never sent, and somebody has taken what such a channel told, in whatever version: the same
 /// * otherwise it is sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Row {
