@@ -12,7 +12,7 @@ use shared::runtime::time::now;
 
 use crate::advice;
 use crate::cloud::eventually;
-use crate::incidents::{Incident, Pager, TOPIC, alarm, notification, sample};
+use crate::incidents::{Incident, PAGERDUTY, Pager, SES, SLACK, TOPIC, alarm, notification, sample};
 
 /// The secret with the credentials of the webhooks.
 const CREDENTIALS: &str = "/moveongs/dev/alert-webhook";
@@ -122,6 +122,12 @@ impl Pager {
             "ExpressionAttributeValues": {":body": {"S": body.to_string()}},
         });
         self.table("UpdateItem", update).await;
+    }
+
+    /// Everything that Slack accepted about something, each change too.
+    async fn accepted(&self, about: &str) -> Vec<Value> {
+        let all = self.log(SLACK).await.into_iter();
+        all.filter(|message| message.to_string().contains(about)).collect()
     }
 
     /// The blocks and texts of everything that Slack shows about something, as one text.
@@ -413,7 +419,7 @@ async fn nobody_takes_it_so_the_second_and_then_the_backup_are_called() {
     );
     let mentions = async |person: &str| {
         pager
-            .slack(&first.id)
+            .accepted(&first.id)
             .await
             .iter()
             .any(|message| message.to_string().contains(&format!("<@{person}>")))
@@ -482,7 +488,7 @@ async fn the_daily_synthetic_event_comes_back_and_rings_if_it_does_not() {
     pager.sweep().await.unwrap();
     let drill = pager.told(|_| true).await;
     assert_eq!(drill.body["is_drill"], true);
-    let text = pager.slack(&drill.id).await.iter().map(Value::to_string).collect::<String>();
+    let text = pager.accepted(&drill.id).await.iter().map(Value::to_string).collect::<String>();
     assert!(text.contains("SIMULADO") && !text.contains("<@"), "{text}");
     pager.sweep().await.unwrap();
     let over = pager.told(|incident| incident.body["state"] == "resolved").await;
@@ -498,9 +504,9 @@ async fn the_daily_synthetic_event_comes_back_and_rings_if_it_does_not() {
 async fn each_channel_tells_the_incident_in_its_own_form() {
     let pager = Pager::with_policy(&policy()).await;
     for (channel, row, route) in [
-        ("webhook", "webhook#post", "slack/messages?all=1"),
-        ("pagerduty", "pagerduty#post", "pagerduty/events"),
-        ("ses", "ses#oncall", "ses/messages"),
+        ("webhook", "webhook#post", SLACK),
+        ("pagerduty", "pagerduty#post", PAGERDUTY),
+        ("ses", "ses#oncall", SES),
         ("sms", "sms#oncall", "sns/sms"),
     ] {
         pager.set(&[("PAGE_CHANNELS", channel)]).await;

@@ -290,7 +290,7 @@ async fn a_change_whose_event_was_lost_is_found_within_a_day() {
     let cloud = of("inventory-audit").await;
     cloud.put_policy(&document(NOWHERE, "policy/dev.json", 10)).await;
     assert!(records(&cloud).await.is_empty());
-    // The daily check finds it and does nothing else; the weekly audit finds nothing more.
+    // The daily check finds it and does nothing else; the audit finds nothing more.
     let daily: Value =
         serde_json::from_str(include_str!("../../events/inventory-audit/policy-daily.json")).unwrap();
     for event in [daily.clone(), daily, json!({"source": "aws.scheduler"})] {

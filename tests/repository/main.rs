@@ -1,5 +1,5 @@
 //! Promises across folders: template and code agree, layers stay apart, samples parse.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod advice;
 mod alarms;

@@ -26,7 +26,7 @@ impl Report {
     }
 }
 
-/// One resource, area, state or list.
+/// One resource, area, state, list, squad, person or runbook.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// Its area of the inventory.

@@ -632,6 +632,8 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         // A page at a time of day would disturb what else is tested then.
         "SyntheticPageHour=".to_owned(),
         format!("GitHubRepository={GITHUB_REPOSITORY}"),
+        format!("RunbooksUrl=https://github.com/{GITHUB_REPOSITORY}/blob/main/docs/observability/runbooks"),
+        format!("ApplicationLogGroupName={LOG_GROUP}"),
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         "ChangelogPath=docs/security/changelog.md".to_owned(),
