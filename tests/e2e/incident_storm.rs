@@ -67,7 +67,7 @@ async fn stored(pager: &Pager) {
 }
 
 fn sent(incident: &Incident, name: &str) -> bool {
-    incident.row(name)["sent"].as_i64().is_some_and(|sent| sent > 0)
+    incident.rows.get(name).and_then(|row| row["sent"].as_i64()).is_some_and(|sent| sent > 0)
 }
 
 /// Milliseconds of a row from its storage to its acceptance.

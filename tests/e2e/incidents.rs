@@ -1,6 +1,7 @@
 //! The incident pager in the local cloud, as tests use it: the table, the ways in, the sender, and what each channel has.
 //!
-//! Start with [`Pager::fresh`]: no faults, no incidents, nothing in the queues, the settings as deployed. Then:
+//! Start with [`Pager::fresh`]: no faults, no incidents, nothing in the queues, the settings as deployed; or with
+//! [`Pager::held`], where only the test invokes the functions. Then:
 //!
 //! * in: [`Pager::publish`] (SNS), [`Pager::enqueue`] (the queue, many at once), [`Pager::intake`] (the function itself),
 //!   with [`alarm`], [`notification`] and [`delivery`] to make events
@@ -116,12 +117,22 @@ impl Incident {
 impl Pager {
     /// The pager, without a trace of earlier tests.
     pub(crate) async fn fresh() -> Self {
+        Self::begin(true).await
+    }
+
+    /// The same with both mappings off, so that only the test invokes the functions.
+    pub(crate) async fn held() -> Self {
+        Self::begin(false).await
+    }
+
+    async fn begin(flows: bool) -> Self {
         let (page, send) = (Cloud::connect("incident-page").await, Cloud::connect("incident-send").await);
         let mut pager = Self { page, send, before: BTreeMap::new() };
         pager.calm().await;
         pager.page.admin(Method::POST, "slack/channels", Some(json!({"archived": []}))).await;
+        pager.page.admin(Method::POST, "queues", Some(json!({"deliver": 1}))).await;
         pager.stop_schedule().await;
-        pager.flow(true).await;
+        pager.flow(flows).await;
         // A page of another test may be on its way; one whose reader was killed stays for a minute.
         for _ in 0..50 {
             if pager.waiting(QUEUE).await == 0 {
