@@ -27,6 +27,7 @@ from localcloud import (
     logfilters,
     mail,
     mappings,
+    notices,
     queues,
     rds,
     rotation,
@@ -63,6 +64,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         alarmactions,
         alarms,
         logfilters,
+        notices,
     ):
         part.install(cloud)
     app = faults.install(cloud, inner)
