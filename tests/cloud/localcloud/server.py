@@ -23,6 +23,7 @@ from localcloud import (
     conditions,
     ecs,
     faults,
+    functionurls,
     http,
     logfilters,
     mail,
@@ -65,6 +66,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         alarms,
         logfilters,
         notices,
+        functionurls,
     ):
         part.install(cloud)
     app = faults.install(cloud, inner)
