@@ -1,13 +1,13 @@
 """Filter patterns of CloudWatch Logs, and what subscription filters and metric filters do with the events they match.
 
 Patterns ("Filter pattern syntax for metric filters, subscription filters, filter log events, and Live Tail"): terms
-with `?` and `-`, quoted phrases, regular expressions between `%`, and JSON with `&&`, `||`, parentheses, `=`, `!=`, `<`,
-`<=`, `>`, `>=`, `IS NULL`, `IS TRUE`, `IS FALSE` and `NOT EXISTS`, a `*` in values, and `$.a.b`, `$.a[0]` and
+with `?` and `-`, quoted phrases, regular expressions between `%`, and JSON with `&&`, `||`, parentheses, `=`, `!=`,
+`<`, `<=`, `>`, `>=`, `IS NULL`, `IS TRUE`, `IS FALSE` and `NOT EXISTS`, a `*` in values, and `$.a.b`, `$.a[0]` and
 `$.["a"]`. Terms are case-sensitive. Patterns of columns (`[a, b]`) are refused. Assumed: a comparison with a field that
 is missing, or that has another type, does not match, `!=` neither.
 
 Subscriptions of a Lambda function ("Subscription filters with AWS Lambda", PutSubscriptionFilter): at most two for a
-log group; the function's policy has to let `logs.amazonaws.com` invoke it for the group; one asynchronous invocation for
+log group; the function's policy has to let `logs.amazonaws.com` invoke it for the group; one asynchronous call for
 the matching events of a stream, after a CONTROL_MESSAGE at the creation of the filter, whose form is that of public
 samples. As in ministack, a function is not invoked for its own log group. The text of the refusals is assumed.
 

@@ -23,10 +23,12 @@ from localcloud import (
     conditions,
     ecs,
     faults,
+    functionurls,
     http,
     logfilters,
     mail,
     mappings,
+    notices,
     queues,
     rds,
     rotation,
@@ -63,6 +65,8 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         alarmactions,
         alarms,
         logfilters,
+        notices,
+        functionurls,
     ):
         part.install(cloud)
     app = faults.install(cloud, inner)
