@@ -20,7 +20,7 @@
 //! No clock is moved: the sender's times (60 s to the next channel, 60 s of a lease, minutes of back-off) are real, so a
 //! test writes earlier ones into the rows, as the account's root. The schedule of the sweep is off, since a sweep at any
 //! moment would meet the faults that are armed for another one. The sender's time is cut to [`BRISK`], so that a sweep does
-//! not wait for what is due within the next minute; [`Pager::patient`] restores it.
+//! not wait for what is due within the next minute.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -45,7 +45,6 @@ pub(crate) const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-
 pub(crate) const BRISK: i32 = 75;
 
 /// The same as deployed.
-pub(crate) const PATIENT: i32 = 150;
 
 const DEAD_LETTERS: [&str; 2] =
     ["moveongs-dev-incident-page-dead-letters", "moveongs-dev-incident-send-dead-letters"];
@@ -163,11 +162,6 @@ impl Pager {
         self.empty().await;
         self.page.admin(Method::DELETE, "slack/messages", None).await;
         self.purge(MAILS).await;
-    }
-
-    /// The sender waits for what soon is due, as deployed.
-    pub(crate) async fn patient(&self) {
-        self.configure(&self.send, &[], Some(PATIENT)).await;
     }
 
     // Settings.

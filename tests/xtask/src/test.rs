@@ -867,7 +867,7 @@ mod tests {
 
     #[test]
     fn a_filter_takes_what_is_needed_with_it() {
-        let of_one = [PYTHON, POSTGRES, NODE_POSTGRES, TESTS, DEPLOYMENT, END_TO_END];
+        let of_one = [PYTHON, POSTGRES, NODE_POSTGRES, ALERTMANAGER, TESTS, DEPLOYMENT, END_TO_END];
         assert_eq!(of_one_procedure(), of_one);
         assert_eq!(select(None).len(), CHECKS.len());
         assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, NODE_POSTGRES, DEPLOYMENT, END_TO_END]);
