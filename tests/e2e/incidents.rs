@@ -44,8 +44,6 @@ pub(crate) const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-
 /// Seconds of an invocation of the sender that does not wait: it keeps 70 for one more row.
 pub(crate) const BRISK: i32 = 75;
 
-/// The same as deployed.
-
 const DEAD_LETTERS: [&str; 2] =
     ["moveongs-dev-incident-page-dead-letters", "moveongs-dev-incident-send-dead-letters"];
 
@@ -131,7 +129,6 @@ impl Pager {
         pager.page.admin(Method::POST, "slack/channels", Some(json!({"archived": []}))).await;
         pager.page.admin(Method::POST, "queues", Some(json!({"deliver": 1}))).await;
         pager.stop_schedule().await;
-        pager.flow(flows).await;
         // A page of another test may be on its way; one whose reader was killed stays for a minute.
         for _ in 0..50 {
             if pager.waiting(QUEUE).await == 0 {
@@ -139,11 +136,12 @@ impl Pager {
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
+        pager.flow(flows).await;
         for queue in [QUEUE].into_iter().chain(DEAD_LETTERS) {
             pager.purge(queue).await;
         }
-        pager.configure(&pager.page, &[], None).await;
-        pager.configure(&pager.send, &[], Some(BRISK)).await;
+        pager.configure(&pager.page, Some(&[]), None).await;
+        pager.configure(&pager.send, Some(&[]), Some(BRISK)).await;
         if !pager.page.keys("policy/").await.is_empty() {
             pager.page.forget_policy().await;
             pager.send.restart().await;
@@ -168,8 +166,8 @@ impl Pager {
 
     /// Gives both functions other settings until the next test: all that are not named are as deployed.
     pub(crate) async fn set(&self, changes: &[(&str, &str)]) {
-        self.configure(&self.page, changes, None).await;
-        self.configure(&self.send, changes, None).await;
+        self.configure(&self.page, Some(changes), None).await;
+        self.configure(&self.send, Some(changes), None).await;
     }
 
     /// Puts a policy in force for both functions; the next [`Pager::fresh`] removes it.
@@ -194,18 +192,21 @@ impl Pager {
         format!("C{}", sha256(b"#incidentes-moveongs")[..10].to_uppercase())
     }
 
-    async fn configure(&self, cloud: &Cloud, changes: &[(&str, &str)], timeout: Option<i32>) {
+    /// Gives a function the settings as deployed, with changes; or leaves them as they are.
+    async fn configure(&self, cloud: &Cloud, changes: Option<&[(&str, &str)]>, timeout: Option<i32>) {
         let found =
             cloud.lambda.get_function_configuration().function_name(cloud.function()).send().await.unwrap();
         let old = found.environment().and_then(|environment| environment.variables()).cloned().unwrap();
-        let mut new: HashMap<String, String> = match old.get(DEPLOYED) {
-            Some(deployed) => serde_json::from_str(deployed).unwrap(),
-            None => old.clone(),
-        };
-        if !changes.is_empty() {
-            let deployed = serde_json::to_string(&new).unwrap();
-            new.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            new.insert(DEPLOYED.to_owned(), deployed);
+        let mut new = old.clone();
+        if let Some(changes) = changes {
+            let deployed: Option<HashMap<String, String>> =
+                old.get(DEPLOYED).map(|deployed| serde_json::from_str(deployed).unwrap());
+            new = deployed.unwrap_or(new);
+            if !changes.is_empty() {
+                let deployed = serde_json::to_string(&new).unwrap();
+                new.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+                new.insert(DEPLOYED.to_owned(), deployed);
+            }
         }
         let timeout = timeout.or(found.timeout()).unwrap();
         if new != old || found.timeout() != Some(timeout) {
