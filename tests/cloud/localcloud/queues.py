@@ -4,6 +4,8 @@
   EventBridge or SNS that the queue refuses, or for which there is no queue, goes to the dead-letter queue of the target
   or subscription, with EventBridge's or without SNS's attributes ("Using dead-letter queues to process undelivered
   events", "Amazon SNS dead-letter queues"): both are permanent errors, which neither service repeats.
+- A function's dead-letter queue gets the event as it was, with RequestID, ErrorCode and ErrorMessage as attributes
+  ("Capturing records of Lambda asynchronous invocations"); ministack sends it what a destination gets.
 - A queue is changed by one thread at a time; ministack loses a message that arrives while another one is deleted.
 - StartMessageMoveTask, ListMessageMoveTasks and CancelMessageMoveTask: the source must be the dead-letter queue of a
   queue; a moved message is a new one, with a new id and enqueue time ("Using dead-letter queues in Amazon SQS"). The
@@ -102,7 +104,22 @@ def install(cloud: Cloud) -> None:
                 why = f"{topic_arn} could not deliver to {endpoint}"
                 bury(dead, raw_message if raw else envelope, "sns.amazonaws.com", topic_arn, why)
 
-    plain_dispatch = eventbridge._dispatch_to_sqs
+    plain_dispatch, plain_route = eventbridge._dispatch_to_sqs, lambda_svc._route_async_failure
+
+    def route(target: str, function: str, event: dict, result: dict) -> None:
+        config = lambda_svc._functions.get(function, {}).get("config", {})
+        queue = sqs._queue_by_arn(target)
+        if queue is None or (config.get("DeadLetterConfig") or {}).get("TargetArn") != target:
+            plain_route(target, function, event, result)
+            return
+        said = result.get("body")
+        text = said.get("errorMessage", "") if isinstance(said, dict) else str(said or "")
+        told = {"RequestID": str(uuid.uuid4()), "ErrorCode": "200", "ErrorMessage": text[:1024] or "Unhandled"}
+        kinds = {"ErrorCode": "Number"}
+        attributes = {
+            name: {"StringValue": value, "DataType": kinds.get(name, "String")} for name, value in told.items()
+        }
+        put(queue, json.dumps(event), attributes)
 
     def invoke_target(target: dict, event: dict, rule: dict, view: Any = None) -> None:
         now.target, now.rule = target, rule
@@ -127,6 +144,7 @@ def install(cloud: Cloud) -> None:
     sns._deliver_to_sqs = deliver
     eventbridge._invoke_target = invoke_target
     eventbridge._dispatch_to_sqs = dispatch
+    lambda_svc._route_async_failure = route
 
     @cloud.route("GET", "queues")
     async def told(_: dict[str, Any]) -> dict[str, Any]:

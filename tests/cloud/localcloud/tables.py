@@ -1,7 +1,16 @@
-"""DynamoDB's continuous backups as AWS documents them: missing tables, the recovery period, its two ends.
+"""DynamoDB's continuous backups as AWS documents them, and what a test can make happen to a table.
 
 A table can be restored to any time from the start of point-in-time recovery, or RecoveryPeriodInDays ago (default 35,
 minimum 1), until five minutes ago. ministack returns the current time for both ends.
+
+Calls are atomic here, so no two transactions ever conflict, and DynamoDB removes expired items at an unknown time: the
+routes below make both happen. Routes below /_local:
+
+- `POST dynamodb/conflicts {"count": N}`: the next N TransactWriteItems are cancelled, because another transaction is at
+  their last item (`TransactionConflict`); 0 ends it.
+- `POST dynamodb/expire {"table": NAME, "now": SECONDS}` removes the items whose time to live is over at `now` (the
+  current time by default) -> `{"expired": N}`. Its stream has them as removed by the service ("DynamoDB Streams and
+  Time to Live"). ministack removes them too, within a minute, but tells no stream.
 """
 
 from __future__ import annotations
@@ -13,7 +22,7 @@ from typing import Any
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import dynamodb as aws
 
-from localcloud.cloud import Cloud
+from localcloud.cloud import AdminError, Cloud
 
 DAYS, LAG, DAY = 35, 300, 86_400
 
@@ -24,6 +33,56 @@ def install(cloud: Cloud) -> None:
     """Answers both calls in place of ministack."""
     aws._describe_continuous_backups = found(describe)
     aws._update_continuous_backups = found(update)
+    plain_write = aws._transact_write_items
+    conflicts = 0
+
+    def write(data: Data) -> tuple:
+        nonlocal conflicts
+        items = data.get("TransactItems")
+        if not conflicts or not isinstance(items, list) or not 0 < len(items) <= aws._DDB_TXN_WRITE_MAX_ITEMS:
+            return plain_write(data)
+        conflicts -= 1
+        status, headers, body = aws._transact_cancel_response(len(items), {len(items) - 1: None}, {})
+        told = "Transaction is ongoing for the item"
+        changed = body.replace(b"ConditionalCheckFailed", b"TransactionConflict")
+        return status, headers, changed.replace(b"The conditional request failed", told.encode())
+
+    aws._transact_write_items = write
+
+    @cloud.route("POST", "dynamodb/conflicts")
+    async def conflict(arguments: Data) -> Data:
+        nonlocal conflicts
+        if type(arguments.get("count")) is not int or arguments["count"] < 0:
+            raise AdminError("count: must be a whole number from 0")
+        conflicts = arguments["count"]
+        return {"count": conflicts}
+
+    @cloud.route("POST", "dynamodb/expire")
+    async def expire(arguments: Data) -> Data:
+        name = arguments.get("table")
+        if name not in aws._tables:
+            raise AdminError(f"table: {name} does not exist")
+        return {"expired": expired(name, float(arguments.get("now", time.time())))}
+
+
+def expired(name: str, now: float) -> int:
+    """Removes the items whose time to live is over, and returns how many."""
+    table, setting = aws._tables[name], aws._ttl_settings.get(name) or {}
+    if setting.get("TimeToLiveStatus") != "ENABLED":
+        return 0
+    # Only numbers count ("Using time to live").
+    over = [
+        (first, second)
+        for first, items in table["items"].items()
+        for second, item in items.items()
+        if "N" in item.get(setting["AttributeName"], {}) and float(item[setting["AttributeName"]]["N"]) <= now
+    ]
+    for first, second in over:
+        gone = aws._remove_item(table, first, second)
+        aws._emit_stream_event(name, "REMOVE", gone, None)
+        if records := aws._stream_records.get(name):
+            records[-1]["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    return len(over)
 
 
 def found(handler: Callable[[str, Data], tuple]) -> Callable[[Data], tuple]:

@@ -6,6 +6,9 @@ evaluated in the schedule's time zone; ministack evaluates it in UTC. `TimeoutSe
 execution as TIMED_OUT, after that time multiplied by --time-scale, like its waits. Only functions can be called: no
 other task's permissions are evaluated, so other tasks fail. A Parallel or Map state with JSONata fields that ministack
 ignores fails too.
+
+A rule or a schedule invokes a function that has an EventInvokeConfig asynchronously: with its retries, and with its
+dead-letter queue or on-failure destination. Other functions are invoked once, as ministack does.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import eventbridge, iam, scheduler, stepfunctions
+from ministack.services import eventbridge, iam, lambda_svc, scheduler, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from localcloud.cloud import Cloud
@@ -115,6 +118,7 @@ def trusts(role: dict[str, Any], service: str) -> bool:
 def install(cloud: Cloud) -> None:
     """Puts the checks into ministack."""
     plain_target = eventbridge._invoke_target
+    plain_function = eventbridge._dispatch_to_lambda
     plain_run, plain_start, plain_fail = (
         stepfunctions._run_execution,
         stepfunctions._start_execution,
@@ -131,6 +135,14 @@ def install(cloud: Cloud) -> None:
                 logger.warning("%s was not started: %s", arn, why)
                 return
         plain_target(target, event, rule, view)
+
+    def invoke_function(arn: str, payload: str) -> None:
+        record, config, _ = lambda_svc._get_func_record_for_ref(arn)
+        if record and config and record.get("event_invoke_config"):
+            given = lambda_svc._execution_record_for_config(record, config)
+            lambda_svc.invoke_async_with_retry(given, json.loads(payload))
+        else:
+            plain_function(arn, payload)
 
     def start(data: dict) -> tuple:
         answer = plain_start(data)
@@ -215,6 +227,7 @@ def install(cloud: Cloud) -> None:
     stepfunctions._execute_parallel = strict(stepfunctions._execute_parallel)
     stepfunctions._execute_map = strict(stepfunctions._execute_map)
     eventbridge._invoke_target = invoke_target
+    eventbridge._dispatch_to_lambda = invoke_function
     stepfunctions._start_execution = start
     stepfunctions._run_execution = run
     stepfunctions._fail_execution = fail

@@ -6,6 +6,7 @@ import json
 import uuid
 
 from conftest import bootstrap, wait_for
+from functions import ACCOUNT, Keeper
 
 # Appends a letter to the event's file, and fails.
 FAILS = """
@@ -40,5 +41,27 @@ def test_a_failing_asynchronous_invocation_is_retried_twice_and_then_dead(cloud,
         DeadLetterConfig={"TargetArn": arn},
     )
     functions.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"attempts": str(attempts)}))
-    wait_for(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), "the dead event")
+    (letter,) = wait_for(
+        lambda: sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"]).get("Messages"), "the dead event"
+    )
     assert attempts.read_text() == "xxx"
+    # The event as it was, with three attributes.
+    assert json.loads(letter["Body"]) == {"attempts": str(attempts)}
+    told = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert told.pop("RequestID")
+    assert told == {"ErrorCode": "200", "ErrorMessage": "on purpose"}
+
+
+def test_what_a_rule_invokes_in_vain_is_retried_as_its_function_says(cloud, tmp_path):
+    sqs, events = cloud.client("sqs"), cloud.client("events")
+    name = f"rule-{uuid.uuid4().hex[:8]}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    dead = {"TargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"}
+    keeper = Keeper(cloud, tmp_path, "!", DeadLetterConfig=dead)
+    cloud.client("lambda").put_function_event_invoke_config(FunctionName=keeper.name, MaximumRetryAttempts=1)
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "f", "Arn": keeper.arn, "Input": '{"sweep": true}'}])
+    events.put_events(Entries=[{"Source": name, "DetailType": "x", "Detail": "{}"}])
+    (letter,) = wait_for(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), "the dead event")
+    assert json.loads(letter["Body"]) == {"sweep": True}
+    assert keeper.events() == [{"sweep": True}] * 2

@@ -77,6 +77,28 @@ def test_a_message_to_a_number_is_kept(cloud):
     }
 
 
+def test_a_number_has_no_arn_and_every_topic_has_one(cloud):
+    """The statement of `template.yaml` that allows SMS only."""
+    iam, name = cloud.client("iam"), f"texter-{next(numbers)}"
+    statement = {"Effect": "Allow", "Action": "sns:Publish", "NotResource": "arn:aws:sns:*:*:*"}
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement})
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    texter = cloud.client("sns", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    topic = cloud.client("sns").create_topic(Name=name)["TopicArn"]
+    # The topic's default policy allows the whole account.
+    other = {"Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": {**other, "Resource": topic}})
+    cloud.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    texter.publish(PhoneNumber=PHONE, Message="x")
+    with pytest.raises(ClientError) as refused:
+        texter.publish(TopicArn=topic, Message="x")
+    assert refused.value.response["Error"]["Code"] == "AuthorizationError"
+    assert len(told(cloud, "sms")) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
