@@ -12,7 +12,7 @@ use shared::runtime::time::now;
 
 use crate::advice;
 use crate::cloud::eventually;
-use crate::incidents::{Incident, PAGERDUTY, Pager, SES, SLACK, TOPIC, alarm, notification, sample};
+use crate::incidents::{Incident, PAGERDUTY, Pager, SES, SLACK, SMS, TOPIC, alarm, notification, sample};
 
 /// The secret with the credentials of the webhooks.
 const CREDENTIALS: &str = "/moveongs/dev/alert-webhook";
@@ -507,7 +507,7 @@ async fn each_channel_tells_the_incident_in_its_own_form() {
         ("webhook", "webhook#post", SLACK),
         ("pagerduty", "pagerduty#post", PAGERDUTY),
         ("ses", "ses#oncall", SES),
-        ("sms", "sms#oncall", "sns/sms"),
+        ("sms", "sms#oncall", SMS),
     ] {
         pager.set(&[("PAGE_CHANNELS", channel)]).await;
         let title = format!("Told by {channel}");

@@ -64,7 +64,11 @@ pub(crate) const PAGERDUTY: &str = "pagerduty/events";
 pub(crate) const SES: &str = "ses/messages";
 
 /// What the channels accepted.
-const LOGS: [&str; 3] = [SLACK, PAGERDUTY, SES];
+/// The SMS that SNS took.
+pub(crate) const SMS: &str = "sns/sms";
+
+/// What the channels accepted.
+const LOGS: [&str; 4] = [SLACK, PAGERDUTY, SES, SMS];
 
 /// The pager, without a trace of earlier tests.
 pub(crate) struct Pager {
