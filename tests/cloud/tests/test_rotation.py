@@ -83,8 +83,11 @@ class Bench:
         self.events_queue = self.make_queue("rotation-events")
         events = cloud.client("events")
         events.put_rule(Name="rotation-events", EventPattern=json.dumps({"source": ["aws.secretsmanager"]}))
-        queue = self.queues.get_queue_attributes(QueueUrl=self.events_queue, AttributeNames=["QueueArn"])
-        events.put_targets(Rule="rotation-events", Targets=[{"Id": "queue", "Arn": queue["Attributes"]["QueueArn"]}])
+        queue = "arn:aws:sqs:us-east-1:000000000000:rotation-events"
+        sends = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = document({**sends, "Resource": queue})
+        self.queues.set_queue_attributes(QueueUrl=self.events_queue, Attributes={"Policy": policy})
+        events.put_targets(Rule="rotation-events", Targets=[{"Id": "queue", "Arn": queue}])
 
     def make_role(self, name: str, actions: list[str]) -> str:
         iam = self.cloud.client("iam")
