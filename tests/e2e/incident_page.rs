@@ -571,3 +571,65 @@ async fn a_page_that_no_channel_accepts_rings_straight_to_the_mail() {
     pager.finish().await;
     assert_eq!(pager.posts(&incident.id).await.len(), 1);
 }
+
+#[tokio::test]
+async fn the_applications_errors_page_once_for_each_fault_without_personal_data() {
+    const STREAM: &str = "api/api/0123456789abcdef";
+    let pager = Pager::fresh().await;
+    let group = "/aws/ecs/moveongs-dev-api";
+    let _ = pager.page.logs.create_log_stream().log_group_name(group).log_stream_name(STREAM).send().await;
+    let line = |message: &str, request: &str| {
+        let mut line = json!({"level": "error", "time": now().to_string(), "service": "moveongs-api", "environment": "production",
+            "component": "http", "correlation_id": request, "message": "unhandled error",
+            "err": {"type": "DatabaseError", "message": message, "code": "42P01", "stack": "error: at query (db.js:1:1)"}});
+        if message.is_empty() {
+            line = json!({"level": "warn", "message": "application error", "err": {"type": "NotFoundError",
+                "message": "Beneficiary not found", "statusCode": 404}});
+        }
+        line.to_string()
+    };
+    let put = async |lines: &[String]| {
+        let at = now().as_millisecond();
+        let event = |line: &String| {
+            let event = aws_sdk_cloudwatchlogs::types::InputLogEvent::builder().timestamp(at).message(line);
+            event.build().unwrap()
+        };
+        let put = pager.page.logs.put_log_events().log_group_name(group).log_stream_name(STREAM);
+        put.set_log_events(Some(lines.iter().map(event).collect())).send().await.unwrap();
+    };
+    // A client's mistake is no fault.
+    put(&[line("", "r-0")]).await;
+    let fault = "relation \"enrolments\" of maria.silva@example.org, CPF 123.456.789-09, does not exist";
+    put(&[line(fault, "r-1"), line(fault, "r-2")]).await;
+    let first = pager.told(|incident| incident.body["count"] == 2).await;
+    assert_eq!(first.body["source"], "logs");
+    put(&[line(fault, "r-3")]).await;
+    let counted = pager.told(|incident| incident.body["count"] == 3).await;
+    assert_eq!(counted.id, first.id);
+    let shown = pager.accepted(&first.id).await.iter().map(Value::to_string).collect::<String>();
+    assert!(shown.contains("42P01") || shown.contains("does not exist"), "{shown}");
+    let stored = pager.items().await.iter().map(Value::to_string).collect::<String>();
+    for personal in ["maria.silva", "123.456.789-09"] {
+        assert!(!shown.contains(personal) && !stored.contains(personal), "{personal}");
+    }
+}
+
+#[tokio::test]
+async fn the_channel_reads_at_hand_over_who_is_on_call() {
+    let pager = Pager::with_policy(&policy()).await;
+    pager.sweep().await.unwrap();
+    let told = async || pager.log(SLACK).await;
+    assert!(told().await.is_empty(), "nothing is told at the first look");
+    let mut later = policy();
+    later["incidents"]["squads"]["Squad Infra"]["overrides"] = json!([{
+        "from": "2026-01-01T00:00", "until": "2099-01-01T00:00", "person": "Caio Reis", "reason": "férias"}]);
+    pager.page.set_policy(&later).await;
+    pager.send.restart().await;
+    pager.sweep().await.unwrap();
+    pager.sweep().await.unwrap();
+    let all = told().await;
+    let [message] = all.as_slice() else { panic!("{all:?}") };
+    let text = message.to_string();
+    assert!(text.contains("Caio Reis") && text.contains("Squad Infra"), "{text}");
+    pager.forget_policy().await;
+}

@@ -63,7 +63,6 @@ pub(crate) const PAGERDUTY: &str = "pagerduty/events";
 /// Everything that SES sent.
 pub(crate) const SES: &str = "ses/messages";
 
-/// What the channels accepted.
 /// The SMS that SNS took.
 pub(crate) const SMS: &str = "sns/sms";
 
