@@ -33,9 +33,11 @@ const DATABASES: [&str; 4] =
 const VERIFIER: &str = "SCRAM-SHA-256$";
 
 /// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up
-/// and of external credentials hide the records of others.
-const FUNCTIONS: [(&str, usize); 9] = [
+/// and of external credentials hide the records of others; the pager's record is its table.
+const FUNCTIONS: [(&str, usize); 11] = [
     ("backup-audit", 1),
+    ("incident-page", 0),
+    ("incident-send", 0),
     ("inventory-audit", 1),
     ("rotate-database", 51),
     ("rotate-external", 1),
@@ -90,7 +92,7 @@ impl Search {
 
     /// Adds everything of one local cloud.
     async fn take_in(&mut self, facts: &Path) {
-        let cloud = Cloud::of(facts, "rotate-random").await;
+        let mut cloud = Cloud::of(facts, "rotate-random").await;
         let of = |place: &str| format!("{place} of {}", facts.display());
         let values = values(&cloud).await;
         self.count("values", values.len());
@@ -106,6 +108,9 @@ impl Search {
             ("the board", "github/issues"),
             ("the repository", "github/repository"),
             ("the mails", "ses/messages"),
+            ("the topics' mails", "sns/mails"),
+            ("the SMS", "sns/sms"),
+            ("PagerDuty's events", "pagerduty/events"),
         ] {
             self.places.insert(of(place), cloud.admin(Method::GET, path, None).await.to_string());
         }
@@ -114,11 +119,14 @@ impl Search {
                 self.places.insert(of(&key), cloud.text(&key).await);
             }
         }
+        let scan = serde_json::json!({"TableName": "moveongs-dev-incidents"});
+        let incidents = cloud.json_call("dynamodb", "DynamoDB_20120810.Scan", scan).await;
+        self.places.insert(of("the incidents"), incidents.to_string());
         let messages = channel(&cloud).await;
         for (function, _) in FUNCTIONS {
             let of_function = messages.iter().filter(|message| message.contains(function)).count();
             self.count(format!("messages of {function}"), of_function);
-            let cloud = Cloud::of(facts, function).await;
+            cloud.procedure = function;
             let records = cloud.evidence(function).await;
             self.count(format!("records of {function}"), records.len());
             self.places.extend(records.into_iter().map(|(key, record)| (of(&key), record.to_string())));

@@ -633,7 +633,9 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         "SyntheticPageHour=".to_owned(),
         format!("GitHubRepository={GITHUB_REPOSITORY}"),
         format!("RunbooksUrl=https://github.com/{GITHUB_REPOSITORY}/blob/main/docs/observability/runbooks"),
+        // Errors in its log page. A test creates the metric filter that the backup audit advises, so there is no other.
         format!("ApplicationLogGroupName={LOG_GROUP}"),
+        "QueueFailures=0".to_owned(),
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         "ChangelogPath=docs/security/changelog.md".to_owned(),
