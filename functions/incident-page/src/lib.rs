@@ -175,7 +175,9 @@ async fn web(app: &App, request: &Request, invocation: &Invocation) -> Result<An
         Err(PageError::Refused(refusal)) => {
             // Nobody sends it again: if it was an alert, its sender's settings are wrong.
             tracing::warn!(message = refusal.to_string());
-            metrics::count("WebhooksRefused", &app.settings.function);
+            if refusal.may_be_an_alert() {
+                metrics::count("WebhooksRefused", &app.settings.function);
+            }
             return Ok(Answer::Web { status: refusal.status(), body: refusal.to_string() });
         }
         Err(error) => return Err(error),
@@ -189,6 +191,9 @@ async fn web(app: &App, request: &Request, invocation: &Invocation) -> Result<An
 async fn verified(app: &App, request: &Request, now: Timestamp) -> Result<Transport, PageError> {
     let transport = request.transport()?;
     let secret = app.webhook_secret.as_deref().ok_or(Refusal::Path)?;
+    if !request.has_credential() {
+        return Err(Refusal::Credential.into());
+    }
     let credentials = aws::credentials(&app.secrets, secret).await?;
     request.verify(&credentials, now)?;
     Ok(transport)

@@ -53,6 +53,12 @@ impl Refusal {
             Self::Credential | Self::Stale => 401,
         }
     }
+
+    /// Whether it may have been an alert of a sender whose settings are wrong. Whoever finds the address asks for other
+    /// paths, too, and must ring no alarm.
+    pub(crate) fn may_be_an_alert(self) -> bool {
+        matches!(self, Self::Credential | Self::Stale)
+    }
 }
 
 /// The accepted credentials. Several of a kind, so that a new one can be set before its sender uses it.
@@ -180,6 +186,11 @@ impl Request {
         if ["POST", "PUT"].contains(&self.method.as_str()) { Ok(transport) } else { Err(Refusal::Method) }
     }
 
+    /// Whether there is anything to verify: reading the secret for nothing costs money.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.authorization.is_some() || self.signature.is_some()
+    }
+
     /// Checks the signature if there is one, otherwise the credential.
     pub(crate) fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<(), Refusal> {
         let Some(signature) = &self.signature else {
@@ -273,6 +284,28 @@ mod tests {
             let request = Request { method: method.to_owned(), ..request(path, b"") };
             assert_eq!(request.transport(), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn only_a_credential_that_is_refused_may_be_a_lost_alert() {
+        for (refusal, is_counted) in [
+            (Refusal::Path, false),
+            (Refusal::Method, false),
+            (Refusal::Credential, true),
+            (Refusal::Stale, true),
+        ] {
+            assert_eq!(refusal.may_be_an_alert(), is_counted, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_or_a_signature_is_worth_a_look_into_the_secret() {
+        let given = |text: &str| Some(text.to_owned());
+        let bare = || request("/grafana", b"{}");
+        assert!(!bare().has_credential());
+        assert!(!Request { timestamp: given("1"), ..bare() }.has_credential());
+        assert!(Request { authorization: given(""), ..bare() }.has_credential());
+        assert!(Request { signature: given("00"), ..bare() }.has_credential());
     }
 
     #[test]
