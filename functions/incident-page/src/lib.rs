@@ -216,7 +216,7 @@ async fn stored(app: &App, signals: &[Signal], invocation: &Invocation) -> Vec<R
             Ok(Done { incident, outcome })
         }
         Err(error) => {
-            failed(signal, &error);
+            failed(app, signal, &error);
             Err(error)
         }
     });

@@ -10,7 +10,7 @@ use incident::store::{Plan, decide};
 use shared::aws::table::WriteError;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::{DeadlineExceeded, Invocation};
-use shared::runtime::time;
+use shared::runtime::{metrics, time};
 
 use crate::App;
 use crate::error::PageError;
@@ -112,8 +112,10 @@ fn pause(attempt: u32, request_id: &str) -> Duration {
     Duration::from_millis(most / 2 + own % most)
 }
 
-/// Logs why a signal was not stored. Whoever has the event sends it again.
-pub(crate) fn failed(signal: &Signal, error: &PageError) {
+/// Logs why a signal was not stored, and counts it: for Lambda, a batch with failed messages has no error. Whoever has
+/// the event sends it again.
+pub(crate) fn failed(app: &App, signal: &Signal, error: &PageError) {
+    metrics::count("EventsNotStored", &app.settings.function);
     let event: String = signal.event.chars().take(200).collect();
     tracing::error!(message = chain(error), error_type = error.kind(), event);
 }
