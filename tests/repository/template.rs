@@ -1037,13 +1037,20 @@ fn resources_with_names_keep_their_logical_ids() {
 }
 
 #[test]
-fn the_rules_of_the_account_may_write_to_their_queues() {
+fn only_rules_of_the_product_may_write_to_its_queues() {
     let template = template();
-    let mut open = BTreeSet::new();
+    let rules_arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/";
+    let named: Vec<String> = resources(&template, "AWS::Events::Rule")
+        .values()
+        .map(|rule| format!("{rules_arn}{}", text(get(rule, &["Properties", "Name"]))))
+        .collect();
+    // The queues that any rule of the account may write to, and those of the pager.
+    let (mut open, mut own) = (BTreeSet::new(), BTreeSet::new());
     for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
-        open.extend(
-            list(get(policy, &["Properties", "Queues"])).into_iter().map(|queue| text(queue).to_owned()),
-        );
+        let queues = list(get(policy, &["Properties", "Queues"])).into_iter().map(text);
+        let is_pagers = id.starts_with("IncidentPage");
+        let of_kind = if is_pagers { &mut own } else { &mut open };
+        of_kind.extend(queues);
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
             let service = text(get(statement, &["Principal", "Service"]));
             if service == "sns.amazonaws.com" {
@@ -1052,9 +1059,14 @@ fn the_rules_of_the_account_may_write_to_their_queues() {
                 continue;
             }
             // For rules, AWS documents the rule's ARN and no other key.
+            if is_pagers {
+                // Who writes here pages, or says that an alarm is over.
+                let from = list(get(statement, &["Condition", "ArnEquals", "aws:SourceArn"]));
+                assert_eq!(from.into_iter().map(text).collect::<Vec<_>>(), named, "{id}");
+                continue;
+            }
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
-            let rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
-            assert_eq!(from, rules, "{id}");
+            assert_eq!(from, format!("{rules_arn}*"), "{id}");
         }
     }
     let mut rules = 0;
@@ -1075,7 +1087,7 @@ fn the_rules_of_the_account_may_write_to_their_queues() {
             rules += 1;
             for queue in [get(target, &["Arn"]), get(target, &["DeadLetterConfig", "Arn"])] {
                 let queue = text(queue);
-                assert!(open.contains(queue.trim_end_matches(".Arn")), "{id}: {queue}");
+                assert!(own.contains(queue.trim_end_matches(".Arn")), "{id}: {queue}");
             }
         }
     }
