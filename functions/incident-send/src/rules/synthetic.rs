@@ -5,8 +5,9 @@ use incident::{Change, DRILL, Incident, Signal, Source, is_own_drill};
 use jiff::{SignedDuration, Timestamp};
 use shared::runtime::time::SAO_PAULO;
 
-/// How long it may take until a channel has accepted it.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// How long it may take until a channel has accepted it: longer than the five minutes after which a page of its severity
+/// goes by the second channel, whose attempt has to be seen.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(7);
 
 /// The time after which DynamoDB may delete the item of a day.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
@@ -152,12 +153,12 @@ mod tests {
         let (waits, accepted) = ([row(None)], [row(Some(minute(3))), row(None), row(Some(minute(2)))]);
         for (noted, found, minutes, expected) in [
             (Noted::default(), None, 0, Act::Publish),
-            (published, None, 4, Act::Wait),
-            (published, None, 5, Act::Ring),
-            (published, Some((&now, &waits[..])), 4, Act::Wait),
-            (published, Some((&now, &waits[..])), 5, Act::Ring),
-            (published, Some((&muted, &waits[..])), 34, Act::Wait),
-            (published, Some((&muted, &waits[..])), 35, Act::Ring),
+            (published, None, 6, Act::Wait),
+            (published, None, 7, Act::Ring),
+            (published, Some((&now, &waits[..])), 6, Act::Wait),
+            (published, Some((&now, &waits[..])), 7, Act::Ring),
+            (published, Some((&muted, &waits[..])), 36, Act::Wait),
+            (published, Some((&muted, &waits[..])), 37, Act::Ring),
             (published, Some((&now, &accepted[..])), 9, Act::Close(minute(2))),
             (over, Some((&now, &accepted[..])), 9, Act::Nothing),
         ] {
