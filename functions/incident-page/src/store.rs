@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use incident::Signal;
-use incident::store::{Plan, decide};
+use incident::store::{Outcome, Plan, decide};
 use shared::aws::table::WriteError;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::{DeadlineExceeded, Invocation};
@@ -96,6 +96,8 @@ pub(crate) async fn settle(
         }
         match app.table.transact(&plan.writes).await {
             Ok(()) => return Ok(plan),
+            // A later one is noted, or another is noted at this moment.
+            Err(WriteError::Changed) if plan.outcome == Outcome::Heard => return Ok(plan),
             Err(WriteError::Changed) => tokio::time::sleep(pause(attempt, request_id)).await,
             Err(WriteError::Call(call)) => return Err(call.into()),
         }

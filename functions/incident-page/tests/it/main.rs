@@ -273,6 +273,26 @@ async fn death_between_any_two_calls_loses_and_doubles_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_heartbeat_that_is_stored_late_hides_no_later_one() {
+    let fake = Fake::default();
+    let alert = json!({"status": "firing", "labels": {"alertname": "Watchdog"}, "fingerprint": "w",
+        "startsAt": "2026-11-29T12:00:00Z"});
+    let event = batch(&[&note("n1", &json!({"alerts": [alert]}).to_string())]);
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let (first, before, after) =
+        (at("2026-11-29T12:41:00Z"), at("2026-11-29T12:40:59Z"), at("2026-11-29T12:46:00Z"));
+    for (now, noted) in [(first, first), (before, first), (after, after), (after, after)] {
+        let invocation = Invocation::new(now, Duration::from_secs(30));
+        let answer = handle(&app_with(&fake, &[]).unwrap(), event.clone(), &invocation).await.unwrap();
+        assert_eq!(failures(answer), [""; 0], "{now}");
+        let [item] = fake.items().into_values().collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(item["heard_at"]["N"], json!(noted.as_millisecond().to_string()), "{now}");
+    }
+    let writes = fake.with(|state| state.calls.iter().filter(|call| *call == "TransactWriteItems").count());
+    assert_eq!(writes, 4, "a later one is no reason to try again");
+}
+
 /// A request of the function URL.
 fn request(path: &str, authorization: Option<&str>, body: &str) -> Value {
     let mut event = json!({"version": "2.0", "rawPath": path, "headers": {"content-type": "application/json"},

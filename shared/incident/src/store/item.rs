@@ -304,7 +304,7 @@ impl Heartbeat {
             set,
             set_if_absent: Attributes::new(),
             remove: vec![],
-            only_if: vec![],
+            only_if: vec![Check::AbsentOrAtMost("heard_at", self.heard_at.as_millisecond())],
         }
     }
 
