@@ -275,6 +275,7 @@ impl Table {
         self.pager.publish(&alarm(ALARM, "ALARM", "OK", now()).to_string(), Some("ALARM")).await;
         self.told_by_stream().await;
         assert_eq!(self.pager.page.hits("error").await, 1);
+        assert!(!self.pager.page.log_lines("EventsNotStored").await.is_empty(), "it is counted");
         self.end("the queue delivers again what was not stored", 1).await;
         self.pager.flow(false).await;
 

@@ -10,8 +10,11 @@ use shared::policy::oncall::{Page, Role, targets};
 use super::reach::{Reach, reach, responsible};
 use super::synthetic::is_synthetic;
 
-/// A page that no channel has accepted for so long is an alarm of its own.
+/// A page that no channel has accepted for so long is an alarm of its own, unless its second channel begins only then.
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long the second channel has at least, before the alarm.
+const SECOND_TRY: SignedDuration = SignedDuration::from_mins(2);
 
 /// The instant since which an incident pages and waits to be taken; none if it does not.
 fn waits_since(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
@@ -104,7 +107,8 @@ pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Ti
 
 /// Whether an incident pages, and no channel has accepted anything of it in time.
 pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
-    waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= UNTOLD)
+    let allowed = UNTOLD.max(patience(incident.severity).saturating_add(SECOND_TRY));
+    waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= allowed)
         && rows.iter().all(|row| row.sent == 0)
 }
 
@@ -221,14 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_nothing_accepts_is_untold_after_five_minutes() {
-        let waiting = incident("Squad Infra", "");
+    fn a_page_that_nothing_accepts_is_untold_once_its_second_channel_has_had_time() {
+        let of = |severity| Incident { severity, ..incident("Squad Infra", "") };
+        let (waiting, lesser) = (of(Severity::S1), of(Severity::S2));
         let row = |sent| Row { sent, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
         let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
         for (incident, rows, minutes, expected) in [
             (&waiting, vec![row(0)], 4, false),
             (&waiting, vec![row(0)], 5, true),
             (&waiting, vec![], 5, true),
+            (&lesser, vec![row(0)], 6, false),
+            (&lesser, vec![row(0)], 7, true),
             (&waiting, vec![row(0), row(1)], 5, false),
             (&taken, vec![row(0)], 5, false),
         ] {
