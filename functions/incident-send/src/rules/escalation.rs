@@ -8,6 +8,7 @@ use shared::policy::Policy;
 use shared::policy::oncall::{Page, Role, targets};
 
 use super::reach::{Reach, reach, responsible};
+use super::row::group;
 use super::synthetic::is_synthetic;
 
 /// A page that no channel has accepted for so long is an alarm of its own.
@@ -102,10 +103,12 @@ pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Ti
     }
 }
 
-/// Whether an incident pages, and no channel has accepted anything of it in time.
+/// Whether an incident pages, and no channel has accepted its page in time. What channels accepted before it came back is
+/// no page of now, and an escalation is not the page.
 pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
+    let mut first = rows.iter().filter(|row| group(row.purpose) == group(Purpose::Post));
     waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= UNTOLD)
-        && rows.iter().all(|row| row.sent == 0)
+        && first.all(|row| row.sent < incident.paged_version.max(1))
 }
 
 #[cfg(test)]
@@ -225,12 +228,20 @@ mod tests {
         let waiting = incident("Squad Infra", "");
         let row = |sent| Row { sent, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
         let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
+        let back = Incident { version: 5, paged_version: 3, ..waiting.clone() };
+        let second = Row { purpose: Purpose::Second, ..row(3) };
         for (incident, rows, minutes, expected) in [
             (&waiting, vec![row(0)], 4, false),
             (&waiting, vec![row(0)], 5, true),
             (&waiting, vec![], 5, true),
             (&waiting, vec![row(0), row(1)], 5, false),
             (&taken, vec![row(0)], 5, false),
+            // It came back as version 3: told is who has that version, or a later one.
+            (&back, vec![row(2)], 4, false),
+            (&back, vec![row(2)], 5, true),
+            (&back, vec![row(2), row(3)], 5, false),
+            (&back, vec![row(4)], 5, false),
+            (&back, vec![row(2), second], 5, true),
         ] {
             assert_eq!(is_untold(incident, &rows, at(minutes)), expected, "{rows:?} {minutes}");
         }

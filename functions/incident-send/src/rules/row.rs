@@ -30,7 +30,7 @@ pub(crate) enum Relief {
 }
 
 /// Rows of the same group reach the same people, so one of them is enough.
-fn group(purpose: Purpose) -> u8 {
+pub(super) fn group(purpose: Purpose) -> u8 {
     match purpose {
         Purpose::Post | Purpose::OnCall => 0,
         Purpose::Second => 1,
