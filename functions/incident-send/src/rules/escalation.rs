@@ -1,6 +1,6 @@
 //! Who is paged because nobody has taken a page in time.
 
-use incident::store::{Channel, Purpose, Row, Write, patience};
+use incident::store::{Attribute, Attributes, Channel, Check, Key, Purpose, Row, Write, patience, text};
 use incident::text::Language;
 use incident::{Action, Entry, Incident, State};
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,9 @@ use super::synthetic::is_synthetic;
 
 /// A page that no channel has accepted for so long is an alarm of its own.
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// The attribute of an incident's item with the note of [`settled`].
+const SETTLED: &str = "settled";
 
 /// The instant since which an incident pages and waits to be taken; none if it does not.
 fn waits_since(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
@@ -103,17 +106,54 @@ pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Ti
     }
 }
 
-/// Whether an incident pages, and no channel has accepted its page in time. What channels accepted before it came back is
-/// no page of now, and an escalation is not the page.
-pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
+/// Whether a channel has accepted an incident's page. What channels accepted before it came back is no page of now, and an
+/// escalation is not the page.
+pub(crate) fn is_told(incident: &Incident, rows: &[Row]) -> bool {
     let mut first = rows.iter().filter(|row| group(row.purpose) == group(Purpose::Post));
-    waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= UNTOLD)
-        && first.all(|row| row.sent < incident.paged_version.max(1))
+    first.any(|row| row.sent >= incident.paged_version.max(1))
+}
+
+/// Whether an incident pages, and no channel has accepted its page in time.
+pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
+    let waits = waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= UNTOLD);
+    waits && !is_told(incident, rows)
+}
+
+/// The purposes for which a sweep has to look at an incident's rows; none if it need not, because nothing can be due, or a
+/// note says that all is done. Without the note, each open incident would cost a query every minute for as long as
+/// nobody takes it.
+pub(crate) fn unsettled(
+    policy: &Policy,
+    item: &Attributes,
+    incident: &Incident,
+    now: Timestamp,
+) -> Option<Vec<Purpose>> {
+    let purposes = due(policy, incident, now);
+    if purposes.is_empty() && !is_untold(incident, &[], now) {
+        return None;
+    }
+    let is_noted = text(item, SETTLED).is_some_and(|noted| {
+        purposes.iter().all(|purpose| noted.split_whitespace().any(|name| name == purpose.name()))
+    });
+    (!is_noted).then_some(purposes)
+}
+
+/// The write that notes that a channel has accepted an incident's page, and that these purposes are escalated to. It is of
+/// this version only: whoever changes an incident replaces its item, and the note is gone.
+pub(crate) fn settled(incident: &Incident, purposes: &[Purpose]) -> Write {
+    let names: Vec<&str> = purposes.iter().map(|purpose| purpose.name()).collect();
+    let version = i64::try_from(incident.version).unwrap_or(i64::MAX);
+    Write::Update {
+        key: Key::incident(&incident.id),
+        set: Attributes::from([(SETTLED.to_owned(), Attribute::Text(names.join(" ")))]),
+        set_if_absent: Attributes::new(),
+        remove: vec![],
+        only_if: vec![Check::Equals("version", Attribute::Number(version))],
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use incident::store::{Attribute, Key};
     use incident::{Severity, State};
 
     use super::super::reach::tests::{at, incident, policy};
@@ -221,6 +261,37 @@ mod tests {
         assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#sns#backup", 60)]));
         let (found, _) = planned(&waiting(Severity::S1), Purpose::Backup, &[Channel::PagerDuty]);
         assert_eq!(found, rows(&[]));
+    }
+
+    #[test]
+    fn an_incident_is_looked_at_until_a_note_says_that_all_is_done() {
+        use Purpose::{Backup, Second};
+        let waiting = Incident { severity: Severity::S1, ..incident("Squad Infra", "Squad Backend") };
+        let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
+        // It escalates to nobody, and may still be untold.
+        let alone = Incident { severity: Severity::S1, ..incident("Squad X", "") };
+        for (incident, noted, minutes, expected) in [
+            (&waiting, None, 4, None),
+            (&waiting, None, 5, Some(&[Second][..])),
+            (&waiting, Some(&[][..]), 5, Some(&[Second][..])),
+            (&waiting, Some(&[Second][..]), 9, None),
+            (&waiting, Some(&[Second][..]), 10, Some(&[Second, Backup][..])),
+            (&waiting, Some(&[Second, Backup][..]), 9_999, None),
+            (&taken, None, 99, None),
+            (&alone, None, 4, None),
+            (&alone, None, 5, Some(&[][..])),
+            (&alone, Some(&[][..]), 9_999, None),
+        ] {
+            let mut item = Attributes::new();
+            if let Some(noted) = noted {
+                let Write::Update { key, set, only_if, .. } = settled(incident, noted) else { panic!() };
+                assert_eq!(key, Key::incident("INC-1"));
+                assert_eq!(only_if, [Check::Equals("version", Attribute::Number(1))]);
+                item = set;
+            }
+            let found = unsettled(&policy(), &item, incident, at(minutes));
+            assert_eq!(found.as_deref(), expected, "{} {noted:?} {minutes}", incident.owner);
+        }
     }
 
     #[test]
