@@ -1,18 +1,23 @@
 //! The AWS calls of this function alone. Writes of the table, and reads by key, are in `shared::aws::table`.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_sns::types::MessageAttributeValue;
 use incident::Entry;
-use incident::store::{self, Attributes, DUE_INDEX, Key, OPEN_INDEX, Row};
+use incident::store::{self, Attributes, Channel, DUE_INDEX, Key, OPEN_INDEX, Row};
 use incident::text::mail::Mail;
 use jiff::Timestamp;
 use shared::aws::table::{self, Table};
 use shared::runtime::failure::CallError;
 
-/// Most rows that one look at the outbox finds; the oldest first, and the next look finds the others.
-const MOST_DUE: usize = 500;
+/// Most rows of one channel that one look at the outbox finds; the oldest first, and the next look finds the others.
+const MOST_OF_CHANNEL: usize = 100;
+
+/// Most rows that one look passes, those of paused channels and those above [`MOST_OF_CHANNEL`] included.
+const MOST_PASSED: usize = 10_000;
 
 /// Most timeline entries that are read, the newest.
 const MOST_LINES: usize = 100;
@@ -21,8 +26,13 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Keys of the rows that are due by `until`, the oldest first. The index may lag.
-pub(crate) async fn due(table: &Table, until: Timestamp) -> Result<Vec<Key>, CallError> {
+/// Keys of the rows that are due by `until`, the oldest of each channel, without those of paused channels: thousands of
+/// rows of one channel that is busy must not hide the others. The index may lag.
+pub(crate) async fn due(
+    table: &Table,
+    until: Timestamp,
+    is_paused: impl Fn(Channel) -> bool,
+) -> Result<Vec<Key>, CallError> {
     let until = AttributeValue::N(until.as_millisecond().to_string());
     let ask = |query: QueryFluentBuilder| {
         let query = query.index_name(DUE_INDEX).key_condition_expression("#pk = :pk AND #due <= :until");
@@ -32,7 +42,15 @@ pub(crate) async fn due(table: &Table, until: Timestamp) -> Result<Vec<Key>, Cal
             .expression_attribute_values(":pk", text("due"))
             .expression_attribute_values(":until", until.clone())
     };
-    Ok(query(table, ask, MOST_DUE).await?.iter().filter_map(Key::of).collect())
+    let mut found: BTreeMap<Channel, usize> = BTreeMap::new();
+    let is_wanted = |item: &Attributes| {
+        let Some(row) = Row::read(item).filter(|row| !is_paused(row.channel)) else { return false };
+        let number = found.entry(row.channel).or_default();
+        *number += 1;
+        *number <= MOST_OF_CHANNEL
+    };
+    let items = query(table, ask, MOST_PASSED).await?;
+    Ok(items.into_iter().filter(is_wanted).filter_map(|item| Key::of(&item)).collect())
 }
 
 /// Keys of the open incidents. The index may lag.
