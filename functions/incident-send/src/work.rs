@@ -53,7 +53,7 @@ pub(crate) async fn run(app: &App, look: Look, invocation: &Invocation) -> Resul
     loop {
         if matches!(look, Look::All) {
             let now = clock.now();
-            let is_paused = |channel| pauses.get(&channel).is_some_and(|until| *until > now);
+            let is_paused = |channel: Channel| pauses.get(&channel).is_some_and(|until| *until > now);
             known.extend(aws::due(&app.table, end, is_paused).await?);
         }
         let rows = read(app, &known).await?;

@@ -46,15 +46,27 @@ pub(crate) fn is_done(purpose: Purpose, incident: &Incident, rows: &[Row]) -> bo
     })
 }
 
-/// The channels of an escalation: those that can address its people; if none can, all that send something new. Empty if
-/// the stack has only channels that escalate on their own.
-fn channels(reach: &Reach, of_stack: &[Channel]) -> Vec<Channel> {
-    let addressed: Vec<_> = of_stack.iter().copied().filter(|channel| reach.has(*channel)).collect();
-    if !addressed.is_empty() {
-        return addressed;
+/// The stack's channels in the order in which they tell a purpose: of an escalation, those first that can address its
+/// people.
+pub(crate) fn order(
+    policy: &Policy,
+    incident: &Incident,
+    purpose: Purpose,
+    of_stack: &[Channel],
+    now: Timestamp,
+) -> Vec<Channel> {
+    let mut ordered = of_stack.to_vec();
+    if matches!(purpose, Purpose::Second | Purpose::Backup) {
+        let reach = reach(policy, incident, purpose, now);
+        ordered.sort_by_key(|channel| !reach.has(*channel));
     }
-    let groups = [Channel::Slack, Channel::Webhook, Channel::Sns];
-    of_stack.iter().copied().filter(|channel| groups.contains(channel)).collect()
+    ordered
+}
+
+/// Whether a channel tells an escalation: it can address its people, or it reaches everybody, for the case that those
+/// channels are down. PagerDuty escalates on its own.
+fn tells(channel: Channel, reach: &Reach) -> bool {
+    reach.has(channel) || matches!(channel, Channel::Slack | Channel::Webhook | Channel::Sns)
 }
 
 /// The writes of one transaction that page the people of a purpose: a timeline entry, and a row for each channel, due
@@ -72,7 +84,8 @@ pub(crate) fn plan(
     let reach = reach(policy, incident, purpose, now);
     let mut due = now;
     let mut writes = Vec::new();
-    for channel in channels(&reach, of_stack) {
+    let ordered = order(policy, incident, purpose, of_stack, now);
+    for channel in ordered.into_iter().filter(|channel| tells(*channel, &reach)) {
         writes.push(Row::escalate(incident, channel, purpose, paged_at, due, now));
         due = due.checked_add(patience(incident.severity)).unwrap_or(due);
     }
@@ -246,14 +259,17 @@ mod tests {
         let rows =
             |all: &[(&str, i64)]| all.iter().map(|(key, due)| ((*key).to_owned(), *due)).collect::<Vec<_>>();
         let (found, text) = planned(&waiting(Severity::S1), Purpose::Second, &all);
-        assert_eq!(found, rows(&[("SEND#slack#second", 0)]));
+        assert_eq!(found, rows(&[("SEND#slack#second", 0), ("SEND#sns#second", 60)]));
         assert_eq!(text, "ninguém assumiu a tempo; avisada a segunda pessoa: Bia");
         let (found, text) = planned(&waiting(Severity::S1), Purpose::Backup, &all);
-        assert_eq!(found, rows(&[("SEND#ses#backup", 0)]));
+        // Those that reach everybody follow, whatever their place in the stack.
+        let by_all = [("SEND#ses#backup", 0), ("SEND#slack#backup", 60), ("SEND#sns#backup", 120)];
+        assert_eq!(found, rows(&by_all));
         assert_eq!(text, "ninguém assumiu a tempo; avisado o squad de backup: Caio");
         let dados = Incident { severity: Severity::S2, ..incident("Squad Infra", "Squad Dados") };
         let (found, _) = planned(&dados, Purpose::Backup, &all);
-        assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#ses#backup", 300)]));
+        let by_both = [("SEND#slack#backup", 0), ("SEND#ses#backup", 300), ("SEND#sns#backup", 600)];
+        assert_eq!(found, rows(&by_both));
         let (found, _) = planned(&Incident { severity: Severity::S0, ..dados }, Purpose::Backup, &all);
         assert_eq!(found[1].1, 60);
         // Nobody of them has a contact that the stack's channels know.
@@ -261,6 +277,18 @@ mod tests {
         assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#sns#backup", 60)]));
         let (found, _) = planned(&waiting(Severity::S1), Purpose::Backup, &[Channel::PagerDuty]);
         assert_eq!(found, rows(&[]));
+    }
+
+    #[test]
+    fn an_escalation_is_told_first_by_the_channels_that_address_its_people() {
+        let all = [Channel::Slack, Channel::Sns, Channel::Ses, Channel::PagerDuty];
+        let waiting = incident("Squad Infra", "Squad Backend");
+        let ordered = |purpose| order(&policy(), &waiting, purpose, &all, at(0));
+        assert_eq!(ordered(Purpose::Post), all);
+        assert_eq!(ordered(Purpose::OnCall), all);
+        assert_eq!(ordered(Purpose::Second), all, "Bia has Slack");
+        let by_mail = [Channel::Ses, Channel::Slack, Channel::Sns, Channel::PagerDuty];
+        assert_eq!(ordered(Purpose::Backup), by_mail, "Caio has mail");
     }
 
     #[test]

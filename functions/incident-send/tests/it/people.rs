@@ -2,7 +2,7 @@
 
 use incident::{Change, State};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Reply};
 
 fn decoded(body: &str) -> String {
     percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned()
@@ -102,6 +102,25 @@ async fn nobody_takes_it_so_the_second_and_the_backup_are_paged_once_each() {
     cloud.sweep(661).await;
     assert_eq!(cloud.mails().len(), 1);
     assert_eq!(cloud.row(&id, "SEND#sms#backup").answer, "another channel has told it");
+}
+
+#[tokio::test]
+async fn an_escalation_leaves_a_channel_that_is_down_and_still_calls_its_people_afterwards() {
+    // Of Bia, this stack's channels know Slack only.
+    let cloud = Cloud::new("slack,sns");
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    cloud.sweep(61).await;
+    cloud.answer(Reply::Status(503, None));
+    assert_eq!(cloud.sweep(300).await.escalated, 1);
+    cloud.sweep(301).await;
+    assert_eq!(cloud.mails().len(), 0, "Slack has its time first");
+    cloud.sweep(361).await;
+    assert_eq!((cloud.mails().len(), cloud.row(&id, "SEND#sns#second").sent), (1, 1));
+    cloud.answer(Reply::Ok);
+    cloud.sweep(420).await;
+    assert_eq!(cloud.row(&id, "SEND#slack#second").sent, 1);
+    assert_eq!(cloud.asked().last().unwrap().1["blocks"][0]["text"]["text"], "<@U00000BIA>");
 }
 
 #[tokio::test]
