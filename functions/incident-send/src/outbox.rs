@@ -15,8 +15,9 @@ use crate::rules::escalation;
 use crate::rules::row::{Step, next, relief, step};
 use crate::{App, aws, send};
 
-/// How long a row is taken: longer than reads (30 s) and requests of one message (a secret 10 s, a search 5 s, a post 10 s);
-/// replies stop before it ends. If the process dies, the row waits for so long.
+/// How long a row is taken: longer than the calls of the table before a message (30 s) and the requests of one message (a
+/// secret 10 s; two or three of Slack 5 s each, or SMS to all numbers at the same time 10 s); replies stop before it ends.
+/// If the process dies, the row waits for so long.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long a row waits that the intake wants more of than what was just sent: a storm of events is one change a second.

@@ -41,6 +41,22 @@ async fn an_sms_goes_to_verified_numbers_in_one_part() {
 }
 
 #[tokio::test]
+async fn of_an_sms_to_several_contacts_one_that_is_accepted_is_enough() {
+    let mut cloud = Cloud::new("sms");
+    let phones = ["+5511900000007", "+5511900000008", "+5511900000009"];
+    let contacts = phones.map(|phone| serde_json::json!({"phone": phone, "phone_verified": true}));
+    let policy = serde_json::json!({"incidents": {"squads": {"Squad Infra": {"contacts": contacts}}}});
+    cloud.apply(&policy.to_string());
+    let id = cloud.page(0).await;
+    cloud.refuse("5511900000008", 400, "InvalidParameter");
+    assert_eq!(cloud.stream(0).await.accepted, 1);
+    let asked = cloud.mails();
+    let numbers = phones.map(|phone| asked.iter().filter(|body| body.contains(&phone[1..])).count());
+    assert_eq!(numbers, [1, 1, 1], "{asked:?}");
+    assert_eq!(cloud.row(&id, "SEND#sms#oncall").answer, "2 of 3 numbers");
+}
+
+#[tokio::test]
 async fn a_mail_to_the_topic_needs_no_address() {
     let cloud = Cloud::new("sns");
     let id = cloud.page(0).await;
