@@ -13,14 +13,23 @@ use jiff::Timestamp;
 use shared::aws::table::{self, Table};
 use shared::runtime::failure::CallError;
 
+use crate::rules::thread;
+
 /// Most rows of one channel that one look at the outbox finds; the oldest first, and the next look finds the others.
 const MOST_OF_CHANNEL: usize = 100;
 
 /// Most rows that one look passes, those of paused channels and those above [`MOST_OF_CHANNEL`] included.
 const MOST_PASSED: usize = 10_000;
 
-/// Most timeline entries that are read, the newest.
+/// Most entries for a thread that are found, the newest: fewer than a row remembers ([`Row::MOST_TOLD`]), or one that it
+/// has forgotten would be told again.
 const MOST_LINES: usize = 100;
+
+/// Most timeline entries that are looked at for them: between two of them, a storm may have written thousands of others.
+const MOST_READ: usize = 3_000;
+
+/// Timeline entries of one request.
+const LINES_AT_ONCE: i32 = 500;
 
 fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
@@ -49,7 +58,7 @@ pub(crate) async fn due(
         *number += 1;
         *number <= MOST_OF_CHANNEL
     };
-    let items = query(table, ask, MOST_PASSED).await?;
+    let items = query(table, ask, |found| found.len() >= MOST_PASSED).await?;
     Ok(items.into_iter().filter(is_wanted).filter_map(|item| Key::of(&item)).collect())
 }
 
@@ -59,21 +68,37 @@ pub(crate) async fn open(table: &Table) -> Result<Vec<Key>, CallError> {
         let query = query.index_name(OPEN_INDEX).key_condition_expression("#pk = :pk");
         query.expression_attribute_names("#pk", "open").expression_attribute_values(":pk", text("open"))
     };
-    Ok(query(table, ask, usize::MAX).await?.iter().filter_map(Key::of).collect())
+    Ok(query(table, ask, |_| false).await?.iter().filter_map(Key::of).collect())
 }
 
 /// The rows of an incident, as they are now.
 pub(crate) async fn rows(table: &Table, incident: &str) -> Result<Vec<Row>, CallError> {
     let ask = |query| of_incident(query, incident, Key::ROWS);
-    Ok(query(table, ask, usize::MAX).await?.iter().filter_map(Row::read).collect())
+    Ok(query(table, ask, |_| false).await?.iter().filter_map(Row::read).collect())
 }
 
-/// The newest entries of an incident's timeline with their sort keys, the oldest first, as they are now.
-pub(crate) async fn lines(table: &Table, incident: &str) -> Result<Vec<(String, Entry)>, CallError> {
-    let ask = |query| of_incident(query, incident, Key::LINES).scan_index_forward(false).limit(100);
-    let items = query(table, ask, MOST_LINES).await?;
-    let lines = items.iter().filter_map(|item| Some((Key::of(item)?.sk, store::entry(item)?)));
-    Ok(lines.take(MOST_LINES).collect::<Vec<_>>().into_iter().rev().collect())
+/// The newest entries of an incident's timeline that belong into the thread, with their sort keys, the oldest first, as they
+/// are now. What is far before one that was told is not looked for.
+pub(crate) async fn lines(
+    table: &Table,
+    incident: &str,
+    told: &[String],
+) -> Result<Vec<(String, Entry)>, CallError> {
+    let ask = |query| of_incident(query, incident, Key::LINES).scan_index_forward(false).limit(LINES_AT_ONCE);
+    let read = |items: &[Attributes]| {
+        let lines = items.iter().filter_map(|item| Some((Key::of(item)?.sk, store::entry(item)?)));
+        let mut lines: Vec<_> = lines.filter(|(_, entry)| thread::is_for_people(entry.action)).collect();
+        lines.truncate(MOST_LINES);
+        lines.reverse();
+        lines
+    };
+    let is_enough = |items: &[Attributes]| {
+        let lines = read(items);
+        items.len() >= MOST_READ
+            || lines.len() >= MOST_LINES
+            || lines.iter().any(|(key, _)| told.contains(key))
+    };
+    Ok(read(&query(table, ask, is_enough).await?))
 }
 
 /// The items of an incident whose sort key begins with a prefix.
@@ -84,11 +109,11 @@ fn of_incident(query: QueryFluentBuilder, incident: &str, prefix: &str) -> Query
     query.expression_attribute_values(":pk", text(&pk)).expression_attribute_values(":sk", text(prefix))
 }
 
-/// The items of a query, page by page, until there are at least `most`.
+/// The items of a query, page by page, until there are enough.
 async fn query(
     table: &Table,
     ask: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder,
-    most: usize,
+    is_enough: impl Fn(&[Attributes]) -> bool,
 ) -> Result<Vec<Attributes>, CallError> {
     let mut found = Vec::new();
     let mut next = None;
@@ -97,7 +122,7 @@ async fn query(
         let page = page.send().await.map_err(CallError::during("dynamodb:Query"))?;
         found.extend(page.items().iter().map(table::read));
         next = page.last_evaluated_key;
-        if next.is_none() || found.len() >= most {
+        if next.is_none() || is_enough(&found) {
             return Ok(found);
         }
     }

@@ -26,7 +26,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// How long the rest of a thread waits: Slack takes about one message per second.
 const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How much of the lease must be left for the thread: two calls of the table and one reply.
+/// How much of the lease must be left for the thread: calls of the table and one reply.
 const ROOM: SignedDuration = SignedDuration::from_secs(25);
 
 /// Most numbers of one SMS: what SNS takes in a second.
@@ -217,7 +217,7 @@ async fn complete(
     if !has_room() {
         return Err(rest());
     }
-    let lines = aws::lines(&app.table, &shown.id).await.map_err(|error| later(error.code))?;
+    let lines = aws::lines(&app.table, &shown.id, &row.told).await.map_err(|error| later(error.code))?;
     let missing = thread::missing(row, shown, &lines);
     if missing.is_empty() {
         return Ok(());

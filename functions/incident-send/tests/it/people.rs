@@ -1,8 +1,8 @@
 //! Who is reached by mail and SMS, and what the texts say.
 
-use incident::{Change, State};
+use incident::{Action, Change, Entry, State};
 
-use crate::cloud::{Cloud, Reply};
+use crate::cloud::{Cloud, Reply, seconds};
 
 fn decoded(body: &str) -> String {
     percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned()
@@ -118,6 +118,27 @@ async fn nobody_takes_it_so_the_second_and_the_backup_are_paged_once_each() {
     cloud.sweep(661).await;
     assert_eq!(cloud.mails().len(), 1);
     assert_eq!(cloud.row(&id, "SEND#sms#backup").answer, "another channel has told it");
+}
+
+#[tokio::test]
+async fn a_return_before_a_storm_of_events_still_notifies() {
+    let cloud = Cloud::new("slack");
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    cloud.signal("over", 10, Change::Resolved).await;
+    cloud.signal("back", 20, Change::Triggered).await;
+    // More than two requests for the timeline bring.
+    for number in 0..1_100 {
+        let (at, by) = (seconds(30 + number), "cloudwatch".to_owned());
+        let entry = Entry { at, by, action: Action::Event, text: String::new() };
+        cloud.put(&entry.write(&id, &format!("event-{number}")));
+    }
+    cloud.stream(1_200).await;
+    let asked = cloud.asked();
+    let (_, back) = asked.last().unwrap();
+    assert!(back["text"].as_str().unwrap().starts_with("🔄 Reaberto"), "{back}");
+    assert_eq!(back["blocks"][0]["text"]["text"], "<@U00000ANA>");
+    assert_eq!(cloud.row(&id, crate::SLACK).told.len(), 2);
 }
 
 #[tokio::test]
