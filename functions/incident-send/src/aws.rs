@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use shared::aws::table::{self, Table};
 use shared::runtime::failure::CallError;
 
+use crate::channels::aws::Failed;
 use crate::rules::thread;
 
 /// Most rows of one channel that one look at the outbox finds; the oldest first, and the next look finds the others.
@@ -129,20 +130,20 @@ async fn query(
 }
 
 /// Publishes a mail to a topic.
-pub(crate) async fn to_topic(sns: &aws_sdk_sns::Client, topic: &str, mail: &Mail) -> Result<(), CallError> {
+pub(crate) async fn to_topic(sns: &aws_sdk_sns::Client, topic: &str, mail: &Mail) -> Result<(), Failed> {
     let publish = sns.publish().topic_arn(topic).subject(&mail.subject).message(&mail.text);
-    publish.send().await.map_err(CallError::during("sns:Publish"))?;
+    publish.send().await.map_err(Failed::during("sns:Publish"))?;
     Ok(())
 }
 
 /// Sends an SMS.
-pub(crate) async fn to_phone(sns: &aws_sdk_sns::Client, phone: &str, text: &str) -> Result<(), CallError> {
+pub(crate) async fn to_phone(sns: &aws_sdk_sns::Client, phone: &str, text: &str) -> Result<(), Failed> {
     // Delivered before others, and not cheapest first.
     let kind = MessageAttributeValue::builder().data_type("String").string_value("Transactional").build();
     let kind = kind.map_err(CallError::before("sns:Publish"))?;
     let publish = sns.publish().phone_number(phone).message(text);
     let publish = publish.message_attributes("AWS.SNS.SMS.SMSType", kind);
-    publish.send().await.map_err(CallError::during("sns:Publish"))?;
+    publish.send().await.map_err(Failed::during("sns:Publish"))?;
     Ok(())
 }
 
@@ -152,7 +153,7 @@ pub(crate) async fn by_mail(
     from: &str,
     to: &[String],
     mail: &Mail,
-) -> Result<(), CallError> {
+) -> Result<(), Failed> {
     let part = |text: &str| {
         let part = Content::builder().data(text).charset("UTF-8").build();
         part.map_err(CallError::before("ses:SendEmail"))
@@ -162,6 +163,6 @@ pub(crate) async fn by_mail(
     let to = Destination::builder().set_to_addresses(Some(to.iter().take(50).cloned().collect())).build();
     let content = EmailContent::builder().simple(message).build();
     let send = ses.send_email().from_email_address(from).destination(to).content(content);
-    send.send().await.map_err(CallError::during("ses:SendEmail"))?;
+    send.send().await.map_err(Failed::during("ses:SendEmail"))?;
     Ok(())
 }

@@ -57,6 +57,21 @@ async fn of_an_sms_to_several_contacts_one_that_is_accepted_is_enough() {
 }
 
 #[tokio::test]
+async fn an_sms_that_sns_may_have_sent_says_so_when_it_is_sent_again() {
+    let cloud = Cloud::new("sms");
+    let id = cloud.page(0).await;
+    cloud.refuse("Publish", 500, "SomethingNew");
+    assert_eq!(cloud.stream(0).await.failed, 1);
+    let row = cloud.row(&id, "SEND#sms#oncall");
+    assert_eq!((row.unclear, row.answer.as_str()), (1, "sns:Publish: SomethingNew"));
+    cloud.refuse_nothing();
+    assert_eq!(cloud.sweep(10).await.accepted, 1);
+    let all: Vec<_> = cloud.mails().iter().map(|body| decoded(body)).collect();
+    assert_eq!(all.len(), 2, "the SDK itself repeats nothing");
+    assert!(!all[0].contains("REPETIDO?") && all[1].contains("REPETIDO?"), "{all:?}");
+}
+
+#[tokio::test]
 async fn a_mail_to_the_topic_needs_no_address() {
     let cloud = Cloud::new("sns");
     let id = cloud.page(0).await;
