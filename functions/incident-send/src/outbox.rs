@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use incident::store::{Key, Row, Write, incident};
+use incident::store::{Channel, Key, Row, Write, incident};
 use incident::{Action, Entry, Incident};
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::table::WriteError;
@@ -11,11 +11,13 @@ use shared::runtime::metrics;
 
 use crate::clock::Clock;
 use crate::rules::answer::{Answer, settled};
+use crate::rules::escalation;
 use crate::rules::row::{Step, next, relief, step};
 use crate::{App, aws, send};
 
-/// How long a row is taken: longer than reads (30 s) and requests of one message (a secret 10 s, a search 5 s, a post 10 s);
-/// replies stop before it ends. If the process dies, the row waits for so long.
+/// How long a row is taken: longer than the calls of the table before a message (30 s) and the requests of one message (a
+/// secret 10 s; two or three of Slack 5 s each, or SMS to all numbers at the same time 10 s); replies stop before it ends.
+/// If the process dies, the row waits for so long.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long a row waits that the intake wants more of than what was just sent: a storm of events is one change a second.
@@ -78,7 +80,8 @@ pub(crate) async fn serve(
     if !row.lease_owner.is_empty() {
         stale(app, row, &mut own);
     }
-    match step(&own, &incident, &rows, &app.channels, now) {
+    let channels = escalation::order(&app.settings.policy, &incident, own.purpose, &app.channels, now);
+    match step(&own, &incident, &rows, &channels, now) {
         Step::Wait(until) => {
             own.due = Some(until);
             record(app, &own, None, now).await?;
@@ -90,7 +93,7 @@ pub(crate) async fn serve(
             record(app, &own, None, now).await?;
             Ok(Outcome::Passed)
         }
-        Step::Send => sent(app, own, &incident, &rows, clock).await,
+        Step::Send => sent(app, own, &incident, &rows, &channels, clock).await,
     }
 }
 
@@ -112,6 +115,7 @@ async fn sent(
     mut own: Row,
     incident: &Incident,
     rows: &[Row],
+    channels: &[Channel],
     clock: &Clock,
 ) -> Result<Outcome, CallError> {
     let (before, attempt) = (own.clone(), own.attempts.saturating_add(1));
@@ -129,8 +133,7 @@ async fn sent(
     if answer.is_accepted() {
         return Ok(Outcome::Accepted);
     }
-    let hasten =
-        next(&own, rows, &app.channels).filter(|_| answer.is_final()).and_then(|row| row.hasten(now));
+    let hasten = next(&own, rows, channels).filter(|_| answer.is_final()).and_then(|row| row.hasten(now));
     if let Some(hasten) = hasten {
         // Without effect, the next channel begins when it is its turn.
         if let Err(WriteError::Call(call)) = app.table.write(&hasten).await {

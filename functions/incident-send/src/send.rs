@@ -1,5 +1,6 @@
 //! One message to one channel: its text, and who gets it.
 
+use futures_util::future::join_all;
 use incident::store::{Channel, Purpose, Row};
 use incident::text::slack::UserId;
 use incident::text::{mail, pagerduty, slack, sms};
@@ -25,8 +26,11 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// How long the rest of a thread waits: Slack takes about one message per second.
 const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How much of the lease must be left for the thread: two calls of the table and one reply.
+/// How much of the lease must be left for the thread: calls of the table and one reply.
 const ROOM: SignedDuration = SignedDuration::from_secs(25);
+
+/// Most numbers of one SMS: what SNS takes in a second.
+const MOST_PHONES: usize = 20;
 
 /// Sends a row's message, of the incident and the rows as they are now. In `row` stands afterwards what a channel accepted
 /// on the way, such as a message whose thread is not complete.
@@ -85,14 +89,16 @@ async fn by_mail(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> 
     of_aws::answer(aws::by_mail(&app.ses, from, &reach.emails, &mail).await)
 }
 
-/// An SMS to each number. One that arrived is enough: to send all of them again would repeat it.
+/// An SMS to each number, to all at the same time: one after the other, slow ones would outlast the lease. One that arrived
+/// is enough: to send all of them again would repeat it.
 async fn by_sms(app: &App, shown: &Incident, reach: &Reach) -> Answer {
     let text = sms::message(shown, app.settings.language);
     let mut last =
         Answer::Rejected { why: "the policy has no verified phone number for this page".to_owned() };
     let (mut accepted, mut worst) = (0, None);
-    for phone in &reach.phones {
-        last = of_aws::answer(aws::to_phone(&app.sns, phone, &text).await);
+    let sent = reach.phones.iter().take(MOST_PHONES).map(|phone| aws::to_phone(&app.sns, phone, &text));
+    for result in join_all(sent).await {
+        last = of_aws::answer(result);
         accepted += usize::from(last.is_accepted());
         // One that may have arrived is reported as such, whatever became of the others.
         if matches!(last, Answer::Unclear { .. }) {
@@ -211,7 +217,7 @@ async fn complete(
     if !has_room() {
         return Err(rest());
     }
-    let lines = aws::lines(&app.table, &shown.id).await.map_err(|error| later(error.code))?;
+    let lines = aws::lines(&app.table, &shown.id, &row.told).await.map_err(|error| later(error.code))?;
     let missing = thread::missing(row, shown, &lines);
     if missing.is_empty() {
         return Ok(());

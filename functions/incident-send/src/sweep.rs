@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Row, Write, decide, incident};
+use futures_util::future::join3;
+use futures_util::{StreamExt, stream};
+use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Purpose, Row, Write, decide, incident};
 use incident::{Change, Incident, Signal};
 use jiff::Timestamp;
 use shared::aws::table::WriteError;
@@ -22,6 +24,9 @@ use crate::{Answer, App, aws, failed, hand_over};
 /// Most keys of one read.
 const MOST_READ: usize = 100;
 
+/// Most incidents that are looked at at the same time.
+const AT_ONCE: usize = 10;
+
 /// Looks at everything. What fails holds up nothing else.
 ///
 /// # Errors
@@ -31,14 +36,11 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     // A schedule that stopped rings.
     metrics::count("Sweeps", &app.settings.function);
     let now = invocation.now;
-    // Pages first: a hand-over is none, and may wait for Slack.
-    let chores = async {
-        let escalated = escalate(app, now).await;
-        let others = [heartbeats(app, now).await, daily(app, now).await, hand_over::run(app, now).await];
-        (escalated, others)
-    };
+    let chores =
+        async { [heartbeats(app, now).await, daily(app, now).await, hand_over::run(app, now).await] };
     let rows = work::run(app, Look::All, invocation);
-    let (sent, (escalated, others)) = futures_util::future::join(rows, chores).await;
+    // Neither do many open incidents hold up a heartbeat, nor a slow Slack an escalation.
+    let (sent, escalated, others) = join3(rows, escalate(app, now), chores).await;
     let errors = [sent.as_ref().err(), escalated.as_ref().err()].into_iter().flatten();
     let errors = errors.chain(others.iter().filter_map(|other| other.as_ref().err()));
     let errors: Vec<SendError> = errors.cloned().collect();
@@ -49,35 +51,54 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     Ok(Answer { escalated: escalated.unwrap_or_default(), ..sent.unwrap_or_default() })
 }
 
-/// Pages the next people of each open incident that nobody took in time; returns the number of escalations. Counts
-/// incidents that no channel has accepted.
+/// Pages the next people of each open incident that nobody took in time; returns the number of escalations. One that
+/// fails holds up none of the others.
 async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
-    let policy = &app.settings.policy;
+    let keys = aws::open(&app.table).await?;
+    let items = read(app, &keys).await?;
+    let waiting = items.values().filter_map(|item| {
+        let incident = incident(item).filter(Incident::is_open)?;
+        let purposes = escalation::unsettled(&app.settings.policy, item, &incident, now)?;
+        Some(look(app, incident, purposes, now))
+    });
+    let waiting: Vec<_> = waiting.collect();
+    let looked: Vec<Result<usize, CallError>> =
+        stream::iter(waiting).buffer_unordered(AT_ONCE).collect().await;
     let mut escalated = 0;
-    for incident in opened(app).await? {
-        let purposes = escalation::due(policy, &incident, now);
-        if purposes.is_empty() && !escalation::is_untold(&incident, &[], now) {
-            continue;
-        }
-        let rows = aws::rows(&app.table, &incident.id).await?;
-        if escalation::is_untold(&incident, &rows, now) {
-            tracing::error!(message = "no channel has accepted a page", incident = incident.id);
-            metrics::count("PagesNotAccepted", &app.settings.function);
-        }
-        for purpose in purposes.into_iter().filter(|purpose| !escalation::is_done(*purpose, &incident, &rows))
-        {
-            let writes =
-                escalation::plan(policy, &incident, purpose, &app.channels, app.settings.language, now);
-            escalated += usize::from(!writes.is_empty() && written(app, &writes).await?);
-        }
+    for one in looked {
+        escalated += one?;
     }
     Ok(escalated)
 }
 
-/// The open incidents, as they are now.
-async fn opened(app: &App) -> Result<Vec<Incident>, CallError> {
-    let keys = aws::open(&app.table).await?;
-    Ok(read(app, &keys).await?.values().filter_map(incident).filter(Incident::is_open).collect())
+/// Looks at one incident that waits: the purposes whose time has come, and whether any channel has accepted its page.
+/// Once there is nothing left to do, notes so.
+async fn look(
+    app: &App,
+    incident: Incident,
+    purposes: Vec<Purpose>,
+    now: Timestamp,
+) -> Result<usize, CallError> {
+    let (policy, language) = (&app.settings.policy, app.settings.language);
+    let rows = aws::rows(&app.table, &incident.id).await?;
+    if escalation::is_untold(&incident, &rows, now) {
+        tracing::error!(message = "no channel has accepted a page", incident = incident.id);
+        metrics::count("PagesNotAccepted", &app.settings.function);
+    }
+    let (mut escalated, mut is_settled) = (0, escalation::is_told(&incident, &rows));
+    for purpose in purposes.iter().filter(|purpose| !escalation::is_done(**purpose, &incident, &rows)) {
+        let writes = escalation::plan(policy, &incident, *purpose, &app.channels, language, now);
+        if !writes.is_empty() {
+            is_settled = false;
+            escalated += usize::from(written(app, &writes).await?);
+        }
+    }
+    if is_settled
+        && let Err(WriteError::Call(call)) = app.table.write(&escalation::settled(&incident, &purposes)).await
+    {
+        return Err(call);
+    }
+    Ok(escalated)
 }
 
 /// The items of any number of keys, as they are now.

@@ -52,7 +52,9 @@ pub(crate) async fn run(app: &App, look: Look, invocation: &Invocation) -> Resul
     let (mut pauses, mut answer) = (Pauses::new(), Answer::default());
     loop {
         if matches!(look, Look::All) {
-            known.extend(aws::due(&app.table, end).await?);
+            let now = clock.now();
+            let is_paused = |channel: Channel| pauses.get(&channel).is_some_and(|until| *until > now);
+            known.extend(aws::due(&app.table, end, is_paused).await?);
         }
         let rows = read(app, &known).await?;
         known.retain(|key| rows.iter().any(|row| row.key() == *key));

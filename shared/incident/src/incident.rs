@@ -63,6 +63,9 @@ pub struct Incident {
     /// Since when it pages: the escalation counts from here. In the future while it is muted; none if its source is muted,
     /// or if it was over before a mute ended.
     pub paged_at: Option<Timestamp>,
+    /// The version that called people last: a channel that accepted only an older one has not told it. 0 in items of an
+    /// older program.
+    pub paged_version: u64,
     /// The incident commander.
     pub commander: String,
     /// When the impact ended.
@@ -117,6 +120,7 @@ impl Default for Incident {
             acknowledged_by: String::new(),
             acknowledged_at: None,
             paged_at: None,
+            paged_version: 0,
             commander: String::new(),
             mitigated_at: None,
             resolved_at: None,

@@ -1,6 +1,6 @@
 //! Who is paged because nobody has taken a page in time.
 
-use incident::store::{Channel, Purpose, Row, Write, patience};
+use incident::store::{Attribute, Attributes, Channel, Check, Key, Purpose, Row, Write, patience, text};
 use incident::text::Language;
 use incident::{Action, Entry, Incident, State};
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +8,7 @@ use shared::policy::Policy;
 use shared::policy::oncall::{Page, Role, targets};
 
 use super::reach::{Reach, reach, responsible};
+use super::row::group;
 use super::synthetic::is_synthetic;
 
 /// A page that no channel has accepted for so long is an alarm of its own, unless its second channel begins only then.
@@ -15,6 +16,9 @@ const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 
 /// How long the second channel has at least, before the alarm.
 const SECOND_TRY: SignedDuration = SignedDuration::from_mins(2);
+
+/// The attribute of an incident's item with the note of [`settled`].
+const SETTLED: &str = "settled";
 
 /// The instant since which an incident pages and waits to be taken; none if it does not.
 fn waits_since(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
@@ -45,15 +49,27 @@ pub(crate) fn is_done(purpose: Purpose, incident: &Incident, rows: &[Row]) -> bo
     })
 }
 
-/// The channels of an escalation: those that can address its people; if none can, all that send something new. Empty if
-/// the stack has only channels that escalate on their own.
-fn channels(reach: &Reach, of_stack: &[Channel]) -> Vec<Channel> {
-    let addressed: Vec<_> = of_stack.iter().copied().filter(|channel| reach.has(*channel)).collect();
-    if !addressed.is_empty() {
-        return addressed;
+/// The stack's channels in the order in which they tell a purpose: of an escalation, those first that can address its
+/// people.
+pub(crate) fn order(
+    policy: &Policy,
+    incident: &Incident,
+    purpose: Purpose,
+    of_stack: &[Channel],
+    now: Timestamp,
+) -> Vec<Channel> {
+    let mut ordered = of_stack.to_vec();
+    if matches!(purpose, Purpose::Second | Purpose::Backup) {
+        let reach = reach(policy, incident, purpose, now);
+        ordered.sort_by_key(|channel| !reach.has(*channel));
     }
-    let groups = [Channel::Slack, Channel::Webhook, Channel::Sns];
-    of_stack.iter().copied().filter(|channel| groups.contains(channel)).collect()
+    ordered
+}
+
+/// Whether a channel tells an escalation: it can address its people, or it reaches everybody, for the case that those
+/// channels are down. PagerDuty escalates on its own.
+fn tells(channel: Channel, reach: &Reach) -> bool {
+    reach.has(channel) || matches!(channel, Channel::Slack | Channel::Webhook | Channel::Sns)
 }
 
 /// The writes of one transaction that page the people of a purpose: a timeline entry, and a row for each channel, due
@@ -71,7 +87,8 @@ pub(crate) fn plan(
     let reach = reach(policy, incident, purpose, now);
     let mut due = now;
     let mut writes = Vec::new();
-    for channel in channels(&reach, of_stack) {
+    let ordered = order(policy, incident, purpose, of_stack, now);
+    for channel in ordered.into_iter().filter(|channel| tells(*channel, &reach)) {
         writes.push(Row::escalate(incident, channel, purpose, paged_at, due, now));
         due = due.checked_add(patience(incident.severity)).unwrap_or(due);
     }
@@ -105,16 +122,55 @@ pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Ti
     }
 }
 
-/// Whether an incident pages, and no channel has accepted anything of it in time.
+/// Whether a channel has accepted an incident's page. What channels accepted before it came back is no page of now, and an
+/// escalation is not the page.
+pub(crate) fn is_told(incident: &Incident, rows: &[Row]) -> bool {
+    let mut first = rows.iter().filter(|row| group(row.purpose) == group(Purpose::Post));
+    first.any(|row| row.sent >= incident.paged_version.max(1))
+}
+
+/// Whether an incident pages, and no channel has accepted its page in time.
 pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
     let allowed = UNTOLD.max(patience(incident.severity).saturating_add(SECOND_TRY));
-    waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= allowed)
-        && rows.iter().all(|row| row.sent == 0)
+    let waits = waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= allowed);
+    waits && !is_told(incident, rows)
+}
+
+/// The purposes for which a sweep has to look at an incident's rows; none if it need not, because nothing can be due, or a
+/// note says that all is done. Without the note, each open incident would cost a query every minute for as long as
+/// nobody takes it.
+pub(crate) fn unsettled(
+    policy: &Policy,
+    item: &Attributes,
+    incident: &Incident,
+    now: Timestamp,
+) -> Option<Vec<Purpose>> {
+    let purposes = due(policy, incident, now);
+    if purposes.is_empty() && !is_untold(incident, &[], now) {
+        return None;
+    }
+    let is_noted = text(item, SETTLED).is_some_and(|noted| {
+        purposes.iter().all(|purpose| noted.split_whitespace().any(|name| name == purpose.name()))
+    });
+    (!is_noted).then_some(purposes)
+}
+
+/// The write that notes that a channel has accepted an incident's page, and that these purposes are escalated to. It is of
+/// this version only: whoever changes an incident replaces its item, and the note is gone.
+pub(crate) fn settled(incident: &Incident, purposes: &[Purpose]) -> Write {
+    let names: Vec<&str> = purposes.iter().map(|purpose| purpose.name()).collect();
+    let version = i64::try_from(incident.version).unwrap_or(i64::MAX);
+    Write::Update {
+        key: Key::incident(&incident.id),
+        set: Attributes::from([(SETTLED.to_owned(), Attribute::Text(names.join(" ")))]),
+        set_if_absent: Attributes::new(),
+        remove: vec![],
+        only_if: vec![Check::Equals("version", Attribute::Number(version))],
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use incident::store::{Attribute, Key};
     use incident::{Severity, State};
 
     use super::super::reach::tests::{at, incident, policy};
@@ -207,14 +263,17 @@ mod tests {
         let rows =
             |all: &[(&str, i64)]| all.iter().map(|(key, due)| ((*key).to_owned(), *due)).collect::<Vec<_>>();
         let (found, text) = planned(&waiting(Severity::S1), Purpose::Second, &all);
-        assert_eq!(found, rows(&[("SEND#slack#second", 0)]));
+        assert_eq!(found, rows(&[("SEND#slack#second", 0), ("SEND#sns#second", 60)]));
         assert_eq!(text, "ninguém assumiu a tempo; avisada a segunda pessoa: Bia");
         let (found, text) = planned(&waiting(Severity::S1), Purpose::Backup, &all);
-        assert_eq!(found, rows(&[("SEND#ses#backup", 0)]));
+        // Those that reach everybody follow, whatever their place in the stack.
+        let by_all = [("SEND#ses#backup", 0), ("SEND#slack#backup", 60), ("SEND#sns#backup", 120)];
+        assert_eq!(found, rows(&by_all));
         assert_eq!(text, "ninguém assumiu a tempo; avisado o squad de backup: Caio");
         let dados = Incident { severity: Severity::S2, ..incident("Squad Infra", "Squad Dados") };
         let (found, _) = planned(&dados, Purpose::Backup, &all);
-        assert_eq!(found, rows(&[("SEND#slack#backup", 0), ("SEND#ses#backup", 300)]));
+        let by_both = [("SEND#slack#backup", 0), ("SEND#ses#backup", 300), ("SEND#sns#backup", 600)];
+        assert_eq!(found, rows(&by_both));
         let (found, _) = planned(&Incident { severity: Severity::S0, ..dados }, Purpose::Backup, &all);
         assert_eq!(found[1].1, 60);
         // Nobody of them has a contact that the stack's channels know.
@@ -225,11 +284,56 @@ mod tests {
     }
 
     #[test]
+    fn an_escalation_is_told_first_by_the_channels_that_address_its_people() {
+        let all = [Channel::Slack, Channel::Sns, Channel::Ses, Channel::PagerDuty];
+        let waiting = incident("Squad Infra", "Squad Backend");
+        let ordered = |purpose| order(&policy(), &waiting, purpose, &all, at(0));
+        assert_eq!(ordered(Purpose::Post), all);
+        assert_eq!(ordered(Purpose::OnCall), all);
+        assert_eq!(ordered(Purpose::Second), all, "Bia has Slack");
+        let by_mail = [Channel::Ses, Channel::Slack, Channel::Sns, Channel::PagerDuty];
+        assert_eq!(ordered(Purpose::Backup), by_mail, "Caio has mail");
+    }
+
+    #[test]
+    fn an_incident_is_looked_at_until_a_note_says_that_all_is_done() {
+        use Purpose::{Backup, Second};
+        let waiting = Incident { severity: Severity::S1, ..incident("Squad Infra", "Squad Backend") };
+        let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
+        // It escalates to nobody, and may still be untold.
+        let alone = Incident { severity: Severity::S1, ..incident("Squad X", "") };
+        for (incident, noted, minutes, expected) in [
+            (&waiting, None, 4, None),
+            (&waiting, None, 5, Some(&[Second][..])),
+            (&waiting, Some(&[][..]), 5, Some(&[Second][..])),
+            (&waiting, Some(&[Second][..]), 9, None),
+            (&waiting, Some(&[Second][..]), 10, Some(&[Second, Backup][..])),
+            (&waiting, Some(&[Second, Backup][..]), 9_999, None),
+            (&taken, None, 99, None),
+            (&alone, None, 4, None),
+            (&alone, None, 5, Some(&[][..])),
+            (&alone, Some(&[][..]), 9_999, None),
+        ] {
+            let mut item = Attributes::new();
+            if let Some(noted) = noted {
+                let Write::Update { key, set, only_if, .. } = settled(incident, noted) else { panic!() };
+                assert_eq!(key, Key::incident("INC-1"));
+                assert_eq!(only_if, [Check::Equals("version", Attribute::Number(1))]);
+                item = set;
+            }
+            let found = unsettled(&policy(), &item, incident, at(minutes));
+            assert_eq!(found.as_deref(), expected, "{} {noted:?} {minutes}", incident.owner);
+        }
+    }
+
+    #[test]
     fn a_page_that_nothing_accepts_is_untold_once_its_second_channel_has_had_time() {
         let of = |severity| Incident { severity, ..incident("Squad Infra", "") };
         let (waiting, lesser) = (of(Severity::S1), of(Severity::S2));
         let row = |sent| Row { sent, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
         let taken = Incident { state: State::Acknowledged, ..waiting.clone() };
+        let back = Incident { version: 5, paged_version: 3, ..waiting.clone() };
+        let second = Row { purpose: Purpose::Second, ..row(3) };
         for (incident, rows, minutes, expected) in [
             (&waiting, vec![row(0)], 4, false),
             (&waiting, vec![row(0)], 5, true),
@@ -238,6 +342,12 @@ mod tests {
             (&lesser, vec![row(0)], 7, true),
             (&waiting, vec![row(0), row(1)], 5, false),
             (&taken, vec![row(0)], 5, false),
+            // It came back as version 3: told is who has that version, or a later one.
+            (&back, vec![row(2)], 4, false),
+            (&back, vec![row(2)], 5, true),
+            (&back, vec![row(2), row(3)], 5, false),
+            (&back, vec![row(4)], 5, false),
+            (&back, vec![row(2), second], 5, true),
         ] {
             assert_eq!(is_untold(incident, &rows, at(minutes)), expected, "{rows:?} {minutes}");
         }

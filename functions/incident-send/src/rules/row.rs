@@ -30,7 +30,7 @@ pub(crate) enum Relief {
 }
 
 /// Rows of the same group reach the same people, so one of them is enough.
-fn group(purpose: Purpose) -> u8 {
+pub(super) fn group(purpose: Purpose) -> u8 {
     match purpose {
         Purpose::Post | Purpose::OnCall => 0,
         Purpose::Second => 1,
@@ -48,7 +48,8 @@ fn others<'a>(row: &Row, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
     rows.iter().filter(move |other| group(other.purpose) == group_of && other.key() != key)
 }
 
-/// What a due row needs, by its incident and that incident's rows as they are now. `channels` are the stack's, in order.
+/// What a due row needs, by its incident and that incident's rows as they are now. `channels` are the stack's, in the
+/// order of [`super::escalation::order`].
 pub(crate) fn step(
     row: &Row,
     incident: &Incident,
@@ -73,7 +74,8 @@ pub(crate) fn step(
             Some(_) => {}
         }
     }
-    let is_shown_in_place = row.sent > 0 && row.channel.updates_in_place();
+    // An escalation in Slack is a reply.
+    let is_shown_in_place = row.sent > 0 && row.channel.updates_in_place() && !is_escalation;
     // A first message calls people, so of what somebody has taken it is enough that another channel told an older version.
     let is_taken = row.sent == 0 && matches!(incident.state, State::Acknowledged | State::Mitigated);
     let least = if is_taken { 1 } else { row.wanted };
@@ -178,6 +180,7 @@ mod tests {
             (row(Slack, Second, 1, 3), Triggered, Some(5), vec![], Step::Wait(at(5))),
             (row(Ses, Second, 0, 3), Triggered, Some(0), vec![row(Slack, Second, 3, 3)], by_another()),
             (row(Ses, Backup, 0, 3), Triggered, Some(0), vec![row(Slack, Second, 3, 3)], Step::Send),
+            (row(PagerDuty, Second, 1, 3), Triggered, Some(0), vec![row(Slack, Second, 3, 3)], by_another()),
             // It came back: the one before was told of an older page.
             (row(Ses, Second, 0, 9), Triggered, Some(0), vec![row(Slack, Second, 3, 9)], Step::Send),
         ] {

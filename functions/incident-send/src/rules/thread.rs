@@ -19,7 +19,7 @@ pub(crate) struct Reply {
 
 /// Whether people have to know of an entry. Not what the message itself shows (events and their count), what other rows
 /// send (escalations), nor how sending went.
-fn is_for_people(action: Action) -> bool {
+pub(crate) fn is_for_people(action: Action) -> bool {
     match action {
         Action::Reopened
         | Action::Acknowledged

@@ -51,11 +51,15 @@ struct Services {
     replies: usize,
 }
 
+/// A request of SNS or SES whose body contains a text is answered with a status and SNS's error code.
+type Refusal = (&'static str, u16, &'static str);
+
 pub(crate) struct Cloud {
     pub(crate) fake: Fake,
     web: Web,
     services: Arc<Mutex<Services>>,
     mails: Arc<Mutex<Vec<String>>>,
+    refusals: Arc<Mutex<Vec<Refusal>>>,
     channels: String,
     changed: Vec<(String, String)>,
     policy: String,
@@ -151,14 +155,20 @@ impl Cloud {
         let shared = Arc::clone(&services);
         let web = Web::new(move |request| shared.lock().unwrap().answer(request));
         let (fake, mails) = (Fake::default(), Arc::<Mutex<Vec<String>>>::default());
-        let kept = Arc::clone(&mails);
+        let refusals = Arc::<Mutex<Vec<Refusal>>>::default();
+        let (kept, refused) = (Arc::clone(&mails), Arc::clone(&refusals));
         fake.with(|state| {
             state.secrets.insert("slack".to_owned(), "xoxb-1-2-aB3\n".to_owned());
             state.secrets.insert("pagerduty".to_owned(), "0123456789abcdef0123456789abcdef".to_owned());
             state.secrets.insert("webhook".to_owned(), format!("{}/services/T0/B0/x", web.url()));
             state.other = Some(Box::new(move |request: &http::Request<SdkBody>| {
                 let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
+                let refusal = refused.lock().unwrap().iter().find(|refusal| body.contains(refusal.0)).copied();
                 kept.lock().unwrap().push(body);
+                if let Some((_, status, code)) = refusal {
+                    let error = format!("<Error><Type>Receiver</Type><Code>{code}</Code><Message>told</Message></Error>");
+                    return (status, format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"));
+                }
                 let answer = if request.uri().path() == "/" {
                     "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>"
                 } else {
@@ -169,7 +179,7 @@ impl Cloud {
         });
         let changed = changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (channels, policy) = (channels.to_owned(), POLICY.to_owned());
-        Self { fake, web, services, mails, channels, changed, policy }
+        Self { fake, web, services, mails, refusals, channels, changed, policy }
     }
 
     /// From now on, another policy is in force.
@@ -206,6 +216,16 @@ impl Cloud {
     /// Bodies of the requests of SNS and SES so far.
     pub(crate) fn mails(&self) -> Vec<String> {
         self.mails.lock().unwrap().clone()
+    }
+
+    /// From now on, requests of SNS that contain a text are refused.
+    pub(crate) fn refuse(&self, part: &'static str, status: u16, code: &'static str) {
+        self.refusals.lock().unwrap().push((part, status, code));
+    }
+
+    /// From now on, SNS does what it is asked.
+    pub(crate) fn refuse_nothing(&self) {
+        self.refusals.lock().unwrap().clear();
     }
 
     fn variables(&self) -> impl Fn(&str) -> Option<String> {

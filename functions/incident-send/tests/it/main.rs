@@ -113,6 +113,19 @@ async fn a_busy_channel_is_left_alone_for_as_long_as_it_asks_and_the_next_one_ta
 }
 
 #[tokio::test]
+async fn many_rows_of_a_busy_channel_do_not_hide_those_of_another() {
+    let cloud = Cloud::new("slack,sns");
+    // More than one look finds of a channel, and all of them due before the first mail.
+    for number in 0..130 {
+        cloud.signal_of(&format!("alarm-{number}"), "first", 0, Change::Triggered).await;
+    }
+    cloud.answer(Reply::Status(429, Some(600)));
+    cloud.sweep(60).await;
+    assert_eq!(cloud.asked().len(), 1, "Slack asked to wait");
+    assert!(!cloud.mails().is_empty());
+}
+
+#[tokio::test]
 async fn a_message_whose_answer_is_lost_says_when_it_is_sent_again() {
     let cloud = Cloud::new("slack");
     let id = cloud.page(0).await;

@@ -1,8 +1,8 @@
 //! Who is reached by mail and SMS, and what the texts say.
 
-use incident::{Change, State};
+use incident::{Action, Change, Entry, State};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Reply, seconds};
 
 fn decoded(body: &str) -> String {
     percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned()
@@ -38,6 +38,37 @@ async fn an_sms_goes_to_verified_numbers_in_one_part() {
     assert_eq!(row.answer, "1 of 1 numbers");
     let text = serde_json::Value::Array(cloud.timeline(&id)).to_string();
     assert!(!text.contains("5511900000001"), "a number is nobody's business: {text}");
+}
+
+#[tokio::test]
+async fn of_an_sms_to_several_contacts_one_that_is_accepted_is_enough() {
+    let mut cloud = Cloud::new("sms");
+    let phones = ["+5511900000007", "+5511900000008", "+5511900000009"];
+    let contacts = phones.map(|phone| serde_json::json!({"phone": phone, "phone_verified": true}));
+    let policy = serde_json::json!({"incidents": {"squads": {"Squad Infra": {"contacts": contacts}}}});
+    cloud.apply(&policy.to_string());
+    let id = cloud.page(0).await;
+    cloud.refuse("5511900000008", 400, "InvalidParameter");
+    assert_eq!(cloud.stream(0).await.accepted, 1);
+    let asked = cloud.mails();
+    let numbers = phones.map(|phone| asked.iter().filter(|body| body.contains(&phone[1..])).count());
+    assert_eq!(numbers, [1, 1, 1], "{asked:?}");
+    assert_eq!(cloud.row(&id, "SEND#sms#oncall").answer, "2 of 3 numbers");
+}
+
+#[tokio::test]
+async fn an_sms_that_sns_may_have_sent_says_so_when_it_is_sent_again() {
+    let cloud = Cloud::new("sms");
+    let id = cloud.page(0).await;
+    cloud.refuse("Publish", 500, "SomethingNew");
+    assert_eq!(cloud.stream(0).await.failed, 1);
+    let row = cloud.row(&id, "SEND#sms#oncall");
+    assert_eq!((row.unclear, row.answer.as_str()), (1, "sns:Publish: SomethingNew"));
+    cloud.refuse_nothing();
+    assert_eq!(cloud.sweep(10).await.accepted, 1);
+    let all: Vec<_> = cloud.mails().iter().map(|body| decoded(body)).collect();
+    assert_eq!(all.len(), 2, "the SDK itself repeats nothing");
+    assert!(!all[0].contains("REPETIDO?") && all[1].contains("REPETIDO?"), "{all:?}");
 }
 
 #[tokio::test]
@@ -102,6 +133,46 @@ async fn nobody_takes_it_so_the_second_and_the_backup_are_paged_once_each() {
     cloud.sweep(661).await;
     assert_eq!(cloud.mails().len(), 1);
     assert_eq!(cloud.row(&id, "SEND#sms#backup").answer, "another channel has told it");
+}
+
+#[tokio::test]
+async fn a_return_before_a_storm_of_events_still_notifies() {
+    let cloud = Cloud::new("slack");
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    cloud.signal("over", 10, Change::Resolved).await;
+    cloud.signal("back", 20, Change::Triggered).await;
+    // More than two requests for the timeline bring.
+    for number in 0..1_100 {
+        let (at, by) = (seconds(30 + number), "cloudwatch".to_owned());
+        let entry = Entry { at, by, action: Action::Event, text: String::new() };
+        cloud.put(&entry.write(&id, &format!("event-{number}")));
+    }
+    cloud.stream(1_200).await;
+    let asked = cloud.asked();
+    let (_, back) = asked.last().unwrap();
+    assert!(back["text"].as_str().unwrap().starts_with("🔄 Reaberto"), "{back}");
+    assert_eq!(back["blocks"][0]["text"]["text"], "<@U00000ANA>");
+    assert_eq!(cloud.row(&id, crate::SLACK).told.len(), 2);
+}
+
+#[tokio::test]
+async fn an_escalation_leaves_a_channel_that_is_down_and_still_calls_its_people_afterwards() {
+    // Of Bia, this stack's channels know Slack only.
+    let cloud = Cloud::new("slack,sns");
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    cloud.sweep(61).await;
+    cloud.answer(Reply::Status(503, None));
+    assert_eq!(cloud.sweep(300).await.escalated, 1);
+    cloud.sweep(301).await;
+    assert_eq!(cloud.mails().len(), 0, "Slack has its time first");
+    cloud.sweep(361).await;
+    assert_eq!((cloud.mails().len(), cloud.row(&id, "SEND#sns#second").sent), (1, 1));
+    cloud.answer(Reply::Ok);
+    cloud.sweep(420).await;
+    assert_eq!(cloud.row(&id, "SEND#slack#second").sent, 1);
+    assert_eq!(cloud.asked().last().unwrap().1["blocks"][0]["text"]["text"], "<@U00000BIA>");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What a sweep finds: silent sources, and the synthetic event.
 
+use std::sync::{Arc, Mutex};
+
 use incident::State;
 use incident::store::{Attribute, Attributes, Key, Write};
 use incident::{Change, Severity, Signal, Source};
@@ -37,6 +39,40 @@ async fn a_source_that_falls_silent_is_one_incident_until_it_is_heard() {
     }
     assert_eq!(states(&cloud), [(title, "resolved".to_owned())]);
     assert_eq!(cloud.messages(), 1);
+}
+
+#[tokio::test]
+async fn incidents_that_nobody_takes_cost_no_query_once_all_is_done_and_hold_up_no_chore() {
+    let cloud = Cloud::new("slack");
+    heard(&cloud, "Watchdog", -100);
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(cloud.signal_of(&format!("alarm-{number}"), "first", 0, Change::Triggered).await);
+    }
+    let mut escalated = 0;
+    for after in [0, 60, 300, 360, 600, 660, 720, 780] {
+        escalated += cloud.sweep(after).await.escalated;
+    }
+    assert_eq!(escalated, 24, "each to the second and to the backup, once");
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let kept = Arc::clone(&asked);
+    cloud.fake.with(|state| {
+        state.fault = Some(Box::new(move |_, call, body| {
+            if call == "Query" && body["IndexName"].is_null() {
+                kept.lock().unwrap().push(body["ExpressionAttributeValues"][":pk"]["S"].to_string());
+            }
+            None
+        }));
+    });
+    cloud.sweep(840).await;
+    let about = |asked: &[String]| ids.iter().filter(|id| asked.iter().any(|pk| pk.contains(*id))).count();
+    assert_eq!(about(&asked.lock().unwrap()), 0);
+    // A change of an incident is looked at anew.
+    let changed = cloud.signal_of("alarm-0", "second", 850, Change::Triggered).await;
+    cloud.sweep(900).await;
+    assert_eq!((about(&asked.lock().unwrap()), changed.as_str()), (1, ids[0].as_str()));
+    let title = "Watchdog em silêncio há mais de 15 min";
+    assert!(states(&cloud).iter().any(|(found, _)| found == title), "{:?}", states(&cloud));
 }
 
 /// The synthetic event, as the intake reads it.

@@ -409,6 +409,7 @@ impl Draft<'_> {
         }
         let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
         incident.paged_at = Some(from);
+        incident.paged_version = incident.version;
         self.tell(incident, from, |_| true);
     }
 
@@ -579,6 +580,7 @@ pub fn mute(
     if let Some(incident) = open {
         let is_on = mute.until > context.now;
         let is_waiting = incident.state == State::Triggered;
+        let is_woken = !is_on && is_waiting && incident.paged_at.is_some();
         let action = if is_on { Action::Muted } else { Action::Unmuted };
         let text = format!("{} ({})", mute.reason, mute.until);
         let entry = Entry { at: context.now, by: mute.by.clone(), action, text };
@@ -588,13 +590,14 @@ pub fn mute(
             muted: Some(mute.clone()).filter(|_| is_on),
             // Only what pages already, and not what its source mutes.
             paged_at: incident.paged_at.map(|at| if is_waiting { mute.until.max(context.now) } else { at }),
+            paged_version: if is_woken { incident.version + 1 } else { incident.paged_version },
             ..incident.clone()
         };
         writes.push(changed.write());
-        if is_on || changed.paged_at.is_none() || !is_waiting {
-            writes.extend(shown(&changed, context));
-        } else {
+        if is_woken {
             writes.extend(woken(&changed, context));
+        } else {
+            writes.extend(shown(&changed, context));
         }
     }
     let incident = open.map(|incident| incident.id.clone()).unwrap_or_default();

@@ -326,8 +326,8 @@ impl Heartbeat {
 ///
 /// * never sent, and `incident.paged_at` is none: nobody is to be told; it is done without a send
 /// * never sent, and `incident.paged_at` is in the future: it waits until then
-/// * another channel that comes before it in the stack's order has accepted `wanted`: it is done without a send, unless
-///   it updates in place what it has
+/// * another channel that comes before it (in the stack's order; of an escalation, those that address its people come
+///   first) has accepted `wanted`: it is done without a send, unless it updates in place what it has
 /// * never sent, and somebody has taken what such a channel told, in whatever version: the same
 /// * otherwise it is sent.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -254,6 +254,7 @@ fn a_problem_that_comes_back_in_time_is_the_same_incident() {
         let newest = table.incident(&plan.incident);
         assert_eq!((newest.flaps, newest.is_open()), (u32::from(is_same), true));
         assert_eq!(newest.paged_at, Some(at(5 + minutes)));
+        assert_eq!(newest.paged_version, newest.version);
         assert_eq!(number(&table.items[&Key::latest(ALARM)], "expires_at"), None);
         if is_same {
             let actions = [Action::Triggered, Action::Resolved, Action::Reopened];
@@ -273,6 +274,7 @@ fn a_flapping_problem_that_somebody_has_taken_pages_nobody() {
     table.arrives(&alarm(6, "ALARM", "OK"), 6);
     let again = table.incident(&id);
     assert_eq!((again.state, again.paged_at, again.version), (State::Acknowledged, Some(at(0)), 4));
+    assert_eq!(again.paged_version, 1);
     // Only the channels that show it without a sound.
     let wanted: Vec<_> = table.rows(&id).iter().map(|row| row.wanted).collect();
     assert_eq!(wanted, [4, 3, 4]);
@@ -672,9 +674,10 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
     order(&mut table, 1, 60);
     let muted = table.incident(&id);
     assert_eq!((muted.paged_at, muted.muted.map(|mute| mute.until)), (Some(at(60)), Some(at(60))));
+    assert_eq!(muted.paged_version, 1, "it calls nobody");
     order(&mut table, 2, 2);
     let unmuted = table.incident(&id);
-    assert_eq!((unmuted.paged_at, unmuted.muted), (Some(at(2)), None));
+    assert_eq!((unmuted.paged_at, unmuted.muted, unmuted.paged_version), (Some(at(2)), None, 3));
     let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
     assert_eq!(due, [at(2), at(3), at(4)]);
     assert_eq!(table.timeline(&id), [Action::Triggered, Action::Muted, Action::Unmuted]);
