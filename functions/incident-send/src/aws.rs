@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_sns::types::MessageAttributeValue;
 use incident::Entry;
-use incident::store::{self, Attributes, DUE_INDEX, Key, OPEN_INDEX, Row};
+use incident::store::{self, Attributes, DUE_INDEX, Key, Row};
 use incident::text::mail::Mail;
 use jiff::Timestamp;
 use shared::aws::table::{self, Table};
@@ -33,15 +33,6 @@ pub(crate) async fn due(table: &Table, until: Timestamp) -> Result<Vec<Key>, Cal
             .expression_attribute_values(":until", until.clone())
     };
     Ok(query(table, ask, MOST_DUE).await?.iter().filter_map(Key::of).collect())
-}
-
-/// Keys of the open incidents. The index may lag.
-pub(crate) async fn open(table: &Table) -> Result<Vec<Key>, CallError> {
-    let ask = |query: QueryFluentBuilder| {
-        let query = query.index_name(OPEN_INDEX).key_condition_expression("#pk = :pk");
-        query.expression_attribute_names("#pk", "open").expression_attribute_values(":pk", text("open"))
-    };
-    Ok(query(table, ask, usize::MAX).await?.iter().filter_map(Key::of).collect())
 }
 
 /// The rows of an incident, as they are now.

@@ -76,7 +76,7 @@ async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
 
 /// The open incidents, as they are now.
 async fn opened(app: &App) -> Result<Vec<Incident>, CallError> {
-    let keys = aws::open(&app.table).await?;
+    let keys = app.table.open().await?;
     Ok(read(app, &keys).await?.values().filter_map(incident).filter(Incident::is_open).collect())
 }
 

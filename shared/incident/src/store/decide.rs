@@ -565,40 +565,79 @@ pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, conte
     Plan { outcome, incident: incident.id.clone(), writes }
 }
 
-/// A person mutes a problem, with its open incident if it has one, or everything. Once the mute is over, an incident that
-/// is open and that nobody has taken pages.
+/// A person mutes a problem, with its open incident if it has one, or everything. `other` is the other one of the two mutes
+/// that the problem may have, its own and everybody's: the longer one counts. Once the mute is over, an incident that is open
+/// and that nobody has taken pages.
 pub fn mute(
     problem: Option<&str>,
     incident: Option<&Incident>,
-    mute: &Mute,
+    order: &Mute,
+    other: Option<&Mute>,
     cause: &str,
     context: &Context<'_>,
 ) -> Plan {
-    let mut writes = vec![mute.write(problem)];
+    let mut writes = vec![order.write(problem)];
     let open = incident.filter(|incident| incident.is_open());
-    if let Some(incident) = open {
-        let is_on = mute.until > context.now;
-        let is_waiting = incident.state == State::Triggered;
-        let action = if is_on { Action::Muted } else { Action::Unmuted };
-        let text = format!("{} ({})", mute.reason, mute.until);
-        let entry = Entry { at: context.now, by: mute.by.clone(), action, text };
-        writes.push(entry.write(&incident.id, cause));
-        let changed = Incident {
-            version: incident.version + 1,
-            muted: Some(mute.clone()).filter(|_| is_on),
-            // Only what pages already, and not what its source mutes.
-            paged_at: incident.paged_at.map(|at| if is_waiting { mute.until.max(context.now) } else { at }),
-            ..incident.clone()
-        };
-        writes.push(changed.write());
-        if is_on || changed.paged_at.is_none() || !is_waiting {
-            writes.extend(shown(&changed, context));
-        } else {
-            writes.extend(woken(&changed, context));
-        }
-    }
+    writes.extend(open.into_iter().flat_map(|incident| muted(incident, order, other, cause, context)));
     let incident = open.map(|incident| incident.id.clone()).unwrap_or_default();
     Plan { outcome: Outcome::Updated, incident, writes }
+}
+
+/// What an order about everything changes of an incident: it waits no longer than the longer one of that and its problem's
+/// `own` mute. Nothing if it is not open, not muted, or muted for at most as long.
+pub fn shorten(
+    incident: &Incident,
+    order: &Mute,
+    own: Option<&Mute>,
+    cause: &str,
+    context: &Context<'_>,
+) -> Plan {
+    let until = in_force(order, own, context.now).map_or(context.now, |mute| mute.until);
+    let is_longer = incident.muted.as_ref().is_some_and(|mute| mute.until > until);
+    let is_shortened = incident.is_open() && is_longer;
+    let writes = if is_shortened { muted(incident, order, own, cause, context) } else { vec![] };
+    Plan { outcome: Outcome::Updated, incident: incident.id.clone(), writes }
+}
+
+/// The mute that lasts longest, unless it is over.
+fn in_force<'a>(one: &'a Mute, other: Option<&'a Mute>, now: Timestamp) -> Option<&'a Mute> {
+    std::iter::once(one).chain(other).filter(|mute| mute.until > now).max_by_key(|mute| mute.until)
+}
+
+/// The writes of an open incident whose mutes are these from now on.
+fn muted(
+    incident: &Incident,
+    order: &Mute,
+    other: Option<&Mute>,
+    cause: &str,
+    context: &Context<'_>,
+) -> Vec<Write> {
+    let now = context.now;
+    let mute = in_force(order, other, now);
+    let until = mute.map_or(now, |mute| mute.until);
+    let before = incident.muted.as_ref().map(|mute| mute.until).filter(|until| *until > now);
+    if mute.is_none() && before.is_none() {
+        return vec![];
+    }
+    let is_waiting = incident.state == State::Triggered;
+    let action = if mute.is_some() { Action::Muted } else { Action::Unmuted };
+    let text = format!("{} ({until})", order.reason);
+    let entry = Entry { at: now, by: order.by.clone(), action, text };
+    let changed = Incident {
+        version: incident.version + 1,
+        muted: mute.cloned(),
+        // Only what pages already, and not what its source mutes.
+        paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
+        ..incident.clone()
+    };
+    let mut writes = vec![entry.write(&incident.id, cause), changed.write()];
+    if before.is_some_and(|before| before > until) && changed.paged_at.is_some() {
+        // Until the new end, the sender lets those wait that were not told.
+        writes.extend(woken(&changed, context));
+    } else {
+        writes.extend(shown(&changed, context));
+    }
+    writes
 }
 
 /// The rows of all channels, which no longer wait for the end of a mute.

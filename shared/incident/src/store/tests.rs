@@ -666,7 +666,7 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
         let context = context(&policy, at(minutes));
         let order = Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
         let open = table.incident(&id);
-        let plan = mute(Some(ALARM), Some(&open), &order, &format!("request-{minutes}"), &context);
+        let plan = mute(Some(ALARM), Some(&open), &order, None, &format!("request-{minutes}"), &context);
         assert!(table.write(&plan.writes));
     };
     order(&mut table, 1, 60);
@@ -678,6 +678,63 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
     let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
     assert_eq!(due, [at(2), at(3), at(4)]);
     assert_eq!(table.timeline(&id), [Action::Triggered, Action::Muted, Action::Unmuted]);
+}
+
+#[test]
+fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
+    let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
+    // The mute of everything when it opened; at minute 10 the new end, and that of the problem's own mute; the end then.
+    for (before, new, own, expected) in [
+        (Some(1440), 10, None, None),
+        (Some(1440), 30, None, Some(30)),
+        (Some(1440), 10, Some(60), Some(60)),
+        (Some(1440), 10, Some(5), None),
+        (Some(60), 120, None, Some(60)),
+        (None, 120, None, None),
+    ] {
+        let mut table = Table::default();
+        if let Some(before) = before {
+            assert!(table.write(&[order(before).write(None)]));
+        }
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        let policy = table.policy();
+        let own = own.map(order);
+        let opened = table.incident(&id);
+        let plan = shorten(&opened, &order(new), own.as_ref(), "request-1", &context(&policy, at(10)));
+        assert!(table.write(&plan.writes));
+        let changed = table.incident(&id);
+        let end = changed.muted.map(|mute| mute.until);
+        assert_eq!(end, expected.map(at), "{before:?} {new} {own:?}");
+        let is_changed = before.is_some_and(|before| before > expected.unwrap_or(10));
+        assert_eq!(changed.version > opened.version, is_changed, "{before:?} {new} {own:?}");
+        if is_changed {
+            assert_eq!(changed.paged_at, Some(at(expected.unwrap_or(10))));
+            // Due at once: the sender lets those wait that were not told.
+            let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
+            assert_eq!(due, [at(10), at(11), at(12)]);
+        }
+    }
+    // What somebody has taken waits for it no more than the others.
+    let mut table = Table::default();
+    assert!(table.write(&[order(1440).write(None)]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    acknowledge_it(&mut table, &id, 1);
+    let policy = table.policy();
+    let plan = shorten(&table.incident(&id), &order(10), None, "request-1", &context(&policy, at(10)));
+    assert!(table.write(&plan.writes));
+    assert_eq!(
+        (table.incident(&id).state, table.incident(&id).paged_at),
+        (State::Acknowledged, Some(at(10)))
+    );
+    assert_eq!(table.rows(&id)[0].due, Some(at(10)));
+    // The other mute stays in force.
+    let mut table = Table::default();
+    assert!(table.write(&[order(60).write(None), order(120).write(Some(ALARM))]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let (open, other, context) = (table.incident(&id), order(60), context(&policy, at(20)));
+    let plan = mute(Some(ALARM), Some(&open), &order(20), Some(&other), "request-1", &context);
+    assert!(table.write(&plan.writes));
+    assert_eq!(table.incident(&id).paged_at, Some(at(60)));
 }
 
 #[test]
