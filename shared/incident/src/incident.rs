@@ -224,7 +224,7 @@ pub enum Action {
     Triggered,
     /// Another event of the same problem.
     Event,
-    /// It came back within the flap window.
+    /// It came back within the flap window, or became worse than what a person had taken: somebody has to take it again.
     Reopened,
     /// A person took it.
     Acknowledged,

@@ -9,6 +9,7 @@
 //! | trigger, older than the source's own word that it is over | over | noted |
 //! | the same | none | a new incident, which is over: it is told, and nobody has to act |
 //! | trigger | open | counted; texts of the newest event; severity may rise |
+//! | trigger, worse than what somebody has taken | open | the same, and it pages anew |
 //! | trigger that implies that the problem was over | open | as if the source had said so |
 //! | over | open | resolved |
 //! | over, older than the newest trigger | open | noted; it stays open |
@@ -258,33 +259,43 @@ impl Draft<'_> {
         self.open(None, false)
     }
 
-    /// An incident that is open again.
+    /// An incident that is open again. An acknowledgement was of what is over.
     fn reopen(&mut self, incident: Incident) -> (Outcome, String) {
-        let mut incident = self.triggered(incident);
+        let mut incident = untaken(self.triggered(incident));
         incident.flaps += 1;
         incident.resolved_at = None;
-        incident.mitigated_at = None;
-        let is_taken = !incident.acknowledged_by.is_empty();
-        incident.state = if is_taken { State::Acknowledged } else { State::Triggered };
+        // Not by its source's mute, if there is one.
+        incident.paged_at = None;
         self.line(&incident.id, Action::Reopened, &self.signal.reason);
         self.point(&incident, None);
-        if is_taken && self.signal.muted_by_source.is_none() {
-            self.tell(&incident, self.context.now, Channel::updates_in_place);
-        } else {
-            self.page(&mut incident);
-        }
+        self.page(&mut incident);
         self.writes.push(incident.write());
         (Outcome::Reopened, incident.id)
     }
 
-    /// Another event of an open incident.
-    fn fold(&mut self, incident: Incident, is_back: bool) -> (Outcome, String) {
-        let mut incident = self.triggered(incident);
+    /// Another event of an open incident. It pages anew if it is about something that nobody has taken.
+    fn fold(&mut self, old: Incident, is_back: bool) -> (Outcome, String) {
+        let mut incident = self.triggered(old.clone());
         incident.flaps += u32::from(is_back);
-        let action = if is_back { Action::Reopened } else { Action::Event };
-        self.line(&incident.id, action, &self.signal.reason);
+        let is_muted = self.signal.muted_by_source.is_some();
+        let is_taken = old.state != State::Triggered;
+        let is_worse = is_taken && incident.severity < old.severity;
+        let is_new = is_worse || (is_taken && is_back);
+        let is_anew = is_new && !is_muted;
+        let action = if is_back || is_anew { Action::Reopened } else { Action::Event };
+        let text = if is_worse {
+            let (before, after, by) = (old.severity.name(), incident.severity.name(), &old.acknowledged_by);
+            let text = format!("{before} → {after}; {by} had taken {before}\n{}", self.signal.reason);
+            text.trim_end().to_owned()
+        } else {
+            self.signal.reason.clone()
+        };
+        self.line(&incident.id, action, &text);
+        if is_anew {
+            incident = untaken(incident);
+        }
         let is_due = incident.paged_at.is_none() && incident.state == State::Triggered;
-        if is_due || self.signal.muted_by_source.is_some() {
+        if is_anew || is_due || is_muted {
             self.page(&mut incident);
         } else {
             self.tell(&incident, self.context.now, Channel::updates_in_place);
@@ -435,6 +446,17 @@ impl Draft<'_> {
         let entry =
             Entry { at: self.at, by, action, text: text.chars().take(signal::MOST_CHARACTERS).collect() };
         self.writes.push(entry.write(id, &self.signal.event));
+    }
+}
+
+/// An incident that nobody has taken any more.
+fn untaken(incident: Incident) -> Incident {
+    Incident {
+        state: State::Triggered,
+        acknowledged_by: String::new(),
+        acknowledged_at: None,
+        mitigated_at: None,
+        ..incident
     }
 }
 

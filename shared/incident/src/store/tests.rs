@@ -265,17 +265,64 @@ fn a_problem_that_comes_back_in_time_is_the_same_incident() {
 }
 
 #[test]
-fn a_flapping_problem_that_somebody_has_taken_pages_nobody() {
-    let mut table = Table::default();
-    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
-    acknowledge_it(&mut table, &id, 1);
-    table.arrives(&alarm(5, "OK", "ALARM"), 5);
-    table.arrives(&alarm(6, "ALARM", "OK"), 6);
-    let again = table.incident(&id);
-    assert_eq!((again.state, again.paged_at, again.version), (State::Acknowledged, Some(at(0)), 4));
-    // Only the channels that show it without a sound.
-    let wanted: Vec<_> = table.rows(&id).iter().map(|row| row.wanted).collect();
-    assert_eq!(wanted, [4, 3, 4]);
+fn a_taken_problem_that_was_over_and_is_back_pages_again() {
+    // The source said that it was over, or its next event implies it.
+    for says_so in [true, false] {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        if says_so {
+            table.arrives(&alarm(5, "OK", "ALARM"), 5);
+        }
+        table.arrives(&alarm(6, "ALARM", "OK"), 6);
+        let again = table.incident(&id);
+        assert_eq!((again.state, again.paged_at), (State::Triggered, Some(at(6))));
+        assert_eq!((again.acknowledged_by.as_str(), again.acknowledged_at, again.flaps), ("", None, 1));
+        assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
+        assert!(table.rows(&id).iter().all(|row| row.wanted == again.version));
+    }
+    // Not if its source is muted.
+    for says_so in [true, false] {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        if says_so {
+            table.arrives(&alarm(5, "OK", "ALARM"), 5);
+        }
+        let before = table.rows(&id);
+        table.arrives(&Signal { muted_by_source: Some("Alarm".to_owned()), ..alarm(6, "ALARM", "OK") }, 6);
+        let again = table.incident(&id);
+        let expected = if says_so { (State::Triggered, None) } else { (State::Acknowledged, Some(at(0))) };
+        assert_eq!(((again.state, again.paged_at), table.rows(&id)), (expected, before));
+    }
+}
+
+#[test]
+fn what_is_worse_than_what_somebody_took_pages_again() {
+    use Severity::{S1, S2, S3};
+    for (before, next, is_taken, is_anew) in
+        [(S2, S1, true, true), (S2, S2, true, false), (S2, S3, true, false), (S2, S1, false, false)]
+    {
+        let mut table = Table::default();
+        let of = |severity, minutes| Signal { severity: Some(severity), ..alarm(minutes, "ALARM", "") };
+        let id = table.arrives(&of(before, 0), 0).incident;
+        if is_taken {
+            acknowledge_it(&mut table, &id, 1);
+        }
+        table.arrives(&of(next, 9), 9);
+        let found = table.incident(&id);
+        let state = if is_taken && !is_anew { State::Acknowledged } else { State::Triggered };
+        let paged_at = if is_anew { at(9) } else { at(0) };
+        assert_eq!((found.state, found.paged_at), (state, Some(paged_at)), "{before:?} {next:?} {is_taken}");
+        assert_eq!(found.acknowledged_by.is_empty(), !is_taken || is_anew);
+        let last = if is_anew { Action::Reopened } else { Action::Event };
+        assert_eq!(table.timeline(&id).last(), Some(&last));
+        // A mail calls, and is not written only to show a change.
+        assert_eq!(table.rows(&id)[1].wanted == found.version, is_anew);
+        let lines = table.items.iter().filter(|(key, _)| key.sk.starts_with(Key::LINES));
+        let text = lines.map(|(_, item)| entry(item).unwrap().text).collect::<Vec<_>>().join("\n");
+        assert_eq!(text.contains("S2 → S1; Ana had taken S2"), is_anew, "{text}");
+    }
 }
 
 fn acknowledge_it(table: &mut Table, id: &str, minutes: i64) -> Outcome {
