@@ -375,7 +375,7 @@ impl Draft<'_> {
     /// An incident after one more trigger. An event raises the severity and never lowers it; it raises one that a person
     /// confirmed only if no event proposed as much before.
     fn triggered(&self, mut incident: Incident) -> Incident {
-        let signal = self.signal;
+        let (signal, policy) = (self.signal, self.context.policy);
         let is_newest = incident.count == 0 || self.at >= incident.triggered_at;
         incident.version += 1;
         incident.count += weight(signal);
@@ -397,6 +397,9 @@ impl Draft<'_> {
             incident.title.clone_from(&signal.title);
             incident.reason.clone_from(&signal.reason);
             incident.labels = labels(&signal.labels);
+            if let Some(word) = signal.owner.as_deref().filter(|_| known_owner(signal, policy).is_none()) {
+                incident.labels.insert("owner".to_owned(), cut(word));
+            }
             incident.resource = resource(signal);
             incident.understood = signal.understood;
             let keep = |new: &Option<String>, old: String| new.as_deref().map_or(old, cut);
@@ -494,14 +497,28 @@ fn is_drill(signal: &Signal) -> bool {
         || is_own_drill(signal.source.name(), &signal.problem)
 }
 
+/// The source's own word for who answers, if the policy knows that squad. Any other word, such as a person's address or a
+/// team of another tool, would call nobody. A page of ours has it from the policy.
+fn known_owner<'a>(signal: &'a Signal, policy: &Policy) -> Option<&'a str> {
+    let is_squad = |name: &str| {
+        let of_area = |area| {
+            let known = policy.responsible(area);
+            known.primary == name || known.backup == name
+        };
+        policy.incidents.squads.contains_key(name) || Area::ALL.into_iter().any(of_area)
+    };
+    signal.owner.as_deref().filter(|owner| signal.source == Source::Page || is_squad(owner))
+}
+
 /// The teams that answer: the source's; otherwise those of the inventory's area that has a resource which the event
 /// names; otherwise those of the kind of source.
 fn responsible(signal: &Signal, context: &Context<'_>) -> (String, String) {
     let policy = context.policy;
-    if let Some(owner) = &signal.owner {
-        let backup = signal.labels.get("backup").cloned().or_else(|| {
+    if let Some(owner) = known_owner(signal, policy) {
+        let backup = signal.labels.get("backup").filter(|_| signal.source == Source::Page).cloned();
+        let backup = backup.or_else(|| {
             let of_areas = Area::ALL.into_iter().map(|area| policy.responsible(area));
-            of_areas.into_iter().find(|known| known.primary == *owner).map(|known| known.backup.clone())
+            of_areas.into_iter().find(|known| known.primary == owner).map(|known| known.backup.clone())
         });
         return (cut(owner), cut(&backup.unwrap_or_default()));
     }

@@ -591,6 +591,8 @@ fn the_inventory_says_who_answers() {
         labels: BTreeMap::from([(label.to_owned(), value.to_owned())]),
         ..signal(source, "p", 0, Change::Triggered)
     };
+    let foreign =
+        |source, owner: &str| Signal { owner: Some(owner.to_owned()), ..named(source, "backup", "somebody") };
     let owned = |owner: &str, backup: Option<&str>| Signal {
         owner: Some(owner.to_owned()),
         labels: backup.map(|backup| ("backup".to_owned(), backup.to_owned())).into_iter().collect(),
@@ -600,6 +602,10 @@ fn the_inventory_says_who_answers() {
         (owned("Squad Dados", Some("Squad Infra")), "Squad Dados", "Squad Infra"),
         (owned("Squad Dados", None), "Squad Dados", "Squad Infra"),
         (owned("Squad X", None), "Squad X", ""),
+        // Of others only a squad that the policy knows.
+        (foreign(Source::Grafana, "Squad Dados"), "Squad Dados", "Squad Infra"),
+        (foreign(Source::Grafana, "backend"), "Squad Backend", "Squad Infra"),
+        (foreign(Source::Alarm, "ana@example.org"), "Squad Infra", "Squad Security"),
         (
             named(Source::Alarm, "metric", "AWS/RDS CPUUtilization DBInstanceIdentifier=moveongs-prod-db"),
             "Squad Dados",
@@ -628,6 +634,13 @@ fn the_inventory_says_who_answers() {
     let mut table = Table { policy: Some(policy.parse().unwrap()), ..Table::default() };
     let id = table.arrives(&owned("Squad Dados", None), 0).incident;
     assert_eq!(table.incident(&id).on_call, "Ana");
+    let mut table = Table::default();
+    let id = table.arrives(&foreign(Source::Grafana, "backend"), 0).incident;
+    assert_eq!(table.incident(&id).labels["owner"], "backend", "the word is kept");
+    let policy = r#"{"incidents": {"squads": {"backend": {"contacts": [{"slack": "S0123ABCD"}]}}}}"#;
+    let mut table = Table { policy: Some(policy.parse().unwrap()), ..Table::default() };
+    let id = table.arrives(&foreign(Source::Grafana, "backend"), 0).incident;
+    assert_eq!(table.incident(&id).owner, "backend", "a squad of the policy alone");
 }
 
 #[test]
@@ -676,8 +689,8 @@ fn the_largest_signal_fits_into_an_item() {
     let mut table = Table::default();
     let id = table.arrives(&large, 0).incident;
     let incident = table.incident(&id);
-    assert_eq!((&incident.problem, incident.owner.len()), (&large.problem, 1_000));
-    assert!(!incident.labels.is_empty() && incident.labels.len() < 50);
+    assert_eq!((&incident.problem, incident.labels["owner"].len()), (&large.problem, 1_000));
+    assert!(incident.labels.len() > 1 && incident.labels.len() < 50);
 }
 
 #[test]
