@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Row, Write, decide, incident};
+use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Row, Write, decide, incident, resume};
 use incident::{Change, Incident, Signal};
 use jiff::Timestamp;
 use shared::aws::table::WriteError;
@@ -49,12 +49,17 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     Ok(Answer { escalated: escalated.unwrap_or_default(), ..sent.unwrap_or_default() })
 }
 
-/// Pages the next people of each open incident that nobody took in time; returns the number of escalations. Counts
+/// Tells again what nobody took before a mute that has ended, and pages the next people of each open incident that nobody
+/// took in time; returns the number of escalations. Counts
 /// incidents that no channel has accepted.
 async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
     let policy = &app.settings.policy;
     let mut escalated = 0;
     for incident in opened(app).await? {
+        let resumed = resume(&incident, crate::PROCEDURE, &context(app, now));
+        if !resumed.is_empty() {
+            written(app, &resumed).await?;
+        }
         let purposes = escalation::due(policy, &incident, now);
         if purposes.is_empty() && !escalation::is_untold(&incident, &[], now) {
             continue;
@@ -110,6 +115,17 @@ async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
     Ok(())
 }
 
+fn context(app: &App, now: Timestamp) -> Context<'_> {
+    Context {
+        policy: &app.settings.policy,
+        project: &app.settings.project,
+        environment: &app.settings.environment,
+        channels: &app.channels,
+        now,
+        attempt: 0,
+    }
+}
+
 /// Stores a signal of our own, as the intake does. What ends a problem is stored only if its incident is open.
 async fn decided(app: &App, signal: &Signal, now: Timestamp) -> Result<(), SendError> {
     let facts = app.table.facts(signal).await?;
@@ -117,15 +133,7 @@ async fn decided(app: &App, signal: &Signal, now: Timestamp) -> Result<(), SendE
     if signal.change == Change::Resolved && !is_open {
         return Ok(());
     }
-    let context = Context {
-        policy: &app.settings.policy,
-        project: &app.settings.project,
-        environment: &app.settings.environment,
-        channels: &app.channels,
-        now,
-        attempt: 0,
-    };
-    let plan = decide(signal, &facts, &context);
+    let plan = decide(signal, &facts, &context(app, now));
     if !plan.writes.is_empty() && written(app, &plan.writes).await? {
         tracing::info!(message = "stored", incident = plan.incident, outcome = plan.outcome.name());
     }

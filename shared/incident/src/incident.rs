@@ -63,6 +63,8 @@ pub struct Incident {
     /// Since when it pages: the escalation counts from here. In the future while it is muted; none if its source is muted,
     /// or if it was over before a mute ended.
     pub paged_at: Option<Timestamp>,
+    /// When a mute ends of what people had been told before it: nobody has taken it, so they are told again.
+    pub told_again_at: Option<Timestamp>,
     /// The incident commander.
     pub commander: String,
     /// When the impact ended.
@@ -117,6 +119,7 @@ impl Default for Incident {
             acknowledged_by: String::new(),
             acknowledged_at: None,
             paged_at: None,
+            told_again_at: None,
             commander: String::new(),
             mitigated_at: None,
             resolved_at: None,

@@ -265,7 +265,7 @@ impl Draft<'_> {
         incident.flaps += 1;
         incident.resolved_at = None;
         // Not by its source's mute, if there is one.
-        incident.paged_at = None;
+        (incident.paged_at, incident.told_again_at) = (None, None);
         self.line(&incident.id, Action::Reopened, &self.signal.reason);
         self.point(&incident, None);
         self.page(&mut incident);
@@ -422,7 +422,7 @@ impl Draft<'_> {
             self.line(&incident.id, Action::Suppressed, &text);
         }
         let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
-        incident.paged_at = Some(from);
+        (incident.paged_at, incident.told_again_at) = (Some(from), None);
         self.tell(incident, from, |_| true);
     }
 
@@ -659,6 +659,7 @@ fn muted(
         return vec![];
     }
     let is_waiting = incident.state == State::Triggered;
+    let is_told = incident.told_again_at.is_some() || incident.paged_at.is_some_and(|at| at <= now);
     let action = if mute.is_some() { Action::Muted } else { Action::Unmuted };
     let text = format!("{} ({until})", order.reason);
     let entry = Entry { at: now, by: order.by.clone(), action, text };
@@ -667,6 +668,7 @@ fn muted(
         muted: mute.cloned(),
         // Only what pages already, and not what its source mutes.
         paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
+        told_again_at: mute.map(|mute| mute.until).filter(|_| is_waiting && is_told),
         ..incident.clone()
     };
     let mut writes = vec![entry.write(&incident.id, cause), changed.write()];
@@ -675,6 +677,27 @@ fn muted(
         writes.extend(woken(&changed, context));
     } else {
         writes.extend(shown(&changed, context));
+    }
+    writes
+}
+
+/// The writes with which a mute ends of an incident that people were told of before it; empty if its time has not come, or
+/// if somebody has taken it. What nobody was told of has rows that are due at the end.
+pub fn resume(incident: &Incident, by: &str, context: &Context<'_>) -> Vec<Write> {
+    let is_over = |mute: &Mute| mute.until <= context.now;
+    let until = incident.told_again_at.filter(|until| *until <= context.now);
+    let Some(until) = until.filter(|_| incident.muted.as_ref().is_none_or(is_over)) else { return vec![] };
+    if incident.state != State::Triggered || incident.paged_at.is_none() {
+        return vec![];
+    }
+    let entry = Entry { at: until, by: by.to_owned(), action: Action::Unmuted, text: String::new() };
+    let version = incident.version + 1;
+    let changed = Incident { version, muted: None, told_again_at: None, ..incident.clone() };
+    let mut writes = vec![entry.write(&incident.id, "end of the mute"), changed.write()];
+    let (mut due, now) = (context.now, context.now);
+    for channel in context.channels {
+        writes.push(Row::want(&incident.id, *channel, channel.first_purpose(), version, due, now));
+        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
     }
     writes
 }

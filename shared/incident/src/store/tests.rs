@@ -741,6 +741,55 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
 }
 
 #[test]
+fn a_mute_that_ends_tells_again_what_was_told_before_it() {
+    let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
+    let ends = |table: &mut Table, id: &str, minutes| {
+        let policy = table.policy();
+        let writes = resume(&table.incident(id), "incident-send", &context(&policy, at(minutes)));
+        assert!(table.write(&writes));
+        !writes.is_empty()
+    };
+    let muted = |minutes| {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        let policy = table.policy();
+        let plan = mute(
+            Some(ALARM),
+            Some(&table.incident(&id)),
+            &order(minutes),
+            None,
+            "request-1",
+            &context(&policy, at(1)),
+        );
+        assert!(table.write(&plan.writes));
+        (table, id)
+    };
+    let (mut table, id) = muted(31);
+    assert!(!ends(&mut table, &id, 30), "not yet");
+    // An event meanwhile, and one after the end that no sweep has seen.
+    table.arrives(&alarm(10, "ALARM", "INSUFFICIENT_DATA"), 10);
+    table.arrives(&alarm(31, "ALARM", "INSUFFICIENT_DATA"), 31);
+    assert!(ends(&mut table, &id, 31));
+    let told = table.incident(&id);
+    assert_eq!((told.muted, told.told_again_at, told.paged_at), (None, None, Some(at(31))));
+    assert!(table.rows(&id).iter().all(|row| row.wanted == told.version && row.due.is_some()));
+    assert!(table.timeline(&id).contains(&Action::Unmuted));
+    assert!(!ends(&mut table, &id, 32), "once");
+    // Taken, or over.
+    let (mut table, id) = muted(31);
+    acknowledge_it(&mut table, &id, 2);
+    assert!(!ends(&mut table, &id, 31));
+    let (mut table, id) = muted(31);
+    table.arrives(&alarm(20, "OK", "ALARM"), 20);
+    assert!(!ends(&mut table, &id, 31));
+    // What was told only then has rows of its own.
+    let mut table = Table::default();
+    assert!(table.write(&[order(31).write(None)]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    assert!(!ends(&mut table, &id, 31));
+}
+
+#[test]
 fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
     let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
     // The mute of everything when it opened; at minute 10 the new end, and that of the problem's own mute; the end then.
