@@ -36,7 +36,7 @@ pub struct Incident {
     pub reason: String,
     /// What reported it: `cloudwatch`, `alertmanager`.
     pub source: String,
-    /// Identity of the problem: an alarm's ARN, an alert's fingerprint.
+    /// Identity of the problem: an alarm's ARN, `alertmanager|` and an alert's fingerprint.
     pub problem: String,
     /// The affected resource.
     pub resource: String,

@@ -408,14 +408,17 @@ fn what_aws_plans_is_less_severe_than_what_ends_in_an_outage() {
 #[test]
 fn an_alerts_times_are_in_utc() {
     let signal = only("grafana-firing");
-    assert_eq!(signal.event, "alert|57c6d9296de2ad39|2026-11-29T12:30:00Z|firing");
-    assert_eq!((signal.problem.as_str(), signal.severity), ("57c6d9296de2ad39", Some(Severity::S2)));
+    assert_eq!(signal.event, "alert|grafana|57c6d9296de2ad39|2026-11-29T12:30:00Z|firing");
+    assert_eq!((signal.problem.as_str(), signal.severity), ("grafana|57c6d9296de2ad39", Some(Severity::S2)));
     assert_eq!(signal.labels["values"], "B=44.2");
     assert_eq!(signal.link.as_deref(), Some("https://grafana.example.org/d/1?viewPanel=2"));
     let signal = only("grafana-resolved");
-    assert_eq!(signal.event, "alert|57c6d9296de2ad39|2026-11-29T12:30:00Z|resolved|2026-11-29T12:50:00Z");
+    assert_eq!(
+        signal.event,
+        "alert|grafana|57c6d9296de2ad39|2026-11-29T12:30:00Z|resolved|2026-11-29T12:50:00Z"
+    );
     let signals = signals("alertmanager-mixed");
-    assert_eq!(signals[0].event, "alert|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|firing");
+    assert_eq!(signals[0].event, "alert|alertmanager|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|firing");
     assert_eq!(signals[1].change, Change::Resolved);
     assert_eq!(signals[0].title, "ApiAvailabilityBudgetBurn: 5xx share above 2%");
     assert!(signals[0].runbook.as_deref().unwrap().ends_with("api-disponibilidade.md"));
@@ -441,8 +444,27 @@ fn an_alerts_status_may_be_missing() {
     let mut payload = sample("alertmanager-resolved");
     payload["alerts"][0]["endsAt"] = json!(none);
     let signal = read_json(Transport::Alertmanager, &payload).remove(0);
-    assert_eq!(signal.event, "alert|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|resolved|request-1");
+    assert_eq!(
+        signal.event,
+        "alert|alertmanager|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|resolved|request-1"
+    );
     assert_eq!(signal.changed_at, None);
+}
+
+#[test]
+fn a_webhook_speaks_for_nothing_but_its_own_alerts() {
+    let alarm = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-5xx";
+    for transport in [Transport::Alertmanager, Transport::Grafana] {
+        let mut payload = sample("alertmanager-resolved");
+        payload["alerts"][0]["fingerprint"] = json!(alarm);
+        let signal = read_json(transport, &payload).remove(0);
+        assert!(signal.problem.ends_with(&format!("|{alarm}")), "{}", signal.problem);
+        for name in ["eventbridge-metric-ok", "sns-metric-ok", "alarm-action", "sns-page"] {
+            let signals = read_json(transport, &sample(name));
+            let [raw] = signals.as_slice() else { panic!("{name}: {signals:?}") };
+            assert!(!raw.understood && pages(raw) && raw.problem.starts_with("raw|"), "{name}: {raw:?}");
+        }
+    }
 }
 
 #[test]
