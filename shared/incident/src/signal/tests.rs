@@ -748,7 +748,7 @@ fn signatures_leave_out_what_varies() {
     for (text, expected) in [
         (
             r#"{"level":"error","message":"can't read 'x' of \"y\" for a@b.org"}"#,
-            r#"||can't read "…" of "…" for <e-mail>|"#,
+            r#"||can't read "…" of "…" for [e-mail]|"#,
         ),
         (
             r#"{"level":"error","message":"database pool error","error":{"code":"57P01"}}"#,
@@ -757,9 +757,25 @@ fn signatures_leave_out_what_varies() {
         ("TypeError [ERR_X]: a\n    at /app/b.js:1:2", "TypeError|ERR_X|a|/app/b.js"),
         ("Uncaught Error: a", "Error||a|"),
         ("deadbeefcafe and defaced", "||# and defaced|"),
+        // Secrets and names, which are shown wherever the problem is.
+        (
+            "Error: login with password=hunter, token: abcdef",
+            "Error||login with password=[secret], token: [secret]|",
+        ),
+        ("Error: Key (nome)=(Maria Souza) exists", "Error||Key (nome)=[secret] exists|"),
+        (
+            r#"{"level":"error","message":"no","err":{"type":"E","message":"no","code":"maria@example.org"}}"#,
+            "E|[e-mail]|no|",
+        ),
     ] {
         assert_eq!(signature(text), expected);
     }
+    // A token at the limit of the message is masked before it is cut.
+    let long = format!("Error: {} password={}", "x ".repeat(140), "hunter".repeat(9));
+    assert!(!signature(&long).contains("hunter"));
+    // The length of a number decides nothing.
+    let of = |number: &str| signature(&format!("Error: no user {number}"));
+    assert_eq!(of("81"), of("11912345678"));
 }
 
 #[test]
