@@ -79,7 +79,7 @@ pub struct Incident {
     pub command: String,
     /// More facts for people, such as an alert's labels.
     pub labels: BTreeMap<String, String>,
-    /// An exercise: it pages like the real thing, says so, and is not counted. [`crate::is_own_drill`] are those that call
+    /// An exercise, as long as all its events are: it pages like the real thing, says so, and is not counted. [`crate::is_own_drill`] are those that call
     /// nobody.
     pub is_drill: bool,
     /// Set while its events page nobody.
@@ -227,7 +227,8 @@ pub enum Action {
     Triggered,
     /// Another event of the same problem.
     Event,
-    /// It came back within the flap window, or became worse than what a person had taken: somebody has to take it again.
+    /// It came back within the flap window, became worse than what a person had taken, or turned out to be no drill:
+    /// somebody has to take it again.
     Reopened,
     /// A person took it.
     Acknowledged,

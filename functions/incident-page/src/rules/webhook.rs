@@ -2,8 +2,8 @@
 //!
 //! Alertmanager cannot sign; it sends a bearer or basic credential. Grafana can do that too, or sign the body with a key:
 //! HMAC-SHA256 over `timestamp:body`, or over the body alone, which then is a JSON object, where no header for the timestamp
-//! is set. A repeated request
-//! is no attack: its alerts are stored already. Only a signature with an old timestamp is refused.
+//! is set. A repeated request is no attack: its alerts are stored already. Only a signature with an old timestamp is
+//! refused.
 //!
 //! Source: [webhook notifier](https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/),
 //! [http_config](https://prometheus.io/docs/alerting/latest/configuration/#http_config).

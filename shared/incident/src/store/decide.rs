@@ -9,7 +9,7 @@
 //! | trigger, older than the source's own word that it is over | over | noted |
 //! | the same | none | a new incident, which is over: it is told, and nobody has to act |
 //! | trigger | open | counted; texts of the newest event; severity may rise |
-//! | trigger, worse than what somebody has taken | open | the same, and it pages anew |
+//! | trigger, worse than what somebody has taken, or the first that is no drill | open | the same, and it pages anew |
 //! | trigger that implies that the problem was over | open | as if the source had said so |
 //! | over | open | resolved |
 //! | over, older than the newest trigger | open | noted; it stays open |
@@ -273,17 +273,20 @@ impl Draft<'_> {
         (Outcome::Reopened, incident.id)
     }
 
-    /// Another event of an open incident. It pages anew if it is about something that nobody has taken.
+    /// Another event of an open incident. It pages anew if it is about something that nobody has taken: it is worse than
+    /// what was, it is back, or it is no exercise.
     fn fold(&mut self, old: Incident, is_back: bool) -> (Outcome, String) {
         let mut incident = self.triggered(old.clone());
         incident.flaps += u32::from(is_back);
         let is_muted = self.signal.muted_by_source.is_some();
         let is_taken = old.state != State::Triggered;
         let is_worse = is_taken && incident.severity < old.severity;
-        let is_new = is_worse || (is_taken && is_back);
-        let is_anew = is_new && !is_muted;
+        let is_real = old.is_drill && !incident.is_drill;
+        let is_anew = !is_muted && (is_worse || is_real || (is_taken && is_back));
         let action = if is_back || is_anew { Action::Reopened } else { Action::Event };
-        let text = if is_worse {
+        let text = if is_real {
+            format!("it was a drill, and is none\n{}", self.signal.reason).trim_end().to_owned()
+        } else if is_worse {
             let (before, after, by) = (old.severity.name(), incident.severity.name(), &old.acknowledged_by);
             let text = format!("{before} → {after}; {by} had taken {before}\n{}", self.signal.reason);
             text.trim_end().to_owned()
@@ -376,7 +379,8 @@ impl Draft<'_> {
     /// confirmed only if no event proposed as much before.
     fn triggered(&self, mut incident: Incident) -> Incident {
         let (signal, policy) = (self.signal, self.context.policy);
-        let is_newest = incident.count == 0 || self.at >= incident.triggered_at;
+        let is_opening = incident.count == 0;
+        let is_newest = is_opening || self.at >= incident.triggered_at;
         incident.version += 1;
         incident.count += weight(signal);
         incident.triggered_at = incident.triggered_at.max(self.at);
@@ -406,7 +410,8 @@ impl Draft<'_> {
             incident.runbook = keep(&signal.runbook, incident.runbook);
             incident.link = keep(&signal.link, incident.link);
         }
-        incident.is_drill |= is_drill(signal);
+        // One event that is no exercise is enough.
+        incident.is_drill = is_drill(signal) && (is_opening || incident.is_drill);
         incident.muted.clone_from(&self.mute);
         incident
     }

@@ -1055,3 +1055,27 @@ fn a_drill_is_marked_by_a_label_by_its_kind_or_by_its_name() {
         assert_eq!(table.incident(&opened).is_drill, expected, "{} {:?}", signal.problem, signal.labels);
     }
 }
+
+#[test]
+fn a_drill_ends_with_the_first_event_that_is_none() {
+    let of = |minutes, is_drill: bool| Signal {
+        labels: BTreeMap::from([("drill".to_owned(), is_drill.to_string())]),
+        ..alarm(minutes, "ALARM", "")
+    };
+    for (first, second, is_drill, is_anew) in [
+        (true, true, true, false),
+        (true, false, false, true),
+        (false, true, false, false),
+        (false, false, false, false),
+    ] {
+        let mut table = Table::default();
+        let id = table.arrives(&of(0, first), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        table.arrives(&of(9, second), 9);
+        let found = table.incident(&id);
+        let state = if is_anew { State::Triggered } else { State::Acknowledged };
+        assert_eq!((found.is_drill, found.state), (is_drill, state), "{first} {second}");
+        assert_eq!(found.paged_at, Some(at(if is_anew { 9 } else { 0 })));
+        assert_eq!(table.rows(&id)[1].wanted == found.version, is_anew, "a mail");
+    }
+}
