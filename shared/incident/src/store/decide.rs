@@ -401,7 +401,8 @@ impl Draft<'_> {
             incident.title.clone_from(&signal.title);
             incident.reason.clone_from(&signal.reason);
             incident.labels = labels(&signal.labels);
-            if let Some(word) = signal.owner.as_deref().filter(|_| known_owner(signal, policy).is_none()) {
+            let owner = signal.owner.as_ref();
+            if let Some(word) = owner.filter(|_| known(owner, signal, policy).is_none()) {
                 incident.labels.insert("owner".to_owned(), cut(word));
             }
             incident.resource = resource(signal);
@@ -502,9 +503,9 @@ fn is_drill(signal: &Signal) -> bool {
         || is_own_drill(signal.source.name(), &signal.problem)
 }
 
-/// The source's own word for who answers, if the policy knows that squad. Any other word, such as a person's address or a
-/// team of another tool, would call nobody. A page of ours has it from the policy.
-fn known_owner<'a>(signal: &'a Signal, policy: &Policy) -> Option<&'a str> {
+/// A source's own word for who answers, if the policy knows that squad. Any other word, such as a person's address or a team
+/// of another tool, would call nobody. A page of ours has it from the policy.
+fn known<'a>(word: Option<&'a String>, signal: &Signal, policy: &Policy) -> Option<&'a str> {
     let is_squad = |name: &str| {
         let of_area = |area| {
             let known = policy.responsible(area);
@@ -512,16 +513,15 @@ fn known_owner<'a>(signal: &'a Signal, policy: &Policy) -> Option<&'a str> {
         };
         policy.incidents.squads.contains_key(name) || Area::ALL.into_iter().any(of_area)
     };
-    signal.owner.as_deref().filter(|owner| signal.source == Source::Page || is_squad(owner))
+    word.map(String::as_str).filter(|word| signal.source == Source::Page || is_squad(word))
 }
 
 /// The teams that answer: the source's; otherwise those of the inventory's area that has a resource which the event
 /// names; otherwise those of the kind of source.
 fn responsible(signal: &Signal, context: &Context<'_>) -> (String, String) {
     let policy = context.policy;
-    if let Some(owner) = known_owner(signal, policy) {
-        let backup = signal.labels.get("backup").filter(|_| signal.source == Source::Page).cloned();
-        let backup = backup.or_else(|| {
+    if let Some(owner) = known(signal.owner.as_ref(), signal, policy) {
+        let backup = known(signal.labels.get("backup"), signal, policy).map(str::to_owned).or_else(|| {
             let of_areas = Area::ALL.into_iter().map(|area| policy.responsible(area));
             of_areas.into_iter().find(|known| known.primary == owner).map(|known| known.backup.clone())
         });
