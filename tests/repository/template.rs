@@ -369,7 +369,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             if actions.iter().all(|action| action.starts_with("dynamodb:")) =>
         {
             resource == "IncidentTable.Arn"
-                || (actions == ["dynamodb:Query"] && resource == "${IncidentTable.Arn}/index/*")
+                || (actions == ["dynamodb:Query"] && resource.starts_with("${IncidentTable.Arn}/index/"))
         }
         (
             "incident-page" | "incident-send",

@@ -1,3 +1,3 @@
 //! Lambda entry point: build the app once, then serve events.
 
-shared::main!(incident_page, Defaults);
+shared::main!(incident_page, DefaultsUnannounced);

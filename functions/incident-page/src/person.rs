@@ -62,15 +62,51 @@ async fn mute(
     order: &Mute,
     invocation: &Invocation,
 ) -> Result<Plan, PageError> {
-    let cause = invocation.request_id.as_str();
+    let (now, cause) = (invocation.now, invocation.request_id.as_str());
     let decide = async |attempt| {
-        let incident = match problem {
-            Some(problem) => newest(app, problem).await?,
-            None => None,
+        let (incident, other) = match problem {
+            Some(problem) => (newest(app, problem).await?, mute_of(app, None).await?),
+            None => (None, None),
         };
-        Ok(rules::mute(problem, incident.as_ref(), order, cause, &app.context(invocation.now, attempt)))
+        let context = app.context(now, attempt);
+        Ok(rules::mute(problem, incident.as_ref(), order, other.as_ref(), cause, &context))
     };
-    settle(app, cause, decide).await
+    let plan = settle(app, cause, decide).await?;
+    if problem.is_none() {
+        shorten(app, order, invocation).await?;
+    }
+    Ok(plan)
+}
+
+/// Lets no open incident wait for the end of a longer mute of everything, which `order` has replaced: each in a transaction
+/// of its own, since there may be any number. One that opens in this second may be missing: it was decided with the old
+/// mute, or the index lags. A repeated request finds it.
+async fn shorten(app: &App, order: &Mute, invocation: &Invocation) -> Result<(), PageError> {
+    let (now, cause) = (invocation.now, invocation.request_id.as_str());
+    let mut failed = None;
+    for key in app.table.open().await? {
+        let decide = async |attempt| {
+            let found = app.table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(rules::incident);
+            let Some(incident) = found else {
+                return Ok(Plan {
+                    outcome: rules::Outcome::Recorded,
+                    incident: String::new(),
+                    writes: vec![],
+                });
+            };
+            let own = mute_of(app, Some(&incident.problem)).await?;
+            Ok(rules::shorten(&incident, order, own.as_ref(), cause, &app.context(now, attempt)))
+        };
+        // One that fails holds up no other.
+        failed = settle(app, cause, decide).await.err().or(failed);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// The mute of a problem, or of everything, over or not.
+async fn mute_of(app: &App, problem: Option<&str>) -> Result<Option<Mute>, CallError> {
+    let key = Key::mute(problem);
+    Ok(app.table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(rules::mute_of))
 }
 
 /// The incident with an id.

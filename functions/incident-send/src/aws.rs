@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_sns::types::MessageAttributeValue;
 use incident::Entry;
-use incident::store::{self, Attributes, Channel, DUE_INDEX, Key, OPEN_INDEX, Row};
+use incident::store::{self, Attributes, Channel, DUE_INDEX, Key, Row};
 use incident::text::mail::Mail;
 use jiff::Timestamp;
 use shared::aws::table::{self, Table};
@@ -61,15 +61,6 @@ pub(crate) async fn due(
     };
     let items = query(table, ask, |found| found.len() >= MOST_PASSED).await?;
     Ok(items.into_iter().filter(is_wanted).filter_map(|item| Key::of(&item)).collect())
-}
-
-/// Keys of the open incidents. The index may lag.
-pub(crate) async fn open(table: &Table) -> Result<Vec<Key>, CallError> {
-    let ask = |query: QueryFluentBuilder| {
-        let query = query.index_name(OPEN_INDEX).key_condition_expression("#pk = :pk");
-        query.expression_attribute_names("#pk", "open").expression_attribute_values(":pk", text("open"))
-    };
-    Ok(query(table, ask, |_| false).await?.iter().filter_map(Key::of).collect())
 }
 
 /// The rows of an incident, as they are now.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join3;
 use futures_util::{StreamExt, stream};
-use incident::store::{Attributes, Context, Heartbeat, Key, Latest, Purpose, Row, Write, decide, incident};
+use incident::store::{
+    Attributes, Context, Heartbeat, Key, Latest, Purpose, Row, Write, decide, incident, resume,
+};
 use incident::{Change, Incident, Signal};
 use jiff::Timestamp;
 use shared::aws::table::WriteError;
@@ -51,11 +53,17 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
     Ok(Answer { escalated: escalated.unwrap_or_default(), ..sent.unwrap_or_default() })
 }
 
-/// Pages the next people of each open incident that nobody took in time; returns the number of escalations. One that
-/// fails holds up none of the others.
+/// Tells again what nobody took before a mute that has ended, and pages the next people of each open incident that nobody
+/// took in time; returns the number of escalations. One that fails holds up none of the others.
 async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
-    let keys = aws::open(&app.table).await?;
+    let keys = app.table.open().await?;
     let items = read(app, &keys).await?;
+    for incident in items.values().filter_map(incident).filter(Incident::is_open) {
+        let resumed = resume(&incident, crate::PROCEDURE, &context(app, now));
+        if !resumed.is_empty() {
+            written(app, &resumed).await?;
+        }
+    }
     let waiting = items.values().filter_map(|item| {
         let incident = incident(item).filter(Incident::is_open)?;
         let purposes = escalation::unsettled(&app.settings.policy, item, &incident, now)?;
@@ -131,6 +139,17 @@ async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
     Ok(())
 }
 
+fn context(app: &App, now: Timestamp) -> Context<'_> {
+    Context {
+        policy: &app.settings.policy,
+        project: &app.settings.project,
+        environment: &app.settings.environment,
+        channels: &app.channels,
+        now,
+        attempt: 0,
+    }
+}
+
 /// Stores a signal of our own, as the intake does. What ends a problem is stored only if its incident is open.
 async fn decided(app: &App, signal: &Signal, now: Timestamp) -> Result<(), SendError> {
     let facts = app.table.facts(signal).await?;
@@ -138,15 +157,7 @@ async fn decided(app: &App, signal: &Signal, now: Timestamp) -> Result<(), SendE
     if signal.change == Change::Resolved && !is_open {
         return Ok(());
     }
-    let context = Context {
-        policy: &app.settings.policy,
-        project: &app.settings.project,
-        environment: &app.settings.environment,
-        channels: &app.channels,
-        now,
-        attempt: 0,
-    };
-    let plan = decide(signal, &facts, &context);
+    let plan = decide(signal, &facts, &context(app, now));
     if !plan.writes.is_empty() && written(app, &plan.writes).await? {
         tracing::info!(message = "stored", incident = plan.incident, outcome = plan.outcome.name());
     }

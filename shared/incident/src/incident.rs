@@ -36,7 +36,7 @@ pub struct Incident {
     pub reason: String,
     /// What reported it: `cloudwatch`, `alertmanager`.
     pub source: String,
-    /// Identity of the problem: an alarm's ARN, an alert's fingerprint.
+    /// Identity of the problem: an alarm's ARN, `alertmanager|` and an alert's fingerprint.
     pub problem: String,
     /// The affected resource.
     pub resource: String,
@@ -66,6 +66,8 @@ pub struct Incident {
     /// The version that called people last: a channel that accepted only an older one has not told it. 0 in items of an
     /// older program.
     pub paged_version: u64,
+    /// When a mute ends of what people had been told before it: nobody has taken it, so they are told again.
+    pub told_again_at: Option<Timestamp>,
     /// The incident commander.
     pub commander: String,
     /// When the impact ended.
@@ -80,7 +82,7 @@ pub struct Incident {
     pub command: String,
     /// More facts for people, such as an alert's labels.
     pub labels: BTreeMap<String, String>,
-    /// An exercise: it pages like the real thing, says so, and is not counted. [`crate::is_own_drill`] are those that call
+    /// An exercise, as long as all its events are: it pages like the real thing, says so, and is not counted. [`crate::is_own_drill`] are those that call
     /// nobody.
     pub is_drill: bool,
     /// Set while its events page nobody.
@@ -121,6 +123,7 @@ impl Default for Incident {
             acknowledged_at: None,
             paged_at: None,
             paged_version: 0,
+            told_again_at: None,
             commander: String::new(),
             mitigated_at: None,
             resolved_at: None,
@@ -228,7 +231,8 @@ pub enum Action {
     Triggered,
     /// Another event of the same problem.
     Event,
-    /// It came back within the flap window.
+    /// It came back within the flap window, became worse than what a person had taken, or turned out to be no drill:
+    /// somebody has to take it again.
     Reopened,
     /// A person took it.
     Acknowledged,

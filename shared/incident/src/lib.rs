@@ -22,10 +22,13 @@ pub use self::text::Language;
 pub const DRILL: &str = "incident-send/synthetic/";
 
 /// Whether a problem is a drill of the pager itself, whichever way it arrived. It calls nobody by name, and escalates to
-/// nobody. Of an alarm the name may have a prefix, by which EventBridge's rule chooses; other texts of a problem may be
-/// somebody else's words, and only their beginning counts.
+/// nobody. Of an alarm the name may have a prefix, by which EventBridge's rule chooses, and an alert has its source before
+/// it; other texts of a problem may be somebody else's words, and only their beginning counts.
 pub fn is_own_drill(source: &str, problem: &str) -> bool {
-    problem.starts_with(DRILL) || (source == Source::Alarm.name() && problem.contains(DRILL))
+    let is_alert = [Source::Alertmanager, Source::Grafana].iter().any(|alert| alert.name() == source);
+    let own = problem.strip_prefix(source).and_then(|rest| rest.strip_prefix('|'));
+    let own = own.filter(|_| is_alert).unwrap_or(problem);
+    own.starts_with(DRILL) || (source == Source::Alarm.name() && problem.contains(DRILL))
 }
 
 /// How an event arrived.
@@ -159,7 +162,7 @@ pub struct Signal {
     /// | alarm | its ARN, with `\|` and the contributor's id if it has contributors; without an ARN, account, region and name |
     /// | health | `eventArn\|affectedAccount` |
     /// | logs | `log group\|signature` (see [`signal::fault::signature`]); `log group\|more` for those beyond the twenty most frequent of a batch |
-    /// | alertmanager, grafana | the alert's fingerprint; without one, a hash of its labels |
+    /// | alertmanager, grafana | source, `\|` and the alert's fingerprint; without one, a hash of its labels; `source\|truncated\|group key` for alerts that the sender left out |
     /// | page | its dedup key |
     /// | message | `message\|topic\|subject or first line`, without numbers and ids |
     /// | person | the one that they name; otherwise `person\|resource\|title` |
@@ -220,6 +223,11 @@ mod tests {
             ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:moveongs-dev-incident-send-errors", false),
             ("logs", "/aws/ecs/api|Error||incident-send/synthetic/x|", false),
             ("message", "message|topic|incident-send/synthetic/x", false),
+            ("grafana", "grafana|incident-send/synthetic/x/grafana", true),
+            ("alertmanager", "alertmanager|incident-send/synthetic/x", true),
+            ("alertmanager", "alertmanager|truncated|incident-send/synthetic/x", false),
+            ("alertmanager", "grafana|incident-send/synthetic/x", false),
+            ("logs", "logs|incident-send/synthetic/x", false),
             ("page", "incident-send/", false),
         ] {
             assert_eq!(is_own_drill(source, problem), expected, "{problem}");

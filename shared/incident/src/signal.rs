@@ -1,7 +1,7 @@
 //! Reads an alert into signals, whichever way it arrived.
 //!
 //! The content decides what it is, and not the transport: an event of EventBridge or a webhook's JSON may also arrive
-//! through SNS. A missing field, or one of the wrong type, costs only what it would have said.
+//! through SNS. Only a webhook is nothing but alerts: whoever has its credential must not speak for an alarm or a page. A missing field, or one of the wrong type, costs only what it would have said.
 
 mod alarm;
 mod alert;
@@ -46,7 +46,12 @@ const DEEPEST: u8 = 3;
 pub fn read(transport: Transport, id: &str, body: &[u8]) -> Vec<Signal> {
     let origin = Origin { transport, id: id.trim(), at: None, topic: "", subject: None };
     let value: Option<Value> = serde_json::from_slice(body).ok();
-    let signals = value.and_then(|value| recognised(&value, origin, 0));
+    let signals = value.and_then(|value| match transport {
+        Transport::Alertmanager | Transport::Grafana => alert::signals(&value, origin),
+        Transport::Sns | Transport::EventBridge | Transport::AlarmAction | Transport::Logs => {
+            recognised(&value, origin, 0)
+        }
+    });
     let signals = signals.unwrap_or_else(|| vec![unread(origin, &String::from_utf8_lossy(body))]);
     distinct(signals.into_iter().map(presentable).collect())
 }

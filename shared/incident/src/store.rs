@@ -19,7 +19,9 @@ use jiff::Timestamp;
 use crate::incident::Action;
 use crate::signal;
 
-pub use decide::{Context, Outcome, Plan, Stored, acknowledge, decide, heartbeat_name, mute, patience};
+pub use decide::{
+    Context, Outcome, Plan, Stored, acknowledge, decide, heartbeat_name, mute, patience, resume, shorten,
+};
 pub use item::{Channel, Channels, Event, Heartbeat, Latest, Purpose, Row, entry, incident, mute_of};
 
 /// Index of the outbox rows by their next attempt: partition key [`Row::QUEUE`], always `due`; sort key `due`, a number.

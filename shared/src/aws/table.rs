@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
 use incident::Signal;
 use incident::store::{
-    Attribute, Attributes, Event, Expressions, Key, Latest, Stored, Write, incident, mute_of,
+    Attribute, Attributes, Event, Expressions, Key, Latest, OPEN_INDEX, Stored, Write, incident, mute_of,
 };
 
 use crate::runtime::env::{Env, EnvError};
@@ -79,6 +79,28 @@ impl Table {
             asked = left.map(|left| left.keys).unwrap_or_default();
         }
         if asked.is_empty() { Ok(found) } else { Err(CallError::empty("dynamodb:BatchGetItem")) }
+    }
+
+    /// Keys of the open incidents, the oldest first. The index may lag.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of Query.
+    pub async fn open(&self) -> Result<Vec<Key>, CallError> {
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let page = self.client.query().table_name(&self.name).index_name(OPEN_INDEX);
+            let page = page.key_condition_expression("#pk = :pk").expression_attribute_names("#pk", "open");
+            let page = page.expression_attribute_values(":pk", AttributeValue::S("open".to_owned()));
+            let page = page.set_exclusive_start_key(next).send().await;
+            let page = page.map_err(CallError::during("dynamodb:Query"))?;
+            found.extend(page.items().iter().filter_map(|item| Key::of(&read(item))));
+            next = page.last_evaluated_key;
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// What the table has about a signal.

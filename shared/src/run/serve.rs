@@ -23,6 +23,9 @@ pub enum Unread {
     Fails,
     /// It goes on with the defaults, and reads again a minute later: a page must not wait until S3 answers.
     Defaults,
+    /// The same, and it does not announce a broken version either, for which it would wait for Slack before it serves. Other
+    /// functions announce it.
+    DefaultsUnannounced,
 }
 
 /// The app for the current policy, rebuilt when the policy changes.
@@ -57,7 +60,7 @@ where
             Some(before) => match self.source.again(&before.policy).await {
                 None => Built { looked: now, ..before },
                 Some(policy) => {
-                    in_force::announce(&policy, self.env, self.aws, now).await;
+                    self.announce(&policy, now).await;
                     match self.app(&policy).await {
                         Ok(app) => Built { app, policy, looked: now },
                         Err(_) => Built { policy, looked: now, ..before },
@@ -69,11 +72,11 @@ where
                     Ok(policy) => policy,
                     Err(unread) => {
                         tracing::error!(message = chain(&unread), error_type = unread.kind());
-                        let defaults = InForce::defaults().filter(|_| self.unread == Unread::Defaults);
+                        let defaults = InForce::defaults().filter(|_| self.unread != Unread::Fails);
                         defaults.ok_or_else(|| diagnostic(&unread))?
                     }
                 };
-                in_force::announce(&policy, self.env, self.aws, now).await;
+                self.announce(&policy, now).await;
                 Built { app: self.app(&policy).await?, policy, looked: now }
             }
         };
@@ -83,6 +86,12 @@ where
         let app = built.app.clone();
         self.built.replace(Some(built));
         Ok(app)
+    }
+
+    async fn announce(&self, policy: &InForce, now: Timestamp) {
+        if self.unread != Unread::DefaultsUnannounced {
+            in_force::announce(policy, self.env, self.aws, now).await;
+        }
     }
 
     async fn app(&self, policy: &InForce) -> Result<Rc<A>, Diagnostic> {
@@ -188,7 +197,7 @@ where
 }
 
 /// The entry point of a function: [`serve`](crate::runtime::lambda::serve) with its crate's `PROCEDURE`, `App::new` and
-/// `handle`. With `Defaults`, it works with the default policy while it cannot read the policy; see
+/// `handle`. With `Defaults` or `DefaultsUnannounced`, it works with the default policy while it cannot read the policy; see
 /// [`Unread`](crate::runtime::lambda::Unread).
 #[macro_export]
 macro_rules! main {
@@ -294,7 +303,9 @@ mod tests {
         let seven = document(7);
         let first = list("v1", seven.len());
         let answers = ["", &first, &seven];
-        let seen = seen(&answers, &[0, 59, 60], Unread::Defaults).await;
-        assert_eq!(seen, (vec![Ok(14), Ok(14), Ok(7)], 3));
+        for unread in [Unread::Defaults, Unread::DefaultsUnannounced] {
+            let seen = seen(&answers, &[0, 59, 60], unread).await;
+            assert_eq!(seen, (vec![Ok(14), Ok(14), Ok(7)], 3), "{unread:?}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Requests of Alertmanager and Grafana: verified before they are parsed.
 //!
 //! Alertmanager cannot sign; it sends a bearer or basic credential. Grafana can do that too, or sign the body with a key:
-//! HMAC-SHA256 over `timestamp:body`, or over the body alone where no header for the timestamp is set. A repeated request
-//! is no attack: its alerts are stored already. Only a signature with an old timestamp is refused.
+//! HMAC-SHA256 over `timestamp:body`, or over the body alone, which then is a JSON object, where no header for the timestamp
+//! is set. A repeated request is no attack: its alerts are stored already. Only a signature with an old timestamp is
+//! refused.
 //!
 //! Source: [webhook notifier](https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/),
 //! [http_config](https://prometheus.io/docs/alerting/latest/configuration/#http_config).
@@ -201,7 +202,11 @@ impl Request {
         if !credentials.signed(signature, timestamp, &self.body) {
             return Err(Refusal::Credential);
         }
-        let Some(timestamp) = timestamp else { return Ok(()) };
+        let Some(timestamp) = timestamp else {
+            // The same signature is that of `timestamp:body` without its header, which may be as old as it likes.
+            let is_json = self.body.trim_ascii_start().starts_with(b"{");
+            return if is_json { Ok(()) } else { Err(Refusal::Credential) };
+        };
         let at = timestamp.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         let is_near = at.is_some_and(|at| now.duration_since(at).abs() <= WINDOW);
         if is_near { Ok(()) } else { Err(Refusal::Stale) }
@@ -364,6 +369,17 @@ mod tests {
             (String::new(), None),
         ] {
             assert_eq!(sent(given.clone(), timestamp), Err(Refusal::Credential), "{given}");
+        }
+        // A timestamp that was moved into the body, where nobody compares it with the clock.
+        let moved = format!(r#"{}:{{"alerts": []}}"#, at - 86_400);
+        for (body, expected) in [
+            (moved.as_bytes(), Err(Refusal::Credential)),
+            (b"  {\"alerts\": []}".as_slice(), Ok(())),
+            (b"[]".as_slice(), Err(Refusal::Credential)),
+            (b"".as_slice(), Err(Refusal::Credential)),
+        ] {
+            let sent = Request { signature: Some(signature(KEY, body)), ..request("/grafana", body) };
+            assert_eq!(sent.verify(&known, now()), expected, "{body:?}");
         }
         let text = format!("soon:{}", r#"{"alerts": []}"#);
         assert_eq!(sent(signature(KEY, text.as_bytes()), Some("soon".to_owned())), Err(Refusal::Stale));

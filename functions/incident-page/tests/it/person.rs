@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::runtime::failure::Failure as _;
 use shared::testing::table::Fake;
 
-use crate::{app_with, batch, change, done, failures, invocation, invoke, sample};
+use crate::{app_with, batch, change, done, failures, invocation, invoke, note, sample};
 
 /// The first outcome and incident of a request, whose invocation has an id.
 async fn ask(fake: &Fake, event: Value, request_id: &str) -> Result<(&'static str, String), PageError> {
@@ -85,6 +85,40 @@ async fn a_muted_problem_is_stored_and_pages_when_the_mute_ends() {
     unmute["unmute"]["problem"] = mute["mute"]["problem"].clone();
     ask(&fake, unmute, "r2").await.unwrap();
     assert_eq!((due(&fake), &only(&fake)["muted"]), (now, &Value::Null));
+}
+
+#[tokio::test]
+async fn an_unmute_of_everything_wakes_what_waits_for_its_end() {
+    let fake = Fake::default();
+    let mut mute = sample("person-mute");
+    mute["mute"]["problem"] = json!("*");
+    mute["mute"]["minutes"] = json!(1440);
+    ask(&fake, mute.clone(), "r1").await.unwrap();
+    invoke(&fake, &batch(&[&change(1, "ALARM", "OK")])).await.unwrap();
+    invoke(&fake, &batch(&[&note("n1", "disk is full")])).await.unwrap();
+    let paged = |fake: &Fake| {
+        let incidents = fake.incidents();
+        incidents.iter().map(|incident| incident["paged_at"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paged(&fake), ["2026-11-30T12:41:00Z"; 2]);
+    // Made shorter.
+    mute["mute"]["minutes"] = json!(30);
+    ask(&fake, mute, "r2").await.unwrap();
+    assert_eq!(paged(&fake), ["2026-11-29T13:11:00Z"; 2]);
+    let mut unmute = sample("person-unmute");
+    unmute["unmute"]["problem"] = json!("*");
+    ask(&fake, unmute.clone(), "r3").await.unwrap();
+    assert_eq!(paged(&fake), ["2026-11-29T12:41:00Z"; 2]);
+    let items = fake.items();
+    let due =
+        items.iter().filter(|((_, sk), _)| sk == "SEND#slack#post").map(|(_, row)| row["due"]["N"].clone());
+    assert_eq!(due.collect::<Vec<_>>(), [json!("1795956060000"), json!("1795956060000")]);
+    // Nothing waits any more.
+    ask(&fake, unmute, "r4").await.unwrap();
+    assert_eq!(
+        fake.incidents().iter().map(|incident| incident["version"].clone()).collect::<Vec<_>>(),
+        [3, 3]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,15 +43,21 @@ pub(crate) fn is_for_people(action: Action) -> bool {
     }
 }
 
-/// The entries that are not in the thread yet, the oldest first. Of a problem that comes back again and again, only the
-/// newest return notifies.
+/// The entries that are not in the thread yet, the oldest first. Of a problem that comes back again and again, or whose mute
+/// ended, only the newest return notifies.
 pub(crate) fn missing(row: &Row, incident: &Incident, lines: &[(String, Entry)]) -> Vec<Reply> {
     let is_new = |key: &String| !row.told.contains(key);
     let new = lines.iter().filter(|(key, entry)| is_for_people(entry.action) && is_new(key));
     let mut replies: Vec<_> =
         new.map(|(key, entry)| Reply { key: key.clone(), entry: entry.clone(), notifies: false }).collect();
     let is_waiting = incident.state == State::Triggered;
-    let mut returns = replies.iter_mut().rev().filter(|reply| reply.entry.action == Action::Reopened);
+    let calls = |entry: &Entry| match entry.action {
+        Action::Reopened => true,
+        // A message that was posted only then has called them.
+        Action::Unmuted => row.accepted_at.is_some_and(|accepted_at| accepted_at < entry.at),
+        _ => false,
+    };
+    let mut returns = replies.iter_mut().rev().filter(|reply| calls(&reply.entry));
     if let Some(newest) = returns.next() {
         newest.notifies = is_waiting;
     }
@@ -109,5 +115,23 @@ mod tests {
         assert_eq!(found(&[], State::Acknowledged, &lines), keys(false));
         let old = found(&["LINE#3"], State::Triggered, &lines[..2]);
         assert_eq!(old[0], ("LINE#1".to_owned(), true));
+    }
+
+    #[test]
+    fn the_end_of_a_mute_notifies_those_who_were_told_before_it() {
+        let lines = [line(1, Action::Muted), line(5, Action::Unmuted)];
+        for (accepted, state, expected) in [
+            (Some(0), State::Triggered, true),
+            (Some(5), State::Triggered, false),
+            (None, State::Triggered, false),
+            (Some(0), State::Acknowledged, false),
+        ] {
+            let accepted_at =
+                accepted.map(|minutes| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes));
+            let row = Row { accepted_at, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
+            let replies = missing(&row, &Incident { state, ..Incident::default() }, &lines);
+            let notifies: Vec<_> = replies.iter().map(|reply| reply.notifies).collect();
+            assert_eq!(notifies, [false, expected], "{accepted:?} {state:?}");
+        }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use incident::State;
 use incident::store::{Attribute, Attributes, Key, Write};
-use incident::{Change, Severity, Signal, Source};
+use incident::{Action, Change, Mute, Severity, Signal, Source, State};
 
 use crate::cloud::{Cloud, seconds};
 
@@ -130,4 +129,30 @@ async fn without_an_hour_there_is_no_synthetic_event() {
     let early = Cloud::with("slack", &[("SYNTHETIC_HOUR", "10")]);
     early.sweep(0).await;
     assert_eq!(early.mails().len(), 0, "its hour has not come");
+}
+
+#[tokio::test]
+async fn a_mute_that_ends_calls_the_person_on_call_again() {
+    let cloud = Cloud::new("slack");
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    let until = seconds(1_800);
+    cloud.change(&id, |incident| {
+        incident.muted = Some(Mute { by: "Bia".to_owned(), reason: "deploy".to_owned(), until });
+        (incident.paged_at, incident.told_again_at) = (Some(until), Some(until));
+    });
+    cloud.sweep(1_799).await;
+    assert_eq!(cloud.asked().len(), 1, "not before");
+    cloud.sweep(1_800).await;
+    cloud.stream(1_801).await;
+    let asked = cloud.asked();
+    let (_, reply) = asked.last().unwrap();
+    assert!(reply["text"].as_str().unwrap().starts_with("🔊 Silêncio encerrado"), "{reply}");
+    assert_eq!(reply["blocks"][0]["text"]["text"], "<@U00000ANA>");
+    assert!(cloud.actions(&id).contains(&Action::Unmuted));
+    assert_eq!(cloud.incident(&id).muted, None);
+    // Once; then nobody takes it.
+    assert_eq!(cloud.sweep(2_099).await.escalated, 0);
+    assert_eq!(cloud.asked().len(), asked.len());
+    assert_eq!(cloud.sweep(2_100).await.escalated, 1);
 }

@@ -36,7 +36,9 @@ pub(super) fn signals(value: &Value, origin: Origin<'_>) -> Option<Vec<Signal>> 
 fn signal(value: &Value, alert: &Value, source: Source, origin: Origin<'_>) -> Signal {
     let mut labels = map(value, "/commonLabels");
     labels.extend(map(alert, "/labels"));
-    let problem = text(alert, "/fingerprint").map_or_else(|| identity(&labels, alert), str::to_owned);
+    // With the source before it, it equals no alarm's ARN and no page's key, whatever the sender writes.
+    let fingerprint = text(alert, "/fingerprint").map_or_else(|| identity(&labels, alert), str::to_owned);
+    let problem = format!("{}|{fingerprint}", source.name());
     // A time in UTC, whatever its offset; year 1 stands for "not yet".
     let time = |name: &str| text(alert, name).and_then(instant).filter(|time| time.as_second() > 0);
     let (starts, ends) = (time("/startsAt"), time("/endsAt"));
@@ -58,7 +60,7 @@ fn signal(value: &Value, alert: &Value, source: Source, origin: Origin<'_>) -> S
     let name = label(&["alertname"]);
     let title = match (name, summary) {
         (Some(name), Some(summary)) => format!("{name}: {summary}"),
-        (name, summary) => name.or(summary).or(text(value, "/title")).unwrap_or(&problem).to_owned(),
+        (name, summary) => name.or(summary).or(text(value, "/title")).unwrap_or(&fingerprint).to_owned(),
     };
     let reason =
         note(&["description", "message"]).or(summary).or(text(value, "/message")).unwrap_or_default();
@@ -97,10 +99,10 @@ fn signal(value: &Value, alert: &Value, source: Source, origin: Origin<'_>) -> S
 /// The identity of an alert without fingerprint.
 fn identity(labels: &BTreeMap<String, String>, alert: &Value) -> String {
     if labels.is_empty() {
-        return format!("alert|{}", hash(&alert.to_string()));
+        return hash(&alert.to_string());
     }
     let words: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("alert|{}", hash(&words.join("\n")))
+    hash(&words.join("\n"))
 }
 
 /// Alerts that the sender left out of a firing group are problems too.
@@ -110,7 +112,7 @@ fn truncated(value: &Value, source: Source, origin: Origin<'_>) -> Option<Signal
         return None;
     }
     let group = text(value, "/groupKey").unwrap_or_default();
-    let problem = format!("truncated|{group}");
+    let problem = format!("{}|truncated|{group}", source.name());
     let event = format!("alert|{problem}|{}", origin.key(&value.to_string()));
     Some(Signal {
         title: format!("truncatedAlerts: {count} {group}").trim().to_owned(),

@@ -71,8 +71,10 @@ impl Fault {
 
     /// See [`signature`].
     pub(super) fn signature(&self) -> String {
-        let message: String = self.message.chars().take(LONGEST_MESSAGE).collect();
-        format!("{}|{}|{}|{}", self.class, self.code, normalized(&message), self.frame)
+        // A problem is shown, and stands in logs. Masked before it is cut: half of a token is not recognised as one.
+        let message = without_secrets(&beginning(&self.message, MOST_CHARACTERS));
+        let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+        format!("{}|{}|{}|{}", masked(&self.class), masked(&self.code), normalized(&message), self.frame)
     }
 
     /// Class, code and message in one line, not masked yet.
@@ -333,9 +335,27 @@ static NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A text without personal data and secrets: e-mail addresses, CPFs, telephone numbers, IPv4 addresses, tokens, long
 /// secrets, and values after a name such as `password`. UUIDs and times stay. When in doubt, it masks.
 pub fn masked(text: &str) -> String {
-    let (Some(named), Some(long), Some(numbers), Some(id)) = (&*NAMED, &*LONG, &*NUMBERS, &*ID) else {
-        return "[…]".to_owned();
-    };
+    let Some(numbers) = &*NUMBERS else { return "[…]".to_owned() };
+    let text = without_secrets(text);
+    let all: &str = &text;
+    let text = numbers.replace_all(all, |found: &Captures<'_>| {
+        let kept = found.name("kept").filter(|kept| {
+            // Nothing that goes on is a time or an id.
+            let mut after = all.get(kept.end()..).unwrap_or_default().chars();
+            let next = after.next().is_some_and(|c| ".-/".contains(c));
+            !(next && after.next().is_some_and(|c| c.is_ascii_digit()))
+        });
+        let masks = [("ip", "[ip]"), ("cpf", "[cpf]"), ("phone", "[phone]")];
+        let mask = masks.into_iter().find_map(|(name, mask)| found.name(name).map(|_| mask));
+        kept.map_or_else(|| mask.unwrap_or("[number]").to_owned(), |kept| kept.as_str().to_owned())
+    });
+    text.into_owned()
+}
+
+/// A text without what [`masked`] masks, except for numbers: whether those are masked depends on their length, and a
+/// signature leaves them out anyway.
+fn without_secrets(text: &str) -> String {
+    let (Some(named), Some(long), Some(id)) = (&*NAMED, &*LONG, &*ID) else { return "[…]".to_owned() };
     let text = named.replace_all(text, |found: &Captures<'_>| {
         let before = ["name", "column", "scheme", "bearer"].iter().find_map(|name| found.name(name));
         let mask = if found.name("email").is_some() { "[e-mail]" } else { "[secret]" };
@@ -349,18 +369,6 @@ pub fn masked(text: &str) -> String {
         let run = found.get(0).map(|run| run.as_str()).unwrap_or_default();
         let other = id.replace_all(run, "/");
         if is_secret(&other) { "[secret]".to_owned() } else { run.to_owned() }
-    });
-    let all: &str = &text;
-    let text = numbers.replace_all(all, |found: &Captures<'_>| {
-        let kept = found.name("kept").filter(|kept| {
-            // Nothing that goes on is a time or an id.
-            let mut after = all.get(kept.end()..).unwrap_or_default().chars();
-            let next = after.next().is_some_and(|c| ".-/".contains(c));
-            !(next && after.next().is_some_and(|c| c.is_ascii_digit()))
-        });
-        let masks = [("ip", "[ip]"), ("cpf", "[cpf]"), ("phone", "[phone]")];
-        let mask = masks.into_iter().find_map(|(name, mask)| found.name(name).map(|_| mask));
-        kept.map_or_else(|| mask.unwrap_or("[number]").to_owned(), |kept| kept.as_str().to_owned())
     });
     text.into_owned()
 }

@@ -408,14 +408,17 @@ fn what_aws_plans_is_less_severe_than_what_ends_in_an_outage() {
 #[test]
 fn an_alerts_times_are_in_utc() {
     let signal = only("grafana-firing");
-    assert_eq!(signal.event, "alert|57c6d9296de2ad39|2026-11-29T12:30:00Z|firing");
-    assert_eq!((signal.problem.as_str(), signal.severity), ("57c6d9296de2ad39", Some(Severity::S2)));
+    assert_eq!(signal.event, "alert|grafana|57c6d9296de2ad39|2026-11-29T12:30:00Z|firing");
+    assert_eq!((signal.problem.as_str(), signal.severity), ("grafana|57c6d9296de2ad39", Some(Severity::S2)));
     assert_eq!(signal.labels["values"], "B=44.2");
     assert_eq!(signal.link.as_deref(), Some("https://grafana.example.org/d/1?viewPanel=2"));
     let signal = only("grafana-resolved");
-    assert_eq!(signal.event, "alert|57c6d9296de2ad39|2026-11-29T12:30:00Z|resolved|2026-11-29T12:50:00Z");
+    assert_eq!(
+        signal.event,
+        "alert|grafana|57c6d9296de2ad39|2026-11-29T12:30:00Z|resolved|2026-11-29T12:50:00Z"
+    );
     let signals = signals("alertmanager-mixed");
-    assert_eq!(signals[0].event, "alert|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|firing");
+    assert_eq!(signals[0].event, "alert|alertmanager|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|firing");
     assert_eq!(signals[1].change, Change::Resolved);
     assert_eq!(signals[0].title, "ApiAvailabilityBudgetBurn: 5xx share above 2%");
     assert!(signals[0].runbook.as_deref().unwrap().ends_with("api-disponibilidade.md"));
@@ -441,8 +444,27 @@ fn an_alerts_status_may_be_missing() {
     let mut payload = sample("alertmanager-resolved");
     payload["alerts"][0]["endsAt"] = json!(none);
     let signal = read_json(Transport::Alertmanager, &payload).remove(0);
-    assert_eq!(signal.event, "alert|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|resolved|request-1");
+    assert_eq!(
+        signal.event,
+        "alert|alertmanager|1a2b3c4d5e6f7081|2026-11-29T12:30:00.123Z|resolved|request-1"
+    );
     assert_eq!(signal.changed_at, None);
+}
+
+#[test]
+fn a_webhook_speaks_for_nothing_but_its_own_alerts() {
+    let alarm = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-5xx";
+    for transport in [Transport::Alertmanager, Transport::Grafana] {
+        let mut payload = sample("alertmanager-resolved");
+        payload["alerts"][0]["fingerprint"] = json!(alarm);
+        let signal = read_json(transport, &payload).remove(0);
+        assert!(signal.problem.ends_with(&format!("|{alarm}")), "{}", signal.problem);
+        for name in ["eventbridge-metric-ok", "sns-metric-ok", "alarm-action", "sns-page"] {
+            let signals = read_json(transport, &sample(name));
+            let [raw] = signals.as_slice() else { panic!("{name}: {signals:?}") };
+            assert!(!raw.understood && pages(raw) && raw.problem.starts_with("raw|"), "{name}: {raw:?}");
+        }
+    }
 }
 
 #[test]
@@ -726,7 +748,7 @@ fn signatures_leave_out_what_varies() {
     for (text, expected) in [
         (
             r#"{"level":"error","message":"can't read 'x' of \"y\" for a@b.org"}"#,
-            r#"||can't read "…" of "…" for <e-mail>|"#,
+            r#"||can't read "…" of "…" for [e-mail]|"#,
         ),
         (
             r#"{"level":"error","message":"database pool error","error":{"code":"57P01"}}"#,
@@ -735,9 +757,25 @@ fn signatures_leave_out_what_varies() {
         ("TypeError [ERR_X]: a\n    at /app/b.js:1:2", "TypeError|ERR_X|a|/app/b.js"),
         ("Uncaught Error: a", "Error||a|"),
         ("deadbeefcafe and defaced", "||# and defaced|"),
+        // Secrets and names, which are shown wherever the problem is.
+        (
+            "Error: login with password=hunter, token: abcdef",
+            "Error||login with password=[secret], token: [secret]|",
+        ),
+        ("Error: Key (nome)=(Maria Souza) exists", "Error||Key (nome)=[secret] exists|"),
+        (
+            r#"{"level":"error","message":"no","err":{"type":"E","message":"no","code":"maria@example.org"}}"#,
+            "E|[e-mail]|no|",
+        ),
     ] {
         assert_eq!(signature(text), expected);
     }
+    // A token at the limit of the message is masked before it is cut.
+    let long = format!("Error: {} password={}", "x ".repeat(140), "hunter".repeat(9));
+    assert!(!signature(&long).contains("hunter"));
+    // The length of a number decides nothing.
+    let of = |number: &str| signature(&format!("Error: no user {number}"));
+    assert_eq!(of("81"), of("11912345678"));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | trigger, older than the source's own word that it is over | over | noted |
 //! | the same | none | a new incident, which is over: it is told, and nobody has to act |
 //! | trigger | open | counted; texts of the newest event; severity may rise |
+//! | trigger, worse than what somebody has taken, or the first that is no drill | open | the same, and it pages anew |
 //! | trigger that implies that the problem was over | open | as if the source had said so |
 //! | over | open | resolved |
 //! | over, older than the newest trigger | open | noted; it stays open |
@@ -258,33 +259,46 @@ impl Draft<'_> {
         self.open(None, false)
     }
 
-    /// An incident that is open again.
+    /// An incident that is open again. An acknowledgement was of what is over.
     fn reopen(&mut self, incident: Incident) -> (Outcome, String) {
-        let mut incident = self.triggered(incident);
+        let mut incident = untaken(self.triggered(incident));
         incident.flaps += 1;
         incident.resolved_at = None;
-        incident.mitigated_at = None;
-        let is_taken = !incident.acknowledged_by.is_empty();
-        incident.state = if is_taken { State::Acknowledged } else { State::Triggered };
+        // Not by its source's mute, if there is one.
+        (incident.paged_at, incident.told_again_at) = (None, None);
         self.line(&incident.id, Action::Reopened, &self.signal.reason);
         self.point(&incident, None);
-        if is_taken && self.signal.muted_by_source.is_none() {
-            self.tell(&incident, self.context.now, Channel::updates_in_place);
-        } else {
-            self.page(&mut incident);
-        }
+        self.page(&mut incident);
         self.writes.push(incident.write());
         (Outcome::Reopened, incident.id)
     }
 
-    /// Another event of an open incident.
-    fn fold(&mut self, incident: Incident, is_back: bool) -> (Outcome, String) {
-        let mut incident = self.triggered(incident);
+    /// Another event of an open incident. It pages anew if it is about something that nobody has taken: it is worse than
+    /// what was, it is back, or it is no exercise.
+    fn fold(&mut self, old: Incident, is_back: bool) -> (Outcome, String) {
+        let mut incident = self.triggered(old.clone());
         incident.flaps += u32::from(is_back);
-        let action = if is_back { Action::Reopened } else { Action::Event };
-        self.line(&incident.id, action, &self.signal.reason);
+        let is_muted = self.signal.muted_by_source.is_some();
+        let is_taken = old.state != State::Triggered;
+        let is_worse = is_taken && incident.severity < old.severity;
+        let is_real = old.is_drill && !incident.is_drill;
+        let is_anew = !is_muted && (is_worse || is_real || (is_taken && is_back));
+        let action = if is_back || is_anew { Action::Reopened } else { Action::Event };
+        let text = if is_real {
+            format!("it was a drill, and is none\n{}", self.signal.reason).trim_end().to_owned()
+        } else if is_worse {
+            let (before, after, by) = (old.severity.name(), incident.severity.name(), &old.acknowledged_by);
+            let text = format!("{before} → {after}; {by} had taken {before}\n{}", self.signal.reason);
+            text.trim_end().to_owned()
+        } else {
+            self.signal.reason.clone()
+        };
+        self.line(&incident.id, action, &text);
+        if is_anew {
+            incident = untaken(incident);
+        }
         let is_due = incident.paged_at.is_none() && incident.state == State::Triggered;
-        if is_due || self.signal.muted_by_source.is_some() {
+        if is_anew || is_due || is_muted {
             self.page(&mut incident);
         } else {
             self.tell(&incident, self.context.now, Channel::updates_in_place);
@@ -364,8 +378,9 @@ impl Draft<'_> {
     /// An incident after one more trigger. An event raises the severity and never lowers it; it raises one that a person
     /// confirmed only if no event proposed as much before.
     fn triggered(&self, mut incident: Incident) -> Incident {
-        let signal = self.signal;
-        let is_newest = incident.count == 0 || self.at >= incident.triggered_at;
+        let (signal, policy) = (self.signal, self.context.policy);
+        let is_opening = incident.count == 0;
+        let is_newest = is_opening || self.at >= incident.triggered_at;
         incident.version += 1;
         incident.count += weight(signal);
         incident.triggered_at = incident.triggered_at.max(self.at);
@@ -386,13 +401,18 @@ impl Draft<'_> {
             incident.title.clone_from(&signal.title);
             incident.reason.clone_from(&signal.reason);
             incident.labels = labels(&signal.labels);
+            let owner = signal.owner.as_ref();
+            if let Some(word) = owner.filter(|_| known(owner, signal, policy).is_none()) {
+                incident.labels.insert("owner".to_owned(), cut(word));
+            }
             incident.resource = resource(signal);
             incident.understood = signal.understood;
             let keep = |new: &Option<String>, old: String| new.as_deref().map_or(old, cut);
             incident.runbook = keep(&signal.runbook, incident.runbook);
             incident.link = keep(&signal.link, incident.link);
         }
-        incident.is_drill |= is_drill(signal);
+        // One event that is no exercise is enough.
+        incident.is_drill = is_drill(signal) && (is_opening || incident.is_drill);
         incident.muted.clone_from(&self.mute);
         incident
     }
@@ -408,7 +428,7 @@ impl Draft<'_> {
             self.line(&incident.id, Action::Suppressed, &text);
         }
         let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
-        incident.paged_at = Some(from);
+        (incident.paged_at, incident.told_again_at) = (Some(from), None);
         incident.paged_version = incident.version;
         self.tell(incident, from, |_| true);
     }
@@ -436,6 +456,17 @@ impl Draft<'_> {
         let entry =
             Entry { at: self.at, by, action, text: text.chars().take(signal::MOST_CHARACTERS).collect() };
         self.writes.push(entry.write(id, &self.signal.event));
+    }
+}
+
+/// An incident that nobody has taken any more.
+fn untaken(incident: Incident) -> Incident {
+    Incident {
+        state: State::Triggered,
+        acknowledged_by: String::new(),
+        acknowledged_at: None,
+        mitigated_at: None,
+        ..incident
     }
 }
 
@@ -473,14 +504,27 @@ fn is_drill(signal: &Signal) -> bool {
         || is_own_drill(signal.source.name(), &signal.problem)
 }
 
+/// A source's own word for who answers, if the policy knows that squad. Any other word, such as a person's address or a team
+/// of another tool, would call nobody. A page of ours has it from the policy.
+fn known<'a>(word: Option<&'a String>, signal: &Signal, policy: &Policy) -> Option<&'a str> {
+    let is_squad = |name: &str| {
+        let of_area = |area| {
+            let known = policy.responsible(area);
+            known.primary == name || known.backup == name
+        };
+        policy.incidents.squads.contains_key(name) || Area::ALL.into_iter().any(of_area)
+    };
+    word.map(String::as_str).filter(|word| signal.source == Source::Page || is_squad(word))
+}
+
 /// The teams that answer: the source's; otherwise those of the inventory's area that has a resource which the event
 /// names; otherwise those of the kind of source.
 fn responsible(signal: &Signal, context: &Context<'_>) -> (String, String) {
     let policy = context.policy;
-    if let Some(owner) = &signal.owner {
-        let backup = signal.labels.get("backup").cloned().or_else(|| {
+    if let Some(owner) = known(signal.owner.as_ref(), signal, policy) {
+        let backup = known(signal.labels.get("backup"), signal, policy).map(str::to_owned).or_else(|| {
             let of_areas = Area::ALL.into_iter().map(|area| policy.responsible(area));
-            of_areas.into_iter().find(|known| known.primary == *owner).map(|known| known.backup.clone())
+            of_areas.into_iter().find(|known| known.primary == owner).map(|known| known.backup.clone())
         });
         return (cut(owner), cut(&backup.unwrap_or_default()));
     }
@@ -566,42 +610,106 @@ pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, conte
     Plan { outcome, incident: incident.id.clone(), writes }
 }
 
-/// A person mutes a problem, with its open incident if it has one, or everything. Once the mute is over, an incident that
-/// is open and that nobody has taken pages.
+/// A person mutes a problem, with its open incident if it has one, or everything. `other` is the other one of the two mutes
+/// that the problem may have, its own and everybody's: the longer one counts. Once the mute is over, an incident that is open
+/// and that nobody has taken pages.
 pub fn mute(
     problem: Option<&str>,
     incident: Option<&Incident>,
-    mute: &Mute,
+    order: &Mute,
+    other: Option<&Mute>,
     cause: &str,
     context: &Context<'_>,
 ) -> Plan {
-    let mut writes = vec![mute.write(problem)];
+    let mut writes = vec![order.write(problem)];
     let open = incident.filter(|incident| incident.is_open());
-    if let Some(incident) = open {
-        let is_on = mute.until > context.now;
-        let is_waiting = incident.state == State::Triggered;
-        let is_woken = !is_on && is_waiting && incident.paged_at.is_some();
-        let action = if is_on { Action::Muted } else { Action::Unmuted };
-        let text = format!("{} ({})", mute.reason, mute.until);
-        let entry = Entry { at: context.now, by: mute.by.clone(), action, text };
-        writes.push(entry.write(&incident.id, cause));
-        let changed = Incident {
-            version: incident.version + 1,
-            muted: Some(mute.clone()).filter(|_| is_on),
-            // Only what pages already, and not what its source mutes.
-            paged_at: incident.paged_at.map(|at| if is_waiting { mute.until.max(context.now) } else { at }),
-            paged_version: if is_woken { incident.version + 1 } else { incident.paged_version },
-            ..incident.clone()
-        };
-        writes.push(changed.write());
-        if is_woken {
-            writes.extend(woken(&changed, context));
-        } else {
-            writes.extend(shown(&changed, context));
-        }
-    }
+    writes.extend(open.into_iter().flat_map(|incident| muted(incident, order, other, cause, context)));
     let incident = open.map(|incident| incident.id.clone()).unwrap_or_default();
     Plan { outcome: Outcome::Updated, incident, writes }
+}
+
+/// What an order about everything changes of an incident: it waits no longer than the longer one of that and its problem's
+/// `own` mute. Nothing if it is not open, not muted, or muted for at most as long.
+pub fn shorten(
+    incident: &Incident,
+    order: &Mute,
+    own: Option<&Mute>,
+    cause: &str,
+    context: &Context<'_>,
+) -> Plan {
+    let until = in_force(order, own, context.now).map_or(context.now, |mute| mute.until);
+    let is_longer = incident.muted.as_ref().is_some_and(|mute| mute.until > until);
+    let is_shortened = incident.is_open() && is_longer;
+    let writes = if is_shortened { muted(incident, order, own, cause, context) } else { vec![] };
+    Plan { outcome: Outcome::Updated, incident: incident.id.clone(), writes }
+}
+
+/// The mute that lasts longest, unless it is over.
+fn in_force<'a>(one: &'a Mute, other: Option<&'a Mute>, now: Timestamp) -> Option<&'a Mute> {
+    std::iter::once(one).chain(other).filter(|mute| mute.until > now).max_by_key(|mute| mute.until)
+}
+
+/// The writes of an open incident whose mutes are these from now on.
+fn muted(
+    incident: &Incident,
+    order: &Mute,
+    other: Option<&Mute>,
+    cause: &str,
+    context: &Context<'_>,
+) -> Vec<Write> {
+    let now = context.now;
+    let mute = in_force(order, other, now);
+    let until = mute.map_or(now, |mute| mute.until);
+    let before = incident.muted.as_ref().map(|mute| mute.until).filter(|until| *until > now);
+    if mute.is_none() && before.is_none() {
+        return vec![];
+    }
+    let is_waiting = incident.state == State::Triggered;
+    let is_told = incident.told_again_at.is_some() || incident.paged_at.is_some_and(|at| at <= now);
+    let action = if mute.is_some() { Action::Muted } else { Action::Unmuted };
+    let text = format!("{} ({until})", order.reason);
+    let entry = Entry { at: now, by: order.by.clone(), action, text };
+    let is_woken = before.is_some_and(|before| before > until) && incident.paged_at.is_some();
+    let version = incident.version + 1;
+    let changed = Incident {
+        version,
+        muted: mute.cloned(),
+        // Only what pages already, and not what its source mutes.
+        paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
+        told_again_at: mute.map(|mute| mute.until).filter(|_| is_waiting && is_told),
+        paged_version: if is_woken { version } else { incident.paged_version },
+        ..incident.clone()
+    };
+    let mut writes = vec![entry.write(&incident.id, cause), changed.write()];
+    if is_woken {
+        // Until the new end, the sender lets those wait that were not told.
+        writes.extend(woken(&changed, context));
+    } else {
+        writes.extend(shown(&changed, context));
+    }
+    writes
+}
+
+/// The writes with which a mute ends of an incident that people were told of before it; empty if its time has not come, or
+/// if somebody has taken it. What nobody was told of has rows that are due at the end.
+pub fn resume(incident: &Incident, by: &str, context: &Context<'_>) -> Vec<Write> {
+    let is_over = |mute: &Mute| mute.until <= context.now;
+    let until = incident.told_again_at.filter(|until| *until <= context.now);
+    let Some(until) = until.filter(|_| incident.muted.as_ref().is_none_or(is_over)) else { return vec![] };
+    if incident.state != State::Triggered || incident.paged_at.is_none() {
+        return vec![];
+    }
+    let entry = Entry { at: until, by: by.to_owned(), action: Action::Unmuted, text: String::new() };
+    let version = incident.version + 1;
+    let changed =
+        Incident { version, paged_version: version, muted: None, told_again_at: None, ..incident.clone() };
+    let mut writes = vec![entry.write(&incident.id, "end of the mute"), changed.write()];
+    let (mut due, now) = (context.now, context.now);
+    for channel in context.channels {
+        writes.push(Row::want(&incident.id, *channel, channel.first_purpose(), version, due, now));
+        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
+    }
+    writes
 }
 
 /// The rows of all channels, which no longer wait for the end of a mute.

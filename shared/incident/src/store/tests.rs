@@ -266,18 +266,64 @@ fn a_problem_that_comes_back_in_time_is_the_same_incident() {
 }
 
 #[test]
-fn a_flapping_problem_that_somebody_has_taken_pages_nobody() {
-    let mut table = Table::default();
-    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
-    acknowledge_it(&mut table, &id, 1);
-    table.arrives(&alarm(5, "OK", "ALARM"), 5);
-    table.arrives(&alarm(6, "ALARM", "OK"), 6);
-    let again = table.incident(&id);
-    assert_eq!((again.state, again.paged_at, again.version), (State::Acknowledged, Some(at(0)), 4));
-    assert_eq!(again.paged_version, 1);
-    // Only the channels that show it without a sound.
-    let wanted: Vec<_> = table.rows(&id).iter().map(|row| row.wanted).collect();
-    assert_eq!(wanted, [4, 3, 4]);
+fn a_taken_problem_that_was_over_and_is_back_pages_again() {
+    // The source said that it was over, or its next event implies it.
+    for says_so in [true, false] {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        if says_so {
+            table.arrives(&alarm(5, "OK", "ALARM"), 5);
+        }
+        table.arrives(&alarm(6, "ALARM", "OK"), 6);
+        let again = table.incident(&id);
+        assert_eq!((again.state, again.paged_at), (State::Triggered, Some(at(6))));
+        assert_eq!((again.acknowledged_by.as_str(), again.acknowledged_at, again.flaps), ("", None, 1));
+        assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
+        assert!(table.rows(&id).iter().all(|row| row.wanted == again.version));
+    }
+    // Not if its source is muted.
+    for says_so in [true, false] {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        if says_so {
+            table.arrives(&alarm(5, "OK", "ALARM"), 5);
+        }
+        let before = table.rows(&id);
+        table.arrives(&Signal { muted_by_source: Some("Alarm".to_owned()), ..alarm(6, "ALARM", "OK") }, 6);
+        let again = table.incident(&id);
+        let expected = if says_so { (State::Triggered, None) } else { (State::Acknowledged, Some(at(0))) };
+        assert_eq!(((again.state, again.paged_at), table.rows(&id)), (expected, before));
+    }
+}
+
+#[test]
+fn what_is_worse_than_what_somebody_took_pages_again() {
+    use Severity::{S1, S2, S3};
+    for (before, next, is_taken, is_anew) in
+        [(S2, S1, true, true), (S2, S2, true, false), (S2, S3, true, false), (S2, S1, false, false)]
+    {
+        let mut table = Table::default();
+        let of = |severity, minutes| Signal { severity: Some(severity), ..alarm(minutes, "ALARM", "") };
+        let id = table.arrives(&of(before, 0), 0).incident;
+        if is_taken {
+            acknowledge_it(&mut table, &id, 1);
+        }
+        table.arrives(&of(next, 9), 9);
+        let found = table.incident(&id);
+        let state = if is_taken && !is_anew { State::Acknowledged } else { State::Triggered };
+        let paged_at = if is_anew { at(9) } else { at(0) };
+        assert_eq!((found.state, found.paged_at), (state, Some(paged_at)), "{before:?} {next:?} {is_taken}");
+        assert_eq!(found.acknowledged_by.is_empty(), !is_taken || is_anew);
+        let last = if is_anew { Action::Reopened } else { Action::Event };
+        assert_eq!(table.timeline(&id).last(), Some(&last));
+        // A mail calls, and is not written only to show a change.
+        assert_eq!(table.rows(&id)[1].wanted == found.version, is_anew);
+        let lines = table.items.iter().filter(|(key, _)| key.sk.starts_with(Key::LINES));
+        let text = lines.map(|(_, item)| entry(item).unwrap().text).collect::<Vec<_>>().join("\n");
+        assert_eq!(text.contains("S2 → S1; Ana had taken S2"), is_anew, "{text}");
+    }
 }
 
 fn acknowledge_it(table: &mut Table, id: &str, minutes: i64) -> Outcome {
@@ -546,6 +592,8 @@ fn the_inventory_says_who_answers() {
         labels: BTreeMap::from([(label.to_owned(), value.to_owned())]),
         ..signal(source, "p", 0, Change::Triggered)
     };
+    let foreign =
+        |source, owner: &str| Signal { owner: Some(owner.to_owned()), ..named(source, "backup", "somebody") };
     let owned = |owner: &str, backup: Option<&str>| Signal {
         owner: Some(owner.to_owned()),
         labels: backup.map(|backup| ("backup".to_owned(), backup.to_owned())).into_iter().collect(),
@@ -555,6 +603,10 @@ fn the_inventory_says_who_answers() {
         (owned("Squad Dados", Some("Squad Infra")), "Squad Dados", "Squad Infra"),
         (owned("Squad Dados", None), "Squad Dados", "Squad Infra"),
         (owned("Squad X", None), "Squad X", ""),
+        // Of others only a squad that the policy knows.
+        (foreign(Source::Grafana, "Squad Dados"), "Squad Dados", "Squad Infra"),
+        (foreign(Source::Grafana, "backend"), "Squad Backend", "Squad Infra"),
+        (foreign(Source::Alarm, "ana@example.org"), "Squad Infra", "Squad Security"),
         (
             named(Source::Alarm, "metric", "AWS/RDS CPUUtilization DBInstanceIdentifier=moveongs-prod-db"),
             "Squad Dados",
@@ -583,6 +635,13 @@ fn the_inventory_says_who_answers() {
     let mut table = Table { policy: Some(policy.parse().unwrap()), ..Table::default() };
     let id = table.arrives(&owned("Squad Dados", None), 0).incident;
     assert_eq!(table.incident(&id).on_call, "Ana");
+    let mut table = Table::default();
+    let id = table.arrives(&foreign(Source::Grafana, "backend"), 0).incident;
+    assert_eq!(table.incident(&id).labels["owner"], "backend", "the word is kept");
+    let policy = r#"{"incidents": {"squads": {"backend": {"contacts": [{"slack": "S0123ABCD"}]}}}}"#;
+    let mut table = Table { policy: Some(policy.parse().unwrap()), ..Table::default() };
+    let id = table.arrives(&foreign(Source::Grafana, "backend"), 0).incident;
+    assert_eq!(table.incident(&id).owner, "backend", "a squad of the policy alone");
 }
 
 #[test]
@@ -631,8 +690,8 @@ fn the_largest_signal_fits_into_an_item() {
     let mut table = Table::default();
     let id = table.arrives(&large, 0).incident;
     let incident = table.incident(&id);
-    assert_eq!((&incident.problem, incident.owner.len()), (&large.problem, 1_000));
-    assert!(!incident.labels.is_empty() && incident.labels.len() < 50);
+    assert_eq!((&incident.problem, incident.labels["owner"].len()), (&large.problem, 1_000));
+    assert!(incident.labels.len() > 1 && incident.labels.len() < 50);
 }
 
 #[test]
@@ -668,7 +727,7 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
         let context = context(&policy, at(minutes));
         let order = Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
         let open = table.incident(&id);
-        let plan = mute(Some(ALARM), Some(&open), &order, &format!("request-{minutes}"), &context);
+        let plan = mute(Some(ALARM), Some(&open), &order, None, &format!("request-{minutes}"), &context);
         assert!(table.write(&plan.writes));
     };
     order(&mut table, 1, 60);
@@ -681,6 +740,112 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
     let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
     assert_eq!(due, [at(2), at(3), at(4)]);
     assert_eq!(table.timeline(&id), [Action::Triggered, Action::Muted, Action::Unmuted]);
+}
+
+#[test]
+fn a_mute_that_ends_tells_again_what_was_told_before_it() {
+    let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
+    let ends = |table: &mut Table, id: &str, minutes| {
+        let policy = table.policy();
+        let writes = resume(&table.incident(id), "incident-send", &context(&policy, at(minutes)));
+        assert!(table.write(&writes));
+        !writes.is_empty()
+    };
+    let muted = |minutes| {
+        let mut table = Table::default();
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        let policy = table.policy();
+        let plan = mute(
+            Some(ALARM),
+            Some(&table.incident(&id)),
+            &order(minutes),
+            None,
+            "request-1",
+            &context(&policy, at(1)),
+        );
+        assert!(table.write(&plan.writes));
+        (table, id)
+    };
+    let (mut table, id) = muted(31);
+    assert!(!ends(&mut table, &id, 30), "not yet");
+    // An event meanwhile, and one after the end that no sweep has seen.
+    table.arrives(&alarm(10, "ALARM", "INSUFFICIENT_DATA"), 10);
+    table.arrives(&alarm(31, "ALARM", "INSUFFICIENT_DATA"), 31);
+    assert!(ends(&mut table, &id, 31));
+    let told = table.incident(&id);
+    assert_eq!((told.muted, told.told_again_at, told.paged_at), (None, None, Some(at(31))));
+    assert!(table.rows(&id).iter().all(|row| row.wanted == told.version && row.due.is_some()));
+    assert!(table.timeline(&id).contains(&Action::Unmuted));
+    assert!(!ends(&mut table, &id, 32), "once");
+    // Taken, or over.
+    let (mut table, id) = muted(31);
+    acknowledge_it(&mut table, &id, 2);
+    assert!(!ends(&mut table, &id, 31));
+    let (mut table, id) = muted(31);
+    table.arrives(&alarm(20, "OK", "ALARM"), 20);
+    assert!(!ends(&mut table, &id, 31));
+    // What was told only then has rows of its own.
+    let mut table = Table::default();
+    assert!(table.write(&[order(31).write(None)]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    assert!(!ends(&mut table, &id, 31));
+}
+
+#[test]
+fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
+    let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
+    // The mute of everything when it opened; at minute 10 the new end, and that of the problem's own mute; the end then.
+    for (before, new, own, expected) in [
+        (Some(1440), 10, None, None),
+        (Some(1440), 30, None, Some(30)),
+        (Some(1440), 10, Some(60), Some(60)),
+        (Some(1440), 10, Some(5), None),
+        (Some(60), 120, None, Some(60)),
+        (None, 120, None, None),
+    ] {
+        let mut table = Table::default();
+        if let Some(before) = before {
+            assert!(table.write(&[order(before).write(None)]));
+        }
+        let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+        let policy = table.policy();
+        let own = own.map(order);
+        let opened = table.incident(&id);
+        let plan = shorten(&opened, &order(new), own.as_ref(), "request-1", &context(&policy, at(10)));
+        assert!(table.write(&plan.writes));
+        let changed = table.incident(&id);
+        let end = changed.muted.map(|mute| mute.until);
+        assert_eq!(end, expected.map(at), "{before:?} {new} {own:?}");
+        let is_changed = before.is_some_and(|before| before > expected.unwrap_or(10));
+        assert_eq!(changed.version > opened.version, is_changed, "{before:?} {new} {own:?}");
+        if is_changed {
+            assert_eq!(changed.paged_at, Some(at(expected.unwrap_or(10))));
+            // Due at once: the sender lets those wait that were not told.
+            let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
+            assert_eq!(due, [at(10), at(11), at(12)]);
+        }
+    }
+    // What somebody has taken waits for it no more than the others.
+    let mut table = Table::default();
+    assert!(table.write(&[order(1440).write(None)]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    acknowledge_it(&mut table, &id, 1);
+    let policy = table.policy();
+    let plan = shorten(&table.incident(&id), &order(10), None, "request-1", &context(&policy, at(10)));
+    assert!(table.write(&plan.writes));
+    assert_eq!(
+        (table.incident(&id).state, table.incident(&id).paged_at),
+        (State::Acknowledged, Some(at(10)))
+    );
+    assert_eq!(table.rows(&id)[0].due, Some(at(10)));
+    // The other mute stays in force.
+    let mut table = Table::default();
+    assert!(table.write(&[order(60).write(None), order(120).write(Some(ALARM))]));
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let (open, other, context) = (table.incident(&id), order(60), context(&policy, at(20)));
+    let plan = mute(Some(ALARM), Some(&open), &order(20), Some(&other), "request-1", &context);
+    assert!(table.write(&plan.writes));
+    assert_eq!(table.incident(&id).paged_at, Some(at(60)));
 }
 
 #[test]
@@ -890,5 +1055,29 @@ fn a_drill_is_marked_by_a_label_by_its_kind_or_by_its_name() {
         let mut table = Table::default();
         let opened = table.arrives(&signal, 0).incident;
         assert_eq!(table.incident(&opened).is_drill, expected, "{} {:?}", signal.problem, signal.labels);
+    }
+}
+
+#[test]
+fn a_drill_ends_with_the_first_event_that_is_none() {
+    let of = |minutes, is_drill: bool| Signal {
+        labels: BTreeMap::from([("drill".to_owned(), is_drill.to_string())]),
+        ..alarm(minutes, "ALARM", "")
+    };
+    for (first, second, is_drill, is_anew) in [
+        (true, true, true, false),
+        (true, false, false, true),
+        (false, true, false, false),
+        (false, false, false, false),
+    ] {
+        let mut table = Table::default();
+        let id = table.arrives(&of(0, first), 0).incident;
+        acknowledge_it(&mut table, &id, 1);
+        table.arrives(&of(9, second), 9);
+        let found = table.incident(&id);
+        let state = if is_anew { State::Triggered } else { State::Acknowledged };
+        assert_eq!((found.is_drill, found.state), (is_drill, state), "{first} {second}");
+        assert_eq!(found.paged_at, Some(at(if is_anew { 9 } else { 0 })));
+        assert_eq!(table.rows(&id)[1].wanted == found.version, is_anew, "a mail");
     }
 }
