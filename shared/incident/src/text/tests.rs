@@ -176,6 +176,8 @@ fn filled(text: &str) -> Incident {
         acknowledged_by: text(),
         acknowledged_at: Some(Timestamp::MAX),
         paged_at: Some(Timestamp::MAX),
+        paged_version: 1,
+        told_again_at: None,
         commander: text(),
         mitigated_at: Some(Timestamp::MIN),
         resolved_at: Some(Timestamp::MAX),
