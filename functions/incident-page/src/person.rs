@@ -73,15 +73,15 @@ async fn mute(
     };
     let plan = settle(app, cause, decide).await?;
     if problem.is_none() {
-        shorten(app, order, invocation).await?;
+        mute_open(app, order, invocation).await?;
     }
     Ok(plan)
 }
 
-/// Lets no open incident wait for the end of a longer mute of everything, which `order` has replaced: each in a transaction
-/// of its own, since there may be any number. One that opens in this second may be missing: it was decided with the old
+/// Lets each open incident wait for the end of a mute of everything, and not of a longer one that `order` has replaced: in a
+/// transaction of its own, since there may be any number. One that opens in this second may be missing: it was decided with the old
 /// mute, or the index lags. A repeated request finds it.
-async fn shorten(app: &App, order: &Mute, invocation: &Invocation) -> Result<(), PageError> {
+async fn mute_open(app: &App, order: &Mute, invocation: &Invocation) -> Result<(), PageError> {
     let (now, cause) = (invocation.now, invocation.request_id.as_str());
     let mut failed = None;
     for key in app.table.open().await? {
@@ -95,7 +95,7 @@ async fn shorten(app: &App, order: &Mute, invocation: &Invocation) -> Result<(),
                 });
             };
             let own = mute_of(app, Some(&incident.problem)).await?;
-            Ok(rules::shorten(&incident, order, own.as_ref(), cause, &app.context(now, attempt)))
+            Ok(rules::mute_too(&incident, order, own.as_ref(), cause, &app.context(now, attempt)))
         };
         // One that fails holds up no other.
         failed = settle(app, cause, decide).await.err().or(failed);

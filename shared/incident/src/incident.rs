@@ -60,13 +60,17 @@ pub struct Incident {
     pub acknowledged_by: String,
     /// Time of the acknowledgement.
     pub acknowledged_at: Option<Timestamp>,
-    /// Since when it pages: the escalation counts from here. In the future while it is muted; none if its source is muted,
-    /// or if it was over before a mute ended.
+    /// Since when it pages. In the future while it is muted; none if its source is muted, or if it was over before a mute
+    /// ended.
     pub paged_at: Option<Timestamp>,
+    /// Since when it pages without a person who has taken it: the escalation counts from here, also while the problem comes
+    /// and goes.
+    pub untaken_since: Option<Timestamp>,
     /// The version that called people last: a channel that accepted only an older one has not told it. 0 in items of an
     /// older program.
     pub paged_version: u64,
-    /// When a mute ends of what people had been told before it: nobody has taken it, so they are told again.
+    /// When people are told again what they had been told before: at the end of a mute, or of the time in which a problem
+    /// that comes and goes pages once.
     pub told_again_at: Option<Timestamp>,
     /// The incident commander.
     pub commander: String,
@@ -122,6 +126,7 @@ impl Default for Incident {
             acknowledged_by: String::new(),
             acknowledged_at: None,
             paged_at: None,
+            untaken_since: None,
             paged_version: 0,
             told_again_at: None,
             commander: String::new(),

@@ -20,7 +20,7 @@ use crate::incident::Action;
 use crate::signal;
 
 pub use decide::{
-    Context, Outcome, Plan, Stored, acknowledge, decide, heartbeat_name, mute, patience, resume, shorten,
+    Context, Outcome, Plan, Stored, acknowledge, decide, heartbeat_name, mute, mute_too, patience, resume,
 };
 pub use item::{Channel, Channels, Event, Heartbeat, Latest, Purpose, Row, entry, incident, mute_of};
 

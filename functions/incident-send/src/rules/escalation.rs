@@ -17,20 +17,25 @@ const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 /// How long the second channel has at least, before the alarm.
 const SECOND_TRY: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long a page of what came back has at least, before the alarm.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// The attribute of an incident's item with the note of [`settled`].
 const SETTLED: &str = "settled";
 
-/// The instant since which an incident pages and waits to be taken; none if it does not.
+/// The instant since which an incident pages and waits to be taken, also if its problem came and went since; none if it does
+/// not.
 fn waits_since(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
-    incident.paged_at.filter(|paged_at| incident.state == State::Triggered && *paged_at <= now)
+    let paged_at = incident.paged_at.filter(|at| incident.state == State::Triggered && *at <= now)?;
+    Some(incident.untaken_since.unwrap_or(paged_at).min(paged_at))
 }
 
 /// The purposes whose time has come by `now`, except the first: nobody took the page in time.
 pub(crate) fn due(policy: &Policy, incident: &Incident, now: Timestamp) -> Vec<Purpose> {
-    let Some(paged_at) = waits_since(incident, now).filter(|_| !is_synthetic(incident)) else {
+    let Some(since) = waits_since(incident, now).filter(|_| !is_synthetic(incident)) else {
         return vec![];
     };
-    let minutes = u32::try_from(now.duration_since(paged_at).as_mins()).unwrap_or(u32::MAX);
+    let minutes = u32::try_from(now.duration_since(since).as_mins()).unwrap_or(u32::MAX);
     let wait_minutes = incident.severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
     let mut roles = Vec::new();
     for responsible in &responsible(incident) {
@@ -41,12 +46,11 @@ pub(crate) fn due(policy: &Policy, incident: &Incident, now: Timestamp) -> Vec<P
     purposes.into_iter().filter(|(role, _)| roles.contains(role)).map(|(_, purpose)| purpose).collect()
 }
 
-/// Whether a purpose was escalated to for the page that waits now, and not only for one before the problem came back.
+/// Whether a purpose was escalated to since nobody has taken the incident.
 pub(crate) fn is_done(purpose: Purpose, incident: &Incident, rows: &[Row]) -> bool {
+    let since = incident.untaken_since.or(incident.paged_at);
     let mut own = rows.iter().filter(|row| row.purpose == purpose);
-    own.any(|row| {
-        row.stored_at.zip(incident.paged_at).is_some_and(|(stored_at, paged_at)| stored_at >= paged_at)
-    })
+    own.any(|row| row.stored_at.zip(since).is_some_and(|(stored_at, since)| stored_at >= since))
 }
 
 /// The stack's channels in the order in which they tell a purpose: of an escalation, those first that can address its
@@ -83,19 +87,19 @@ pub(crate) fn plan(
     language: Language,
     now: Timestamp,
 ) -> Vec<Write> {
-    let Some(paged_at) = incident.paged_at else { return vec![] };
+    let Some(since) = incident.untaken_since.or(incident.paged_at) else { return vec![] };
     let reach = reach(policy, incident, purpose, now);
     let mut due = now;
     let mut writes = Vec::new();
     let ordered = order(policy, incident, purpose, of_stack, now);
     for channel in ordered.into_iter().filter(|channel| tells(*channel, &reach)) {
-        writes.push(Row::escalate(incident, channel, purpose, paged_at, due, now));
+        writes.push(Row::escalate(incident, channel, purpose, since, due, now));
         due = due.checked_add(patience(incident.severity)).unwrap_or(due);
     }
     if writes.is_empty() {
         return writes;
     }
-    let cause = format!("{}|{}", purpose.name(), paged_at.as_millisecond());
+    let cause = format!("{}|{}", purpose.name(), since.as_millisecond());
     writes.push(entry(purpose, &reach, language, now).write(&incident.id, &cause));
     writes
 }
@@ -129,11 +133,13 @@ pub(crate) fn is_told(incident: &Incident, rows: &[Row]) -> bool {
     first.any(|row| row.sent >= incident.paged_version.max(1))
 }
 
-/// Whether an incident pages, and no channel has accepted its page in time.
+/// Whether an incident pages, and no channel has accepted its page in time. One that came back has a minute at least.
 pub(crate) fn is_untold(incident: &Incident, rows: &[Row], now: Timestamp) -> bool {
     let allowed = UNTOLD.max(patience(incident.severity).saturating_add(SECOND_TRY));
-    let waits = waits_since(incident, now).is_some_and(|paged_at| now.duration_since(paged_at) >= allowed);
-    waits && !is_told(incident, rows)
+    let waits = |at: Timestamp, time: SignedDuration| now.duration_since(at) >= time;
+    let is_late = waits_since(incident, now).is_some_and(|since| waits(since, allowed));
+    let is_fresh = incident.paged_at.is_some_and(|paged_at| !waits(paged_at, AGAIN));
+    is_late && !is_fresh && !is_told(incident, rows)
 }
 
 /// The purposes for which a sweep has to look at an incident's rows; none if it need not, because nothing can be due, or a

@@ -67,7 +67,7 @@ pub(crate) fn step(
     if is_escalation && incident.state != State::Triggered {
         return Step::Finish("somebody has taken it, or it is over");
     }
-    if row.sent == 0 || is_escalation {
+    if row.sent < incident.paged_version.max(1) || is_escalation {
         match incident.paged_at {
             None => return Step::Finish("it pages nobody"),
             Some(paged_at) if paged_at > now => return Step::Wait(paged_at),

@@ -198,7 +198,7 @@ impl Draft<'_> {
         let over_at = self.stored.latest.as_ref().and_then(|latest| latest.over_at);
         let is_overtaken = over_at.is_some_and(|over_at| self.at < over_at);
         let Some(incident) = self.stored.incident.clone() else { return self.open(over_at, is_overtaken) };
-        let flap = SignedDuration::from_mins(self.context.policy.incidents.flap_minutes.into());
+        let flap = self.flap();
         if !incident.is_open() {
             let gap = self.at.duration_since(incident.resolved_at.unwrap_or(incident.last_at));
             return match (is_overtaken, gap <= flap) {
@@ -259,18 +259,41 @@ impl Draft<'_> {
         self.open(None, false)
     }
 
-    /// An incident that is open again. An acknowledgement was of what is over.
-    fn reopen(&mut self, incident: Incident) -> (Outcome, String) {
-        let mut incident = untaken(self.triggered(incident));
+    /// An incident that is open again. An acknowledgement was of what is over, unless the problem comes and goes.
+    fn reopen(&mut self, old: Incident) -> (Outcome, String) {
+        let quiet_until = self.quiet_until(&old, 1).filter(|_| self.signal.muted_by_source.is_none());
+        let mut incident = self.triggered(old);
         incident.flaps += 1;
         incident.resolved_at = None;
-        // Not by its source's mute, if there is one.
-        (incident.paged_at, incident.told_again_at) = (None, None);
-        self.line(&incident.id, Action::Reopened, &self.signal.reason);
+        if let Some(until) = quiet_until {
+            self.line(&incident.id, Action::Event, &self.signal.reason);
+            let is_taken = incident.acknowledged_at.is_some();
+            incident.state = if is_taken { State::Acknowledged } else { State::Triggered };
+            incident.told_again_at = (!is_taken).then_some(until);
+            self.tell(&incident, self.context.now, Channel::updates_in_place);
+        } else {
+            incident = untaken(incident);
+            // Not by its source's mute, if there is one.
+            (incident.paged_at, incident.told_again_at) = (None, None);
+            self.line(&incident.id, Action::Reopened, &self.signal.reason);
+            self.page(&mut incident);
+        }
         self.point(&incident, None);
-        self.page(&mut incident);
         self.writes.push(incident.write());
         (Outcome::Reopened, incident.id)
+    }
+
+    /// Until when a problem that comes and goes makes no sound: it pages when it first comes back, and then once in
+    /// `flap_minutes`. `least` is how often it has to have come back before. Not if a mute is in force, which decides then.
+    fn quiet_until(&self, incident: &Incident, least: u32) -> Option<Timestamp> {
+        let until = incident.paged_at?.checked_add(self.flap()).ok()?;
+        let is_quiet = incident.flaps >= least && self.mute.is_none() && self.context.now < until;
+        is_quiet.then_some(until)
+    }
+
+    /// A problem that comes back within this time is the same incident again.
+    fn flap(&self) -> SignedDuration {
+        SignedDuration::from_mins(self.context.policy.incidents.flap_minutes.into())
     }
 
     /// Another event of an open incident. It pages anew if it is about something that nobody has taken: it is worse than
@@ -282,8 +305,10 @@ impl Draft<'_> {
         let is_taken = old.state != State::Triggered;
         let is_worse = is_taken && incident.severity < old.severity;
         let is_real = old.is_drill && !incident.is_drill;
-        let is_anew = !is_muted && (is_worse || is_real || (is_taken && is_back));
-        let action = if is_back || is_anew { Action::Reopened } else { Action::Event };
+        let is_quiet = self.quiet_until(&old, 1).is_some();
+        let calls = is_worse || is_real || (is_back && !is_quiet);
+        let is_anew = !is_muted && calls;
+        let action = if calls { Action::Reopened } else { Action::Event };
         let text = if is_real {
             format!("it was a drill, and is none\n{}", self.signal.reason).trim_end().to_owned()
         } else if is_worse {
@@ -294,8 +319,12 @@ impl Draft<'_> {
             self.signal.reason.clone()
         };
         self.line(&incident.id, action, &text);
-        if is_anew {
+        if calls {
             incident = untaken(incident);
+        }
+        if calls && is_muted {
+            // The event that is no longer suppressed pages.
+            (incident.paged_at, incident.told_again_at) = (None, None);
         }
         let is_due = incident.paged_at.is_none() && incident.state == State::Triggered;
         if is_anew || is_due || is_muted {
@@ -334,7 +363,12 @@ impl Draft<'_> {
         // A person's word does not overtake the source's: what happened before it and arrives later pages again.
         let is_sources = self.signal.source != Source::Person;
         self.point(&incident, is_sources.then_some(self.at));
-        self.tell(&incident, self.context.now, |_| true);
+        // Told by a message of its own only once it stays so, or at the end of the quiet time.
+        let now = self.context.now;
+        self.tell(&incident, now, Channel::updates_in_place);
+        self.tell(&incident, self.quiet_until(&incident, 2).unwrap_or(now), |channel| {
+            !channel.updates_in_place()
+        });
         self.writes.push(incident.write());
         (Outcome::Resolved, incident.id)
     }
@@ -429,6 +463,9 @@ impl Draft<'_> {
         }
         let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
         (incident.paged_at, incident.told_again_at) = (Some(from), None);
+        // After a mute, the escalation counts anew.
+        let since = incident.untaken_since.filter(|_| self.mute.is_none());
+        incident.untaken_since = since.or(incident.paged_at);
         incident.paged_version = incident.version;
         self.tell(incident, from, |_| true);
     }
@@ -466,6 +503,8 @@ fn untaken(incident: Incident) -> Incident {
         acknowledged_by: String::new(),
         acknowledged_at: None,
         mitigated_at: None,
+        // Only of what somebody had taken.
+        untaken_since: incident.untaken_since.filter(|_| incident.acknowledged_at.is_none()),
         ..incident
     }
 }
@@ -601,6 +640,8 @@ pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, conte
             state: State::Acknowledged,
             acknowledged_by: cut(by),
             acknowledged_at: Some(now),
+            untaken_since: None,
+            told_again_at: None,
             ..incident.clone()
         };
         writes.push(changed.write());
@@ -628,19 +669,20 @@ pub fn mute(
     Plan { outcome: Outcome::Updated, incident, writes }
 }
 
-/// What an order about everything changes of an incident: it waits no longer than the longer one of that and its problem's
-/// `own` mute. Nothing if it is not open, not muted, or muted for at most as long.
-pub fn shorten(
+/// What an order about everything changes of an incident: it waits until the later end of that and of its problem's `own`
+/// mute. Nothing if it is not open, or waits until then already.
+pub fn mute_too(
     incident: &Incident,
     order: &Mute,
     own: Option<&Mute>,
     cause: &str,
     context: &Context<'_>,
 ) -> Plan {
-    let until = in_force(order, own, context.now).map_or(context.now, |mute| mute.until);
-    let is_longer = incident.muted.as_ref().is_some_and(|mute| mute.until > until);
-    let is_shortened = incident.is_open() && is_longer;
-    let writes = if is_shortened { muted(incident, order, own, cause, context) } else { vec![] };
+    let now = context.now;
+    let until = in_force(order, own, now).map_or(now, |mute| mute.until);
+    let before = incident.muted.as_ref().map_or(now, |mute| mute.until.max(now));
+    let is_changed = incident.is_open() && before != until;
+    let writes = if is_changed { muted(incident, order, own, cause, context) } else { vec![] };
     Plan { outcome: Outcome::Updated, incident: incident.id.clone(), writes }
 }
 
@@ -664,18 +706,21 @@ fn muted(
     if mute.is_none() && before.is_none() {
         return vec![];
     }
-    let is_waiting = incident.state == State::Triggered;
-    let is_told = incident.told_again_at.is_some() || incident.paged_at.is_some_and(|at| at <= now);
     let action = if mute.is_some() { Action::Muted } else { Action::Unmuted };
     let text = format!("{} ({until})", order.reason);
     let entry = Entry { at: now, by: order.by.clone(), action, text };
-    let is_woken = before.is_some_and(|before| before > until) && incident.paged_at.is_some();
+    let is_waiting = incident.state == State::Triggered;
+    let is_told = incident.told_again_at.is_some() || incident.paged_at.is_some_and(|at| at <= now);
+    let is_earlier = before.is_some_and(|before| before > until);
+    // What people had been told before waits to be told again, and not for its rows.
+    let is_woken = is_earlier && is_waiting && incident.paged_at.is_some() && !(is_told && mute.is_some());
     let version = incident.version + 1;
     let changed = Incident {
         version,
         muted: mute.cloned(),
         // Only what pages already, and not what its source mutes.
         paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
+        untaken_since: incident.untaken_since.map(|_| until),
         told_again_at: mute.map(|mute| mute.until).filter(|_| is_waiting && is_told),
         paged_version: if is_woken { version } else { incident.paged_version },
         ..incident.clone()
@@ -699,11 +744,19 @@ pub fn resume(incident: &Incident, by: &str, context: &Context<'_>) -> Vec<Write
     if incident.state != State::Triggered || incident.paged_at.is_none() {
         return vec![];
     }
-    let entry = Entry { at: until, by: by.to_owned(), action: Action::Unmuted, text: String::new() };
+    // A mute moves the page to its end.
+    let action = if incident.paged_at == Some(until) { Action::Unmuted } else { Action::Reopened };
+    let entry = Entry { at: until, by: by.to_owned(), action, text: String::new() };
     let version = incident.version + 1;
-    let changed =
-        Incident { version, paged_version: version, muted: None, told_again_at: None, ..incident.clone() };
-    let mut writes = vec![entry.write(&incident.id, "end of the mute"), changed.write()];
+    let changed = Incident {
+        version,
+        paged_version: version,
+        paged_at: incident.paged_at.max(Some(until)),
+        muted: None,
+        told_again_at: None,
+        ..incident.clone()
+    };
+    let mut writes = vec![entry.write(&incident.id, "told again"), changed.write()];
     let (mut due, now) = (context.now, context.now);
     for channel in context.channels {
         writes.push(Row::want(&incident.id, *channel, channel.first_purpose(), version, due, now));

@@ -282,7 +282,7 @@ fn a_taken_problem_that_was_over_and_is_back_pages_again() {
         assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
         assert!(table.rows(&id).iter().all(|row| row.wanted == again.version));
     }
-    // Not if its source is muted.
+    // Not if its source is muted: the event that is not, pages.
     for says_so in [true, false] {
         let mut table = Table::default();
         let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
@@ -293,9 +293,56 @@ fn a_taken_problem_that_was_over_and_is_back_pages_again() {
         let before = table.rows(&id);
         table.arrives(&Signal { muted_by_source: Some("Alarm".to_owned()), ..alarm(6, "ALARM", "OK") }, 6);
         let again = table.incident(&id);
-        let expected = if says_so { (State::Triggered, None) } else { (State::Acknowledged, Some(at(0))) };
-        assert_eq!(((again.state, again.paged_at), table.rows(&id)), (expected, before));
+        assert_eq!(((again.state, again.paged_at), table.rows(&id)), ((State::Triggered, None), before));
+        table.arrives(&Signal { event: "unsuppressed".to_owned(), ..alarm(6, "ALARM", "OK") }, 7);
+        let again = table.incident(&id);
+        assert_eq!((again.state, again.paged_at), (State::Triggered, Some(at(7))));
+        assert!(table.rows(&id).iter().all(|row| row.wanted == again.version));
     }
+}
+
+#[test]
+fn a_problem_that_comes_and_goes_pages_when_it_first_comes_back_and_then_once_in_the_window() {
+    // Every two minutes, with an OK one minute later; the default window is 10 minutes.
+    let cycle = |table: &mut Table, minute: i64| {
+        table.arrives(&alarm(minute + 1, "OK", "ALARM"), minute + 1);
+        table.arrives(&alarm(minute + 2, "ALARM", "OK"), minute + 2);
+    };
+    let mut table = Table::default();
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    cycle(&mut table, 0);
+    let back = table.incident(&id);
+    assert_eq!((back.paged_at, back.untaken_since, back.told_again_at), (Some(at(2)), Some(at(0)), None));
+    cycle(&mut table, 2);
+    let quiet = table.incident(&id);
+    assert_eq!((quiet.paged_at, quiet.told_again_at), (Some(at(2)), Some(at(12))));
+    assert_eq!((quiet.state, quiet.flaps), (State::Triggered, 2));
+    assert_eq!(table.timeline(&id).last(), Some(&Action::Event));
+    // Only what shows it in place is told at once.
+    let rows = table.rows(&id);
+    assert!(
+        rows.iter().all(|row| (row.wanted == quiet.version) == row.channel.updates_in_place()),
+        "{rows:?}"
+    );
+    // The sweep tells again what nobody has taken at the end of the window.
+    let policy = table.policy();
+    assert!(resume(&quiet, "sweep", &context(&policy, at(11))).is_empty());
+    assert!(table.write(&resume(&quiet, "sweep", &context(&policy, at(12)))));
+    let again = table.incident(&id);
+    assert_eq!((again.paged_at, again.untaken_since, again.told_again_at), (Some(at(12)), Some(at(0)), None));
+    assert_eq!(again.paged_version, again.version);
+    assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
+    // Somebody takes it: in this window it stays taken, and in the next it is a page again.
+    acknowledge_it(&mut table, &id, 13);
+    cycle(&mut table, 13);
+    let taken = table.incident(&id);
+    assert_eq!((taken.state, taken.told_again_at, taken.untaken_since), (State::Acknowledged, None, None));
+    cycle(&mut table, 21);
+    let next = table.incident(&id);
+    assert_eq!(
+        (next.state, next.paged_at, next.untaken_since),
+        (State::Triggered, Some(at(23)), Some(at(23)))
+    );
 }
 
 #[test]
@@ -792,7 +839,7 @@ fn a_mute_that_ends_tells_again_what_was_told_before_it() {
 }
 
 #[test]
-fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
+fn an_order_about_everything_moves_the_end_of_what_waits() {
     let order = |until| Mute { by: "Ana".to_owned(), reason: "deploy".to_owned(), until: at(until) };
     // The mute of everything when it opened; at minute 10 the new end, and that of the problem's own mute; the end then.
     for (before, new, own, expected) in [
@@ -800,8 +847,9 @@ fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
         (Some(1440), 30, None, Some(30)),
         (Some(1440), 10, Some(60), Some(60)),
         (Some(1440), 10, Some(5), None),
-        (Some(60), 120, None, Some(60)),
-        (None, 120, None, None),
+        (Some(60), 120, None, Some(120)),
+        (None, 120, None, Some(120)),
+        (None, 10, None, None),
     ] {
         let mut table = Table::default();
         if let Some(before) = before {
@@ -811,15 +859,18 @@ fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
         let policy = table.policy();
         let own = own.map(order);
         let opened = table.incident(&id);
-        let plan = shorten(&opened, &order(new), own.as_ref(), "request-1", &context(&policy, at(10)));
+        let plan = mute_too(&opened, &order(new), own.as_ref(), "request-1", &context(&policy, at(10)));
         assert!(table.write(&plan.writes));
         let changed = table.incident(&id);
         let end = changed.muted.map(|mute| mute.until);
         assert_eq!(end, expected.map(at), "{before:?} {new} {own:?}");
-        let is_changed = before.is_some_and(|before| before > expected.unwrap_or(10));
+        let is_changed = before != expected;
         assert_eq!(changed.version > opened.version, is_changed, "{before:?} {new} {own:?}");
         if is_changed {
             assert_eq!(changed.paged_at, Some(at(expected.unwrap_or(10))));
+            assert_eq!(changed.told_again_at, changed.paged_at.filter(|_| before.is_none()));
+        }
+        if before > Some(expected.unwrap_or(10)) {
             // Due at once: the sender lets those wait that were not told.
             let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
             assert_eq!(due, [at(10), at(11), at(12)]);
@@ -831,13 +882,12 @@ fn an_order_about_everything_shortens_what_waits_and_nothing_else() {
     let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
     acknowledge_it(&mut table, &id, 1);
     let policy = table.policy();
-    let plan = shorten(&table.incident(&id), &order(10), None, "request-1", &context(&policy, at(10)));
+    let plan = mute_too(&table.incident(&id), &order(10), None, "request-1", &context(&policy, at(10)));
     assert!(table.write(&plan.writes));
     assert_eq!(
         (table.incident(&id).state, table.incident(&id).paged_at),
         (State::Acknowledged, Some(at(10)))
     );
-    assert_eq!(table.rows(&id)[0].due, Some(at(10)));
     // The other mute stays in force.
     let mut table = Table::default();
     assert!(table.write(&[order(60).write(None), order(120).write(Some(ALARM))]));
