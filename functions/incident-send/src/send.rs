@@ -26,7 +26,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// How long the rest of a thread waits: Slack takes about one message per second.
 const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How much of the lease must be left for the thread: calls of the table and one reply.
+/// How much of the lease must be left for the thread: calls of the table and one reply, also without blocks.
 const ROOM: SignedDuration = SignedDuration::from_secs(25);
 
 /// Most numbers of one SMS: what SNS takes in a second.
