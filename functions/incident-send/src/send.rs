@@ -26,7 +26,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// How long the rest of a thread waits: Slack takes about one message per second.
 const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How much of the lease must be left for the thread: calls of the table and one reply.
+/// How much of the lease must be left for the thread: calls of the table and one reply, also without blocks.
 const ROOM: SignedDuration = SignedDuration::from_secs(25);
 
 /// Most numbers of one SMS: what SNS takes in a second.
@@ -146,10 +146,15 @@ async fn post(app: &App, row: &mut Row, shown: &Incident, reach: &Reach, clock: 
         match show(app, &token, row.slack.as_ref(), shown, reach, clock.now()).await {
             Ok(post) => {
                 said = format!("ts {}", post.ts);
+                // A change notifies nobody: what calls people again is told by the reply that mentions them.
+                let is_changed = row.slack.as_ref() == Some(&post);
+                let calls_again = is_changed && row.sent > 0 && row.sent < shown.paged_version;
                 row.slack = Some(post);
-                row.sent = shown.version;
-                row.accepted_at = row.accepted_at.or(Some(clock.now()));
-                (row.attempts, row.unclear) = (0, 0);
+                if !calls_again {
+                    row.sent = shown.version;
+                    row.accepted_at = row.accepted_at.or(Some(clock.now()));
+                    (row.attempts, row.unclear) = (0, 0);
+                }
             }
             Err(answer) => return answer,
         }
@@ -219,6 +224,9 @@ async fn complete(
     }
     let lines = aws::lines(&app.table, &shown.id, &row.told).await.map_err(|error| later(error.code))?;
     let missing = thread::missing(row, shown, &lines);
+    if !missing.iter().any(|reply| reply.notifies) {
+        row.sent = row.sent.max(shown.version);
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -234,22 +242,44 @@ async fn complete(
         }
         let entry = Entry { text: repeated(app, row, &reply.entry.text), ..reply.entry };
         let notify: &[UserId] = if reply.notifies && !is_synthetic(shown) { &reach.slack } else { &[] };
-        let body = slack::reply(&shown.id, &entry, app.settings.language, notify);
-        match app.slack.post(&app.http, token, body, Some(&thread)).await {
+        match say(app, token, &thread, &shown.id, &entry, notify).await {
+            Ok(_) if reply.notifies => row.sent = row.sent.max(shown.version),
             Ok(_) => {}
             // Another attempt would fail in the same way; the timeline has the entry.
-            Err(Fault::Malformed(why)) => tracing::warn!(message = "an entry is not in the thread", why),
+            Err(Fault::Malformed(why)) if !reply.notifies => {
+                tracing::warn!(message = "an entry is not in the thread", why);
+            }
             Err(Fault::Gone) => {
                 // The next attempt posts the message anew.
                 (row.slack, row.sent) = (None, 0);
                 return Err(later("the message is gone".to_owned()));
             }
-            Err(Fault::Other(answer)) => return Err(answer),
+            Err(fault) => return Err(fault.answer()),
         }
         row.told.push(reply.key);
         (row.attempts, row.unclear) = (0, 0);
     }
     Ok(())
+}
+
+/// Posts a reply; without blocks if Slack finds fault with it.
+async fn say(
+    app: &App,
+    token: &SecretString,
+    thread: &SlackPost,
+    id: &str,
+    entry: &Entry,
+    notify: &[UserId],
+) -> Result<SlackPost, Fault> {
+    let language = app.settings.language;
+    let body = slack::reply(id, entry, language, notify);
+    match app.slack.post(&app.http, token, body, Some(thread)).await {
+        Err(Fault::Malformed(_)) => {
+            let plain = slack::plain_reply(entry, language, notify);
+            app.slack.post(&app.http, token, plain, Some(thread)).await
+        }
+        posted => posted,
+    }
 }
 
 /// The text of a reply, which says if it may be there already.
@@ -283,8 +313,7 @@ async fn escalate(
     };
     let mut entry = escalation::entry(row.purpose, reach, app.settings.language, now);
     entry.text = repeated(app, row, &entry.text);
-    let body = slack::reply(&shown.id, &entry, app.settings.language, &reach.slack);
-    match app.slack.post(&app.http, &token, body, Some(thread)).await {
+    match say(app, &token, thread, &shown.id, &entry, &reach.slack).await {
         Ok(post) => Answer::Accepted { said: format!("ts {}", post.ts) },
         Err(fault) => fault.answer(),
     }

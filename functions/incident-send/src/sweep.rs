@@ -54,14 +54,17 @@ pub(crate) async fn run(app: &App, invocation: &Invocation) -> Result<Answer, Se
 }
 
 /// Tells again what nobody took before a mute that has ended, and pages the next people of each open incident that nobody
-/// took in time; returns the number of escalations. One that fails holds up none of the others.
+/// took in time; returns the number of escalations. One that fails holds up none of the others; the first error is returned.
 async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
     let keys = app.table.open().await?;
     let items = read(app, &keys).await?;
+    let mut error = None;
     for incident in items.values().filter_map(incident).filter(Incident::is_open) {
         let resumed = resume(&incident, crate::PROCEDURE, &context(app, now));
-        if !resumed.is_empty() {
-            written(app, &resumed).await?;
+        if !resumed.is_empty()
+            && let Err(call) = written(app, &resumed).await
+        {
+            error = error.or(Some(call));
         }
     }
     let waiting = items.values().filter_map(|item| {
@@ -74,9 +77,12 @@ async fn escalate(app: &App, now: Timestamp) -> Result<usize, SendError> {
         stream::iter(waiting).buffer_unordered(AT_ONCE).collect().await;
     let mut escalated = 0;
     for one in looked {
-        escalated += one?;
+        match one {
+            Ok(some) => escalated += some,
+            Err(call) => error = error.or(Some(call)),
+        }
     }
-    Ok(escalated)
+    error.map_or(Ok(escalated), |call| Err(call.into()))
 }
 
 /// Looks at one incident that waits: the purposes whose time has come, and whether any channel has accepted its page.
@@ -93,16 +99,19 @@ async fn look(
         tracing::error!(message = "no channel has accepted a page", incident = incident.id);
         metrics::count("PagesNotAccepted", &app.settings.function);
     }
-    let (mut escalated, mut is_settled) = (0, escalation::is_told(&incident, &rows));
-    for purpose in purposes.iter().filter(|purpose| !escalation::is_done(**purpose, &incident, &rows)) {
+    let (done, left): (Vec<Purpose>, Vec<Purpose>) =
+        purposes.into_iter().partition(|purpose| escalation::is_done(*purpose, &incident, &rows));
+    let mut escalated = 0;
+    for purpose in &left {
+        // One that no channel can tell now is left: another policy, or another person on call, may change that.
         let writes = escalation::plan(policy, &incident, *purpose, &app.channels, language, now);
         if !writes.is_empty() {
-            is_settled = false;
             escalated += usize::from(written(app, &writes).await?);
         }
     }
-    if is_settled
-        && let Err(WriteError::Call(call)) = app.table.write(&escalation::settled(&incident, &purposes)).await
+    if left.is_empty()
+        && escalation::is_told(&incident, &rows)
+        && let Err(WriteError::Call(call)) = app.table.write(&escalation::settled(&incident, &done)).await
     {
         return Err(call);
     }

@@ -219,7 +219,7 @@ mod tests {
             ("page", "incident-send/synthetic/2026-11-29", true),
             ("logs", "incident-send/synthetic/x/log|Error||drill|", true),
             ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:incident-send/synthetic/x", true),
-            ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:moveongs-dev-incident-send/synthetic/x", true),
+            ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:m-dev-drill-incident-send/synthetic/x", true),
             ("alarm", "arn:aws:cloudwatch:us-east-1:1:alarm:moveongs-dev-incident-send-errors", false),
             ("logs", "/aws/ecs/api|Error||incident-send/synthetic/x|", false),
             ("message", "message|topic|incident-send/synthetic/x", false),

@@ -209,17 +209,17 @@ def test_an_alarm_without_actions_is_told_to_eventbridge_only(ways):
 
 
 def test_a_rule_may_leave_out_alarms_by_their_arns(ways):
-    out = [f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{ways.name}-{kind}-" for kind in ("page", "send")]
+    out = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{ways.name}-incident-"
     pattern = {
         "source": ["aws.cloudwatch"],
         "resources": [{"anything-but": {"prefix": out}}],
         "detail": {"alarmName": [{"prefix": ways.name}]},
     }
     ways.cloud.client("events").put_rule(Name=ways.name, EventPattern=json.dumps(pattern))
-    for suffix in ("page-errors", "send-errors", "send/synthetic/1", "api"):
+    for suffix in ("incident-page-errors", "incident-send-errors", "drill-incident-send/synthetic/1", "api"):
         ways.set(ways.alarm(suffix), "ALARM")
     names = [event["detail"]["alarmName"] for event in ways.received(ways.events)]
-    assert names == [f"{ways.name}-send/synthetic/1", f"{ways.name}-api"]
+    assert names == [f"{ways.name}-drill-incident-send/synthetic/1", f"{ways.name}-api"]
 
 
 def test_a_suppressed_alarm_says_so_in_its_event_only(ways):

@@ -5,8 +5,9 @@
 //! [`incident::DRILL`], so it calls nobody by name and does not escalate; its incident is resolved at the end.
 //!
 //! EventBridge takes no events of `aws.*` from anybody, and an alarm of the stack would page for real. So the three ways
-//! of an alarm are drilled with alarms made for it: one within the prefix of EventBridge's rule, without an action; two
-//! outside of it, with the topic and with the function as their action. Each proves one way, for which no other stands in.
+//! of an alarm are drilled with alarms made for it: one within the prefix of EventBridge's rule, but not within that of the
+//! pager's own alarms, which the rule leaves out, and without an action; two outside of it, with the topic and with the
+//! function as their action. Each proves one way, for which no other stands in.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -224,7 +225,7 @@ impl Drill {
         let name = self.problem(entry);
         match entry {
             Entry::AlarmTopic => Some((name, Some(stack.topic.as_str()))),
-            Entry::AlarmEvent => Some((format!("{}{name}", stack.prefix), None)),
+            Entry::AlarmEvent => Some((format!("{}drill-{name}", stack.prefix), None)),
             Entry::AlarmFunction => Some((name, Some(stack.function.as_str()))),
             Entry::Page | Entry::Logs | Entry::Alertmanager | Entry::Grafana | Entry::Person => None,
         }
@@ -702,6 +703,8 @@ mod tests {
             (alarm(Entry::AlarmTopic), alarm(Entry::AlarmEvent), alarm(Entry::AlarmFunction));
         assert!(!by_topic.0.starts_with(&stack.prefix) && by_topic.1 == Some(stack.topic.as_str()));
         assert!(by_event.0.starts_with(&stack.prefix) && by_event.1.is_none());
+        // EventBridge's rule leaves these out.
+        assert!(!by_event.0.starts_with("moveongs-dev-incident-"), "{}", by_event.0);
         assert!(!by_function.0.starts_with(&stack.prefix) && by_function.1 == Some(stack.function.as_str()));
         assert_eq!(drill.alarm(Entry::Page, &stack), None);
         for (one, other) in Entry::ALL.iter().flat_map(|one| Entry::ALL.map(|other| (*one, other))) {

@@ -40,6 +40,8 @@ pub(crate) enum Reply {
     NoBlocks,
     /// Slack has no message that could be changed.
     Gone,
+    /// Slack's error code for a reply; it does all else.
+    NoReplies(&'static str),
     /// Slack's error code for a user group; it does all else.
     NoGroup(&'static str),
 }
@@ -97,8 +99,14 @@ impl Services {
             Reply::Error(code) => return answer(404, json!(code)),
             Reply::NoBlocks if body.get("blocks").is_some() => return error("invalid_blocks"),
             Reply::Gone if path == "/api/chat.update" => return error("message_not_found"),
+            Reply::NoReplies(code) if body.get("thread_ts").is_some() => return error(code),
             Reply::NoGroup(code) if path == "/api/usergroups.users.update" => return error(code),
-            Reply::Ok | Reply::Lost | Reply::NoBlocks | Reply::Gone | Reply::NoGroup(_) => {}
+            Reply::Ok
+            | Reply::Lost
+            | Reply::NoBlocks
+            | Reply::Gone
+            | Reply::NoReplies(_)
+            | Reply::NoGroup(_) => {}
         }
         let done = match path.as_str() {
             "/api/chat.postMessage" => {

@@ -225,6 +225,73 @@ async fn a_message_that_is_gone_is_posted_anew() {
     assert_eq!(cloud.row(&id, SLACK).slack.unwrap().ts, "1795955000.000002");
 }
 
+/// A page that Slack has, that was over, and that came back after two minutes.
+async fn back(cloud: &Cloud) -> String {
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    cloud.signal("over", 30, Change::Resolved).await;
+    cloud.stream(30).await;
+    cloud.stream(61).await;
+    assert_eq!((cloud.row(&id, SLACK).sent, cloud.mails().len()), (2, 0));
+    assert_eq!(cloud.signal("again", 120, Change::Triggered).await, id);
+    id
+}
+
+#[tokio::test]
+async fn a_problem_that_is_back_is_told_once_the_reply_that_mentions_people_is_there() {
+    for (code, at_once) in [("invalid_auth", 1), ("invalid_blocks", 1), ("ratelimited", 0)] {
+        let cloud = Cloud::new("slack,sns");
+        let id = back(&cloud).await;
+        cloud.answer(Reply::NoReplies(code));
+        cloud.stream(120).await;
+        let asked = cloud.asked();
+        assert!(asked.iter().any(|(method, message)| {
+            method == "/api/chat.update" && message["metadata"]["event_payload"]["version"] == json!(3)
+        }));
+        let row = cloud.row(&id, SLACK);
+        assert_eq!((row.sent, row.attempts, row.answer.as_str()), (2, 1, code));
+        assert_eq!(cloud.mails().len(), at_once, "{code}");
+        // When it is the next channel's turn.
+        cloud.stream(181).await;
+        assert_eq!(cloud.mails().len(), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_arrived_tells_that_a_problem_is_back() {
+    for (reply, is_plain) in [(Reply::Ok, false), (Reply::NoBlocks, true)] {
+        let cloud = Cloud::new("slack,sns");
+        let id = back(&cloud).await;
+        cloud.answer(reply);
+        assert_eq!(cloud.stream(120).await.accepted, 1);
+        let asked = cloud.asked();
+        let (_, last) = asked.last().unwrap();
+        let text = if is_plain { &last["text"] } else { &last["blocks"][0]["text"]["text"] };
+        assert!(text.as_str().unwrap().starts_with("<@U00000ANA>"), "{last}");
+        assert_eq!((last["thread_ts"].is_null(), last["blocks"].is_null()), (false, is_plain));
+        assert_eq!(cloud.row(&id, SLACK).sent, 3);
+        cloud.stream(181).await;
+        assert_eq!((cloud.mails().len(), cloud.asked().len()), (0, asked.len()), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_failed_is_posted_later_once() {
+    let cloud = Cloud::new("slack");
+    let id = back(&cloud).await;
+    cloud.answer(Reply::NoReplies("ratelimited"));
+    cloud.stream(120).await;
+    cloud.answer(Reply::Ok);
+    cloud.sweep(150).await;
+    cloud.sweep(210).await;
+    let asked = cloud.asked();
+    let posts = asked.iter().filter(|(_, message)| message["blocks"][0]["text"]["text"] == "<@U00000ANA>");
+    assert_eq!(posts.count(), 2, "refused and accepted: {asked:?}");
+    let row = cloud.row(&id, SLACK);
+    assert_eq!((row.sent, row.attempts, row.due), (3, 0, None));
+    assert!(!asked.last().unwrap().1.to_string().contains("pode estar repetido"));
+}
+
 #[tokio::test]
 async fn a_muted_page_waits_and_one_that_is_over_by_then_is_not_sent() {
     let cloud = Cloud::new("slack");

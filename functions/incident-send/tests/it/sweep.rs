@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use incident::store::{Attribute, Attributes, Key, Write};
 use incident::{Action, Change, Mute, Severity, Signal, Source, State};
+use shared::testing::table::Fault;
 
 use crate::cloud::{Cloud, seconds};
 
@@ -155,4 +156,56 @@ async fn a_mute_that_ends_calls_the_person_on_call_again() {
     assert_eq!(cloud.sweep(2_099).await.escalated, 0);
     assert_eq!(cloud.asked().len(), asked.len());
     assert_eq!(cloud.sweep(2_100).await.escalated, 1);
+}
+
+#[tokio::test]
+async fn an_incident_that_cannot_be_written_holds_up_no_escalation_of_another() {
+    let cloud = Cloud::new("slack");
+    let muted = cloud.page(0).await;
+    let waits = cloud.signal_of("other", "first", 0, Change::Triggered).await;
+    cloud.stream(0).await;
+    let until = seconds(240);
+    cloud.change(&muted, |incident| {
+        incident.muted = Some(Mute { by: "Bia".to_owned(), reason: "deploy".to_owned(), until });
+        (incident.paged_at, incident.told_again_at) = (Some(until), Some(until));
+    });
+    let id = muted.clone();
+    cloud.fake.with(|state| {
+        state.fault = Some(Box::new(move |_, call, body| {
+            let is_refused = call == "TransactWriteItems" && body.to_string().contains(&id);
+            is_refused.then_some(Fault::Refused)
+        }));
+    });
+    let error = cloud.try_sweep(300).await.unwrap_err();
+    assert_eq!(shared::runtime::failure::Failure::kind(&error), "TableCall");
+    assert!(cloud.actions(&waits).contains(&Action::Escalated));
+    assert!(cloud.incident(&muted).muted.is_some());
+    cloud.fake.with(|state| state.fault = None);
+    cloud.sweep(360).await;
+    assert_eq!(cloud.incident(&muted).muted, None);
+}
+
+#[tokio::test]
+async fn people_whom_no_channel_reaches_are_paged_once_one_does() {
+    let policy = |bia: &str| {
+        format!(
+            r#"{{"incidents": {{
+                "people": {{"Ana": {{"slack": "U00000ANA", "email": "ana@moveongs.example"}}, "Bia": {bia}}},
+                "squads": {{"Squad Infra": {{"rotation": {{
+                    "every": "daily", "at": "09:00", "starts": "2026-11-01", "people": ["Ana"], "second": ["Bia"]
+                }}}}}}
+            }}}}"#
+        )
+    };
+    let mut cloud = Cloud::new("ses");
+    cloud.apply(&policy(r#"{"slack": "U00000BIA"}"#));
+    let id = cloud.page(0).await;
+    cloud.stream(0).await;
+    for after in [300, 360] {
+        assert_eq!(cloud.sweep(after).await.escalated, 0);
+    }
+    cloud.apply(&policy(r#"{"slack": "U00000BIA", "email": "bia@moveongs.example"}"#));
+    assert_eq!(cloud.sweep(420).await.escalated, 1);
+    assert!(cloud.actions(&id).contains(&Action::Escalated));
+    assert_eq!(cloud.sweep(480).await.escalated, 0, "once");
 }

@@ -340,7 +340,8 @@ pub struct Row {
     pub purpose: Purpose,
     /// The incident's version that the channel must show, or a later one.
     pub wanted: u64,
-    /// The newest version that the channel accepted; 0 for none.
+    /// The newest version that the channel accepted; 0 for none. A change of Slack's message notifies nobody: of one that
+    /// calls people again, this stays below `paged_version` until the reply that mentions them was accepted.
     pub sent: u64,
     /// Attempts since the channel last accepted one.
     pub attempts: u32,

@@ -109,11 +109,7 @@ pub fn plain_message(incident: &Incident, language: Language) -> Value {
 /// A timeline entry: the body of `chat.postMessage` without `channel` and `thread_ts`. It mentions `notify`, such as the
 /// next person of an escalation.
 pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: &[UserId]) -> Value {
-    let (mark, word) = action(entry.action, language);
-    let (by, words) = (cut(&line(&entry.by), 100, "…", cost), block(&entry.text));
-    let by = if by.is_empty() { by } else { tr!(language, " por {by}", " by {by}") };
-    let words = if words.is_empty() { words } else { format!(": {words}") };
-    let text = format!("{mark} {word}{by}{words}");
+    let text = sentence(entry, language);
     let shown_id = cut(&line(incident_id), 64, "…", cost);
     let mut small = vec![plain(&local(entry.at), SECTION_LIMIT)];
     if !shown_id.is_empty() {
@@ -132,6 +128,22 @@ pub fn reply(incident_id: &str, entry: &Entry, language: Language, notify: &[Use
             "event_payload": {"incident": key(incident_id), "at": entry.at.as_millisecond(), "action": entry.action},
         },
     })
+}
+
+/// [`reply`] without blocks, for a reply with which Slack finds fault.
+pub fn plain_reply(entry: &Entry, language: Language, notify: &[UserId]) -> Value {
+    let mut words: Vec<String> = notify.iter().take(MOST_MENTIONS).map(UserId::mention).collect();
+    words.push(escaped(&sentence(entry, language), FALLBACK_LIMIT));
+    json!({"text": words.join(" "), "parse": "none", "link_names": false})
+}
+
+/// A timeline entry as one sentence.
+fn sentence(entry: &Entry, language: Language) -> String {
+    let (mark, word) = action(entry.action, language);
+    let (by, words) = (cut(&line(&entry.by), 100, "…", cost), block(&entry.text));
+    let by = if by.is_empty() { by } else { tr!(language, " por {by}", " by {by}") };
+    let words = if words.is_empty() { words } else { format!(": {words}") };
+    format!("{mark} {word}{by}{words}")
 }
 
 /// What the channel reads when other people of a squad are on call.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::slack::{HandOver, UserId, hand_over, message, plain_message, reply};
+use super::slack::{HandOver, UserId, hand_over, message, plain_message, plain_reply, reply};
 use super::*;
 use crate::incident::{Action, Attempts, Entry, Mute, SlackPost};
 
@@ -518,6 +518,10 @@ fn a_reply_names_the_action_and_mentions_only_whom_it_has_to_notify() {
         }},
     });
     assert_eq!(body, expected);
+    let plain = |text: &str| json!({"text": text, "parse": "none", "link_names": false});
+    assert_eq!(plain_reply(&entry, Language::Portuguese, &[]), plain(words));
+    let called = format!("<@U024BE7LH> {words}");
+    assert_eq!(plain_reply(&entry, Language::Portuguese, &[on_call()]), plain(&called));
     let body = reply("INC-1", &entry, Language::English, &[on_call()]);
     assert_eq!(body["blocks"][0]["text"]["text"], "<@U024BE7LH>");
     assert_eq!(body["blocks"].to_string().matches("<@").count(), 1);
