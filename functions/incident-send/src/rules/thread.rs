@@ -44,12 +44,9 @@ pub(crate) fn is_for_people(action: Action) -> bool {
 }
 
 /// The entries that are not in the thread yet, the oldest first. Of a problem that comes back again and again, or whose mute
-/// ended, only the newest return notifies.
+/// ended, only the newest return notifies. While nobody waits to be called, a return is not told: it may belong to a version
+/// that is newer than the one that is shown, and would be told without a sound.
 pub(crate) fn missing(row: &Row, incident: &Incident, lines: &[(String, Entry)]) -> Vec<Reply> {
-    let is_new = |key: &String| !row.told.contains(key);
-    let new = lines.iter().filter(|(key, entry)| is_for_people(entry.action) && is_new(key));
-    let mut replies: Vec<_> =
-        new.map(|(key, entry)| Reply { key: key.clone(), entry: entry.clone(), notifies: false }).collect();
     let is_waiting = incident.state == State::Triggered;
     let calls = |entry: &Entry| match entry.action {
         Action::Reopened => true,
@@ -57,9 +54,15 @@ pub(crate) fn missing(row: &Row, incident: &Incident, lines: &[(String, Entry)])
         Action::Unmuted => row.accepted_at.is_some_and(|accepted_at| accepted_at < entry.at),
         _ => false,
     };
+    let is_new = |key: &String| !row.told.contains(key);
+    let new = lines
+        .iter()
+        .filter(|(key, entry)| is_for_people(entry.action) && is_new(key) && (is_waiting || !calls(entry)));
+    let mut replies: Vec<_> =
+        new.map(|(key, entry)| Reply { key: key.clone(), entry: entry.clone(), notifies: false }).collect();
     let mut returns = replies.iter_mut().rev().filter(|reply| calls(&reply.entry));
     if let Some(newest) = returns.next() {
-        newest.notifies = is_waiting;
+        newest.notifies = true;
     }
     replies
 }
@@ -108,11 +111,11 @@ mod tests {
     #[test]
     fn a_problem_that_is_back_notifies_unless_somebody_has_it() {
         let lines = [line(1, Action::Reopened), line(2, Action::Resolved), line(3, Action::Reopened)];
-        let keys = |last: bool| {
-            [("LINE#1".to_owned(), false), ("LINE#2".to_owned(), false), ("LINE#3".to_owned(), last)]
-        };
-        assert_eq!(found(&[], State::Triggered, &lines), keys(true));
-        assert_eq!(found(&[], State::Acknowledged, &lines), keys(false));
+        let keys = [("LINE#1".to_owned(), false), ("LINE#2".to_owned(), false), ("LINE#3".to_owned(), true)];
+        assert_eq!(found(&[], State::Triggered, &lines), keys);
+        for state in [State::Acknowledged, State::Resolved] {
+            assert_eq!(found(&[], state, &lines), [("LINE#2".to_owned(), false)], "a version later");
+        }
         let old = found(&["LINE#3"], State::Triggered, &lines[..2]);
         assert_eq!(old[0], ("LINE#1".to_owned(), true));
     }
@@ -121,17 +124,17 @@ mod tests {
     fn the_end_of_a_mute_notifies_those_who_were_told_before_it() {
         let lines = [line(1, Action::Muted), line(5, Action::Unmuted)];
         for (accepted, state, expected) in [
-            (Some(0), State::Triggered, true),
-            (Some(5), State::Triggered, false),
-            (None, State::Triggered, false),
-            (Some(0), State::Acknowledged, false),
+            (Some(0), State::Triggered, &[false, true][..]),
+            (Some(5), State::Triggered, &[false, false]),
+            (None, State::Triggered, &[false, false]),
+            (Some(0), State::Acknowledged, &[false]),
         ] {
             let accepted_at =
                 accepted.map(|minutes| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes));
             let row = Row { accepted_at, ..Row::new("INC-1", Channel::Slack, Purpose::Post) };
             let replies = missing(&row, &Incident { state, ..Incident::default() }, &lines);
             let notifies: Vec<_> = replies.iter().map(|reply| reply.notifies).collect();
-            assert_eq!(notifies, [false, expected], "{accepted:?} {state:?}");
+            assert_eq!(notifies, expected, "{accepted:?} {state:?}");
         }
     }
 }

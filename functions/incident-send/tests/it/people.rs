@@ -191,7 +191,7 @@ async fn an_acknowledgement_stops_an_escalation_that_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_problem_that_comes_back_notifies_and_escalates_again() {
+async fn a_problem_that_comes_back_notifies_again_and_escalates_further() {
     let cloud = Cloud::new("slack");
     let id = cloud.page(0).await;
     cloud.stream(0).await;
@@ -205,10 +205,12 @@ async fn a_problem_that_comes_back_notifies_and_escalates_again() {
     let (_, back) = asked.last().unwrap();
     assert!(back["text"].as_str().unwrap().starts_with("🔄 Reaberto"), "{back}");
     assert_eq!(back["blocks"][0]["text"]["text"], "<@U00000ANA>");
-    assert_eq!(cloud.sweep(699).await.escalated, 0);
-    assert_eq!(cloud.sweep(700).await.escalated, 1);
-    cloud.stream(701).await;
-    assert_eq!(cloud.asked().last().unwrap().1["blocks"][0]["text"]["text"], "<@U00000BIA>");
+    // Nobody has taken it since it first paged.
+    assert_eq!(cloud.sweep(599).await.escalated, 0);
+    assert_eq!(cloud.sweep(600).await.escalated, 1);
+    cloud.stream(601).await;
+    let (_, backup) = cloud.asked().pop().unwrap();
+    assert!(backup["text"].as_str().unwrap().contains("avisado o squad de backup: Caio"), "{backup}");
     assert_eq!(cloud.messages(), 1, "one message, one thread");
     assert_eq!(cloud.incident(&id).flaps, 1);
 }

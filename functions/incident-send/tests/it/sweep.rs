@@ -141,6 +141,7 @@ async fn a_mute_that_ends_calls_the_person_on_call_again() {
     cloud.change(&id, |incident| {
         incident.muted = Some(Mute { by: "Bia".to_owned(), reason: "deploy".to_owned(), until });
         (incident.paged_at, incident.told_again_at) = (Some(until), Some(until));
+        incident.untaken_since = Some(until);
     });
     cloud.sweep(1_799).await;
     assert_eq!(cloud.asked().len(), 1, "not before");
@@ -168,6 +169,7 @@ async fn an_incident_that_cannot_be_written_holds_up_no_escalation_of_another() 
     cloud.change(&muted, |incident| {
         incident.muted = Some(Mute { by: "Bia".to_owned(), reason: "deploy".to_owned(), until });
         (incident.paged_at, incident.told_again_at) = (Some(until), Some(until));
+        incident.untaken_since = Some(until);
     });
     let id = muted.clone();
     cloud.fake.with(|state| {
