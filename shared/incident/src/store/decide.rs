@@ -363,12 +363,7 @@ impl Draft<'_> {
         // A person's word does not overtake the source's: what happened before it and arrives later pages again.
         let is_sources = self.signal.source != Source::Person;
         self.point(&incident, is_sources.then_some(self.at));
-        // Told by a message of its own only once it stays so, or at the end of the quiet time.
-        let now = self.context.now;
-        self.tell(&incident, now, Channel::updates_in_place);
-        self.tell(&incident, self.quiet_until(&incident, 2).unwrap_or(now), |channel| {
-            !channel.updates_in_place()
-        });
+        self.tell_over(&incident);
         self.writes.push(incident.write());
         (Outcome::Resolved, incident.id)
     }
@@ -478,6 +473,20 @@ impl Draft<'_> {
         for channel in channels.iter().copied().filter(|channel| is_told(*channel)) {
             let purpose = channel.first_purpose();
             self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, due, now));
+            due = due.checked_add(patience(incident.severity)).unwrap_or(due);
+        }
+    }
+
+    /// Writes the rows of all channels about an end: the first now, each other one when those before it have had their time.
+    /// What makes a sound waits for the end of the quiet time, in which the problem may be back.
+    fn tell_over(&mut self, incident: &Incident) {
+        let Context { channels, now, .. } = *self.context;
+        let quiet_until = self.quiet_until(incident, 2).unwrap_or(now);
+        let mut due = now;
+        for channel in channels.iter().copied() {
+            let at = if channel.updates_in_place() { due } else { due.max(quiet_until) };
+            let purpose = channel.first_purpose();
+            self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, at, now));
             due = due.checked_add(patience(incident.severity)).unwrap_or(due);
         }
     }
