@@ -262,10 +262,12 @@ impl Draft<'_> {
     /// An incident that is open again. An acknowledgement was of what is over, unless the problem comes and goes.
     fn reopen(&mut self, old: Incident) -> (Outcome, String) {
         let quiet_until = self.quiet_until(&old, 1).filter(|_| self.signal.muted_by_source.is_none());
+        let (severity, was_drill) = (old.severity, old.is_drill);
         let mut incident = self.triggered(old);
         incident.flaps += 1;
+        let is_worse = incident.severity < severity || (was_drill && !incident.is_drill);
         incident.resolved_at = None;
-        if let Some(until) = quiet_until {
+        if let Some(until) = quiet_until.filter(|_| !is_worse) {
             self.line(&incident.id, Action::Event, &self.signal.reason);
             let is_taken = incident.acknowledged_at.is_some();
             incident.state = if is_taken { State::Acknowledged } else { State::Triggered };

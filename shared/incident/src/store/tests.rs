@@ -332,6 +332,11 @@ fn a_problem_that_comes_and_goes_pages_when_it_first_comes_back_and_then_once_in
     assert_eq!((again.paged_at, again.untaken_since, again.told_again_at), (Some(at(12)), Some(at(0)), None));
     assert_eq!(again.paged_version, again.version);
     assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
+    // What is worse does not wait.
+    let mut worse = Table { items: table.items.clone(), ..Table::default() };
+    worse.arrives(&alarm(13, "OK", "ALARM"), 13);
+    worse.arrives(&Signal { severity: Some(Severity::S0), ..alarm(14, "ALARM", "OK") }, 14);
+    assert_eq!((worse.incident(&id).paged_at, worse.incident(&id).told_again_at), (Some(at(14)), None));
     // Somebody takes it: in this window it stays taken, and in the next it is a page again.
     acknowledge_it(&mut table, &id, 13);
     cycle(&mut table, 13);
