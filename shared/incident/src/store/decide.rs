@@ -5,7 +5,8 @@
 //! | event | incident | result |
 //! | --- | --- | --- |
 //! | trigger | none, or over for longer than `flap_minutes` | a new incident |
-//! | trigger | over for at most `flap_minutes` | the same incident again, with a count |
+//! | trigger | over for at most `flap_minutes` | the same incident again, with a count; it pages |
+//! | the same, not for the first time, and it paged less than `flap_minutes` ago | over | the same, without a sound |
 //! | trigger, older than the source's own word that it is over | over | noted |
 //! | the same | none | a new incident, which is over: it is told, and nobody has to act |
 //! | trigger | open | counted; texts of the newest event; severity may rise |
@@ -309,7 +310,6 @@ impl Draft<'_> {
         let is_real = old.is_drill && !incident.is_drill;
         let is_quiet = self.quiet_until(&old, 1).is_some();
         let calls = is_worse || is_real || (is_back && !is_quiet);
-        let is_anew = !is_muted && calls;
         let action = if calls { Action::Reopened } else { Action::Event };
         let text = if is_real {
             format!("it was a drill, and is none\n{}", self.signal.reason).trim_end().to_owned()
@@ -329,7 +329,7 @@ impl Draft<'_> {
             (incident.paged_at, incident.told_again_at) = (None, None);
         }
         let is_due = incident.paged_at.is_none() && incident.state == State::Triggered;
-        if is_anew || is_due || is_muted {
+        if calls || is_due || is_muted {
             self.page(&mut incident);
         } else {
             self.tell(&incident, self.context.now, Channel::updates_in_place);
@@ -467,26 +467,33 @@ impl Draft<'_> {
         self.tell(incident, from, |_| true);
     }
 
-    /// Writes the rows of the channels that `is_told` chooses: the first from an instant on, each other one when those
-    /// before it have had their time.
+    /// Writes the rows of the channels that `is_told` chooses.
     fn tell(&mut self, incident: &Incident, from: Timestamp, is_told: fn(Channel) -> bool) {
-        let Context { channels, now, .. } = *self.context;
-        let mut due = from;
-        for channel in channels.iter().copied().filter(|channel| is_told(*channel)) {
-            let purpose = channel.first_purpose();
-            self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, due, now));
-            due = due.checked_add(patience(incident.severity)).unwrap_or(due);
-        }
+        self.rows(incident, from, |channel, due| is_told(channel).then_some(due));
     }
 
-    /// Writes the rows of all channels about an end: the first now, each other one when those before it have had their time.
-    /// What makes a sound waits for the end of the quiet time, in which the problem may be back.
+    /// Writes the rows of all channels about an end. What makes a sound waits for the end of the quiet time, in which the
+    /// problem may be back.
     fn tell_over(&mut self, incident: &Incident) {
-        let Context { channels, now, .. } = *self.context;
+        let now = self.context.now;
         let quiet_until = self.quiet_until(incident, 2).unwrap_or(now);
-        let mut due = now;
+        self.rows(incident, now, |channel, due| {
+            Some(if channel.updates_in_place() { due } else { due.max(quiet_until) })
+        });
+    }
+
+    /// Writes the rows of the channels for which `at` has a time: the first from an instant on, each other one when those
+    /// before it have had their time, which is what `at` is given.
+    fn rows(
+        &mut self,
+        incident: &Incident,
+        from: Timestamp,
+        at: impl Fn(Channel, Timestamp) -> Option<Timestamp>,
+    ) {
+        let Context { channels, now, .. } = *self.context;
+        let mut due = from;
         for channel in channels.iter().copied() {
-            let at = if channel.updates_in_place() { due } else { due.max(quiet_until) };
+            let Some(at) = at(channel, due) else { continue };
             let purpose = channel.first_purpose();
             self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, at, now));
             due = due.checked_add(patience(incident.severity)).unwrap_or(due);
