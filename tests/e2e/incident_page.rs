@@ -352,18 +352,20 @@ async fn a_real_alertmanager_opens_repeats_and_resolves() {
     assert_eq!(pager.posts(&first.id).await.len(), 1);
 }
 
+/// A block of commands of `docs/incidentes.md` as a person pastes it, with their name and `value` in place of the
+/// example.
+fn documented(part: &str, example: &str, value: &str) -> String {
+    let guide =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/incidentes.md")).unwrap();
+    let mut all = guide.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = all.find(|block| block.contains(part)).unwrap_or_else(|| panic!("the page has no {part}"));
+    block.replace(example, value).replace("SEU NOME", "Ana Souza")
+}
+
 #[tokio::test]
 async fn a_person_declares_takes_and_ends_an_incident_with_the_documented_commands() {
     let pager = Pager::fresh().await;
-    let guide =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/incidentes.md")).unwrap();
-    // The commands of the page, as a person pastes them with their incident's id.
-    let command = |word: &str, id: &str| {
-        let all = guide.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
-        let mut found = all.filter(|command| command.contains(&format!("{{\"{word}\":")));
-        let command = found.next().unwrap_or_else(|| panic!("the page has no command for {word}"));
-        command.replace("INC-20261129-7Q2MZK4A", id).replace("SEU NOME", "Ana Souza")
-    };
+    let command = |word: &str, id: &str| documented(&format!("{{\"{word}\":"), "INC-20261129-7Q2MZK4A", id);
     advice::run(&pager.page, &command("declare", ""));
     let declared = pager.told(|_| true).await;
     assert_eq!(
@@ -376,6 +378,11 @@ async fn a_person_declares_takes_and_ends_an_incident_with_the_documented_comman
     assert_eq!((&taken.id, &taken.body["acknowledged_by"]), (&declared.id, &json!("Ana Souza")));
     let shown = pager.shown(&declared.id).await;
     assert!(shown.contains("Ana Souza") && shown.contains('👀'), "{shown}");
+    let seen =
+        advice::run(&pager.page, &documented("aws dynamodb query", "INC-20261129-7Q2MZK4A", &declared.id));
+    assert!(seen.starts_with(&format!("INCIDENT#{}", declared.id)), "{seen}");
+    assert!(seen.contains("LINE#") && seen.contains("SEND#slack#post"), "{seen}");
+    assert!(advice::run(&pager.page, &documented("aws sqs get-queue", "", "")).contains("ApproximateNumber"));
     advice::run(&pager.page, &command("resolve", &declared.id));
     let over = pager.told(|incident| incident.body["state"] == "resolved").await;
     assert_eq!(over.count_of("resolved"), 1);
@@ -392,15 +399,18 @@ async fn what_is_muted_pages_when_the_mute_ends() {
     const NAME: &str = "moveongs-dev-test-muted";
     let pager = Pager::fresh().await;
     let problem = format!("arn:aws:cloudwatch:us-east-1:000000000000:alarm:{NAME}");
-    let mute = json!({"mute": {"problem": problem, "reason": "deploy da versão 2.4", "minutes": 30, "by": "Ana Souza"}});
-    pager.intake(&mute).await.unwrap();
+    let example = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-dev-api-5xx";
+    advice::run(&pager.page, &documented("{\"mute\":", example, &problem));
     let body = notification("m-1", &alarm(NAME, "ALARM", "OK", now()).to_string(), None).to_string();
     pager.enqueue(&[body]).await;
     pager.quiet().await;
     let incident = pager.incident().await;
     assert!(pager.posts(&incident.id).await.is_empty(), "nobody is told");
     assert!(incident.due("slack#post").is_some(), "but it is due at the end");
-    pager.intake(&json!({"unmute": {"problem": problem, "by": "Ana Souza"}})).await.unwrap();
+    advice::run(
+        &pager.page,
+        &documented("{\"unmute\":", "\"problem\": \"*\"", &format!("\"problem\": \"{problem}\"")),
+    );
     let told = pager.told(|_| true).await;
     assert_eq!(pager.posts(&told.id).await.len(), 1);
     assert!(told.count_of("muted") <= 1 && told.count_of("unmuted") == 1, "{:?}", told.actions());

@@ -239,6 +239,8 @@ pub enum Action {
     /// It came back within the flap window, became worse than what a person had taken, or turned out to be no drill:
     /// somebody has to take it again.
     Reopened,
+    /// It came back again and again, and nobody took it: it is told once more.
+    Flapping,
     /// A person took it.
     Acknowledged,
     /// Nobody took it in time, so the next person or channel was paged.

@@ -22,6 +22,7 @@ pub(crate) struct Reply {
 pub(crate) fn is_for_people(action: Action) -> bool {
     match action {
         Action::Reopened
+        | Action::Flapping
         | Action::Acknowledged
         | Action::SeverityConfirmed
         | Action::SeverityChanged
@@ -49,7 +50,7 @@ pub(crate) fn is_for_people(action: Action) -> bool {
 pub(crate) fn missing(row: &Row, incident: &Incident, lines: &[(String, Entry)]) -> Vec<Reply> {
     let is_waiting = incident.state == State::Triggered;
     let calls = |entry: &Entry| match entry.action {
-        Action::Reopened => true,
+        Action::Reopened | Action::Flapping => true,
         // A message that was posted only then has called them.
         Action::Unmuted => row.accepted_at.is_some_and(|accepted_at| accepted_at < entry.at),
         _ => false,

@@ -763,7 +763,7 @@ pub fn resume(incident: &Incident, by: &str, context: &Context<'_>) -> Vec<Write
         return vec![];
     }
     // A mute moves the page to its end.
-    let action = if incident.paged_at == Some(until) { Action::Unmuted } else { Action::Reopened };
+    let action = if incident.paged_at == Some(until) { Action::Unmuted } else { Action::Flapping };
     let entry = Entry { at: until, by: by.to_owned(), action, text: String::new() };
     let version = incident.version + 1;
     let changed = Incident {

@@ -331,7 +331,7 @@ fn a_problem_that_comes_and_goes_pages_when_it_first_comes_back_and_then_once_in
     let again = table.incident(&id);
     assert_eq!((again.paged_at, again.untaken_since, again.told_again_at), (Some(at(12)), Some(at(0)), None));
     assert_eq!(again.paged_version, again.version);
-    assert_eq!(table.timeline(&id).last(), Some(&Action::Reopened));
+    assert_eq!(table.timeline(&id).last(), Some(&Action::Flapping));
     // What is worse does not wait.
     let mut worse = Table { items: table.items.clone(), ..Table::default() };
     worse.arrives(&alarm(13, "OK", "ALARM"), 13);

@@ -354,6 +354,7 @@ fn action(action: Action, language: Language) -> (&'static str, &'static str) {
         Action::Triggered => ("🚨", language.pick("Acionado", "Triggered")),
         Action::Event => ("🔔", language.pick("Novo evento", "New event")),
         Action::Reopened => ("🔄", language.pick("Reaberto", "Reopened")),
+        Action::Flapping => ("🔄", language.pick("Continua indo e voltando", "Still comes and goes")),
         Action::Acknowledged => ("👀", language.pick("Assumido", "Acknowledged")),
         Action::Escalated => ("📣", language.pick("Escalado", "Escalated")),
         Action::SeverityConfirmed => ("⚖️", language.pick("Severidade confirmada", "Severity confirmed")),

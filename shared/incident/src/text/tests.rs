@@ -16,10 +16,11 @@ use crate::incident::{Action, Attempts, Entry, Mute, SlackPost};
 const LANGUAGES: [Language; 2] = [Language::Portuguese, Language::English];
 const STATES: [State; 4] = [State::Triggered, State::Acknowledged, State::Mitigated, State::Resolved];
 const SEVERITIES: [Severity; 4] = [Severity::S0, Severity::S1, Severity::S2, Severity::S3];
-const ACTIONS: [Action; 19] = [
+const ACTIONS: [Action; 20] = [
     Action::Triggered,
     Action::Event,
     Action::Reopened,
+    Action::Flapping,
     Action::Acknowledged,
     Action::Escalated,
     Action::SeverityConfirmed,
