@@ -9,6 +9,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+#[cfg(feature = "testing")]
 pub(super) use requesters::names_of;
 
 use super::condition::Condition;
