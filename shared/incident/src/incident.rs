@@ -239,7 +239,7 @@ pub enum Action {
     /// It came back within the flap window, became worse than what a person had taken, or turned out to be no drill:
     /// somebody has to take it again.
     Reopened,
-    /// It came back again and again, and nobody took it: it is told once more.
+    /// It kept coming back and nobody took it, so it paged once more at the end of the flap window.
     Flapping,
     /// A person took it.
     Acknowledged,
