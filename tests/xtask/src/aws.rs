@@ -48,7 +48,11 @@ impl Aws {
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
         let mut command = run::command(&self.python);
         command.arg("-I").arg(&self.warm_cli).arg(&self.cloud.folder);
-        command.envs(self.environment()).args(["--output", "json"]).args(arguments);
+        // On a loaded machine, the local cloud may take longer than the CLI's own minute.
+        command
+            .envs(self.environment())
+            .args(["--output", "json", "--cli-read-timeout", "300"])
+            .args(arguments);
         command
     }
 

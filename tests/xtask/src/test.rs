@@ -26,9 +26,10 @@ struct Check {
     run: fn(&Context<'_>, &Log) -> Result<Verdict>,
 }
 
-/// Checks that run without another beside them: some end-to-end tests wait for a time, which another check would take
-/// from them; the last check finds everything that still runs.
-const ALONE: [&str; 2] = [END_TO_END, NOTHING_LEFT];
+/// Checks that run without another beside them: on a slow machine, a build takes so much from the deployments that their
+/// requests time out; some end-to-end tests wait for a time, which another check would take from them; the last check
+/// finds everything that still runs.
+const ALONE: [&str; 3] = [DEPLOYMENT, END_TO_END, NOTHING_LEFT];
 
 const PYTHON: &str = "Python environment";
 const POSTGRES: &str = "PostgreSQL";
@@ -184,7 +185,8 @@ enum Verdict {
 
 enum Outcome {
     Passed,
-    Failed,
+    /// The error, and the end of the check's log.
+    Failed(String),
     NotRun(String),
 }
 
@@ -441,6 +443,9 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool
 /// How many checks run at the same time. Most use one processor, or wait.
 const LANES: usize = 2;
 
+/// How many lines of a failed check's log the summary shows.
+const SHOWN: usize = 8;
+
 /// Where a check is.
 enum Stage {
     Waits,
@@ -488,7 +493,16 @@ impl Lanes<'_> {
                     drop(course);
                     let started = Instant::now();
                     // After a panic the other lane would wait for this check forever.
-                    let step = || self.progress.step(check.name, |log| (check.run)(self.context, log));
+                    let mut end = String::new();
+                    let step = || {
+                        self.progress.step(check.name, |log| {
+                            let result = (check.run)(self.context, log);
+                            if result.is_err() {
+                                end = log.tail(SHOWN);
+                            }
+                            result
+                        })
+                    };
                     let result = catch_unwind(AssertUnwindSafe(step));
                     let result = result.unwrap_or_else(|_| Err(anyhow!("{} panicked", check.name)));
                     course = self.course.lock().map_err(poisoned)?;
@@ -497,11 +511,12 @@ impl Lanes<'_> {
                         Ok(Verdict::NotRun(reason)) => Outcome::NotRun(reason),
                         Err(error) if error.is::<Interrupted>() => {
                             // The other lane must not wait for this check; its own next one is interrupted too.
-                            set(&mut course, check, Stage::Ended(Outcome::Failed, 0.0));
+                            let interrupted = Outcome::Failed(error.to_string());
+                            set(&mut course, check, Stage::Ended(interrupted, 0.0));
                             self.changed.notify_all();
                             return Err(error);
                         }
-                        Err(_) => Outcome::Failed,
+                        Err(error) => Outcome::Failed(format!("{error:#}\n{end}")),
                     };
                     (check, Stage::Ended(outcome, started.elapsed().as_secs_f64()))
                 }
@@ -615,13 +630,19 @@ fn summary(
     for (check, outcome, seconds) in outcomes {
         lines.push(match outcome {
             Outcome::Passed => format!("passed:  {} ({seconds:.1} s)", check.name),
-            Outcome::Failed => format!("FAILED:  {} ({seconds:.1} s)", check.name),
+            Outcome::Failed(_) => format!("FAILED:  {} ({seconds:.1} s)", check.name),
             Outcome::NotRun(reason) => format!("NOT RUN: {}: {reason}", check.name),
         });
+        // Of a long output, CI shows the end.
+        if let Outcome::Failed(why) = outcome {
+            lines.extend(
+                why.lines().map(|line| format!("    | {}", line.chars().take(500).collect::<String>())),
+            );
+        }
     }
     let count =
         |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, outcome, _)| wanted(outcome)).count();
-    let failed = count(|outcome| matches!(outcome, Outcome::Failed));
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
     let passed = count(|outcome| matches!(outcome, Outcome::Passed));
     lines.push(format!("{passed} passed, {failed} failed, in {} s", total.as_secs()));
     (lines, failed == 0)
@@ -859,7 +880,7 @@ mod tests {
         assert_eq!(after([passed(), Runs, passed(), Waits], &all), "wait");
         assert_eq!(after([passed(), passed(), passed(), Waits], &all), format!("run {NOTHING_LEFT}"));
         assert_eq!(after([passed(), passed(), passed(), Runs], &all), "end");
-        let failed = Stage::Ended(Outcome::Failed, 1.0);
+        let failed = Stage::Ended(Outcome::Failed("why".to_owned()), 1.0);
         assert_eq!(after([failed, Waits, Waits, Waits], &all), "skip uses: it needs: tools");
         let unasked = after([Waits, Waits, Waits, Waits], &["free"]);
         assert_eq!(unasked, "skip tools: not asked for by --filter");
@@ -915,7 +936,7 @@ mod tests {
     fn the_summary_counts_and_names_what_was_not_run() {
         let outcomes = [
             (&CHECKS[0], Outcome::Passed, 1.0),
-            (&CHECKS[1], Outcome::Failed, 2.0),
+            (&CHECKS[1], Outcome::Failed("it broke\nthe log's end".to_owned()), 2.0),
             (&CHECKS[2], Outcome::NotRun("why".to_owned()), 0.0),
         ];
         let modules = [("policy".to_owned(), 4.0)].into();
@@ -926,6 +947,8 @@ mod tests {
         let times = times_of(&outcomes, &modules);
         assert_eq!(times["checks"], serde_json::json!({PYTHON: 1.0, POSTGRES: 2.0}));
         assert!(lines.contains(&"NOT RUN: cargo-deny: why".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"    | it broke".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"    | the log's end".to_owned()), "{lines:?}");
     }
 
     #[test]
