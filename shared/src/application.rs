@@ -1,9 +1,10 @@
 //! A client of the application's API, with the requests its users send.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder};
-use secrecy::SecretString;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::runtime::endpoint::Endpoint;
@@ -20,6 +21,25 @@ const BODY_LIMIT: usize = 64 * 1024;
 pub struct Application {
     http: Client,
     url: Endpoint,
+}
+
+/// The account for smoke tests.
+pub struct Account {
+    /// Its e-mail address.
+    pub email: String,
+    /// Its password.
+    pub password: SecretString,
+}
+
+impl Account {
+    /// Reads the secret's value: a JSON object of strings with `email` and `password`. None for anything else.
+    pub fn parse(value: &SecretString) -> Option<Self> {
+        let mut fields: BTreeMap<String, String> = serde_json::from_str(value.expose_secret()).ok()?;
+        Some(Self {
+            email: fields.remove("email")?,
+            password: SecretString::from(fields.remove("password")?),
+        })
+    }
 }
 
 /// An answer to one request, or the reason why none arrived.
@@ -74,15 +94,21 @@ impl Application {
 
     /// Sends a request; waits at most 5 s.
     pub async fn ask(&self, request: RequestBuilder) -> Answered {
+        let answer = self.begin(request).await?;
+        let status = answer.status().as_u16();
+        let is_limited = answer.headers().contains_key("retry-after");
+        let (body, _) = web::beginning(answer, BODY_LIMIT).await.map_err(|error| error.to_string())?;
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), is_limited })
+    }
+
+    /// Sends a request and leaves the body to the caller; waits at most 5 s, or as long as the request says.
+    ///
+    /// # Errors
+    ///
+    /// The reason why no answer arrived.
+    pub async fn begin(&self, request: RequestBuilder) -> Result<Response, String> {
         let broken = |error: reqwest::Error| chain(&error.without_url());
-        let sent = async {
-            let answer = self.http.execute(request.build().map_err(broken)?).await.map_err(broken)?;
-            let status = answer.status().as_u16();
-            let is_limited = answer.headers().contains_key("retry-after");
-            let (body, _) = web::beginning(answer, BODY_LIMIT).await.map_err(|error| error.to_string())?;
-            Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), is_limited })
-        };
-        sent.await
+        self.http.execute(request.build().map_err(broken)?).await.map_err(broken)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod describe;
 pub mod listing;
 #[cfg(feature = "rds")]
 pub mod rds;
+pub mod restores;
 #[cfg(feature = "scope")]
 pub mod scope;
 #[cfg(feature = "secrets")]

@@ -262,9 +262,22 @@ impl Cloud {
         self.rules(reach, &["Secret Label Updated", "via CloudTrail"]).await;
     }
 
-    /// Turns on or off the events of snapshots to `snapshot-verify`.
+    /// Turns on or off the events of snapshots to `snapshot-verify`; off, also those to `restore-test`'s baselines.
     pub(crate) async fn snapshot_events(&self, reach: bool) {
-        self.rules(reach, &["RDS DB Snapshot Event"]).await;
+        self.rules(reach, &["RDS DB Cluster Snapshot Event"]).await;
+        if !reach {
+            self.baseline_events(false).await;
+        }
+    }
+
+    /// Turns on or off the events of snapshots that start a baseline of `restore-test`.
+    pub(crate) async fn baseline_events(&self, reach: bool) {
+        self.rules(reach, &["[\"RDS DB Snapshot Event\"]"]).await;
+    }
+
+    /// Turns on or off the events of executions that end without success, to `restore-test`'s reaper.
+    pub(crate) async fn ended_events(&self, reach: bool) {
+        self.rules(reach, &["Step Functions Execution Status Change"]).await;
     }
 
     /// Turns on or off the policy's changes to `inventory-audit`.

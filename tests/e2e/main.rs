@@ -11,6 +11,7 @@
 
 mod adversary;
 mod advice;
+mod attachment_restore_test;
 mod backup_audit;
 mod cloud;
 mod cluster;
@@ -31,6 +32,7 @@ mod policy;
 mod prober;
 mod property;
 mod readers;
+mod restore_test;
 mod rotate_database;
 mod rotate_external;
 mod rotate_random;

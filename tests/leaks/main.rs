@@ -34,11 +34,13 @@ const VERIFIER: &str = "SCRAM-SHA-256$";
 
 /// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up
 /// and of external credentials hide the records of others; the pager's record is its table.
-const FUNCTIONS: [(&str, usize); 11] = [
+const FUNCTIONS: [(&str, usize); 13] = [
+    ("attachment-restore-test", 1),
     ("backup-audit", 1),
     ("incident-page", 0),
     ("incident-send", 0),
     ("inventory-audit", 1),
+    ("restore-test", 1),
     ("rotate-database", 51),
     ("rotate-external", 1),
     ("rotate-random", 51),

@@ -95,7 +95,16 @@ impl World {
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
         // The table is about the ages of secrets; the backups and the inventory of the month are not maintained.
-        for procedure in ["backup-audit", "inventory-audit", "inventory-audit-policy", "snapshot-verify"] {
+        for procedure in [
+            "attachment-restore-test",
+            "backup-audit",
+            "inventory-audit",
+            "inventory-audit-policy",
+            "restore-test",
+            "restore-test-baseline",
+            "restore-test-reap",
+            "snapshot-verify",
+        ] {
             world.switch(procedure, &off).await;
         }
         // The table assumes an audit past its first week: that week would hold back June's first pages.

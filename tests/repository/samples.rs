@@ -51,7 +51,8 @@ fn every_schedule_has_a_dead_letter_queue_and_an_event_that_its_function_accepts
                 }
                 let input: Value = serde_json::from_str(of("Input")).unwrap();
                 // The first state of the state machine wraps its input.
-                let wrapped = json!({"step": "note", "execution": "e", "input": input});
+                let first = if function == "restore-test" { "choose" } else { "note" };
+                let wrapped = json!({"step": first, "execution": "e", "input": input});
                 let event = if part == "Function" { input } else { wrapped };
                 accept(&function, "scheduled", event).unwrap_or_else(|error| panic!("{function}: {error}"));
             }
@@ -75,9 +76,11 @@ fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
             let step = request.step.to_string().to_lowercase();
             if step == name.replace('-', "") { Ok(()) } else { Err(format!("it is {step}")) }
         }
+        "attachment-restore-test" => attachment_restore_test::check(event).map_err(|error| error.to_string()),
         "backup-audit" => backup_audit::check(event).map_err(|error| error.to_string()),
         "incident-page" => incident_page::check(event).map_err(|error| error.to_string()),
         "incident-send" => incident_send::check(event).map_err(|error| error.to_string()),
+        "restore-test" => restore_test::check(event).map_err(|error| error.to_string()),
         "rotation-followup" => rotation_followup::check(event).map_err(|error| error.to_string()),
         "snapshot-create" => snapshot_create::check(event).map_err(|error| error.to_string()),
         "snapshot-verify" => snapshot_verify::check(event).map_err(|error| error.to_string()),

@@ -350,6 +350,49 @@ fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) 
     ["snapshot", "cluster-snapshot"].iter().any(|kind| is_of(resource, &format!("{kind}:{name}")))
 }
 
+/// Whether `restore-test` may have these actions on a resource: it changes only instances with the test's prefix.
+fn is_of_restore_test(actions: &[&str], resource: &str) -> bool {
+    let is_any =
+        |names: &[&str]| names.iter().any(|name| is_rds(resource, name) || is_copies(resource, name));
+    let test = "db:${Project}-${Environment}-restore-test-*";
+    match actions {
+        // Groups hold no data, and RDS chooses their defaults; the snapshots and the subnets are the environment's own.
+        ["rds:RestoreDBInstanceFromDBSnapshot"] => {
+            is_any(&[
+                test,
+                "og:*",
+                "pg:*",
+                "snapshot:${Project}-${Environment}-*",
+                "snapshot:rds:${DatabaseInstanceId}-*",
+            ]) || is_rds(resource, "subgrp:${RestoreSubnetGroup}")
+                || is_copies(resource, "subgrp:${RestoreCopySubnetGroup}")
+        }
+        ["rds:AddTagsToResource"]
+        | ["rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:StartDBInstance"] => is_any(&[test]),
+        // Read only: IAM evaluates a list on all.
+        ["rds:DescribeDBInstances"] => is_any(&["db:*"]),
+        ["rds:DescribeDBClusters"] => is_own_cluster(resource),
+        ["rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"] => {
+            is_any(&["db:${DatabaseInstanceId}", "snapshot:*"])
+        }
+        ["rds:DescribeAccountAttributes"] => resource == "*",
+        // The secrets that RDS keeps beside its instances; a condition binds the reading to the test's instances.
+        ["secretsmanager:GetSecretValue"] | ["secretsmanager:CreateSecret", "secretsmanager:TagResource"] => {
+            ["${AWS::Region}", "${SnapshotCopyRegion}"].iter().any(|region| {
+                let place = format!("arn:${{AWS::Partition}}:secretsmanager:{region}:${{AWS::AccountId}}");
+                resource == format!("{place}:secret:rds!db-*")
+            })
+        }
+        ["kms:CreateGrant", "kms:DescribeKey"] => {
+            ["SnapshotCopyKmsKeyArn", "DatabaseKmsKeyArn"].contains(&resource)
+        }
+        // RDS looks at the key of its secret in the caller's name.
+        ["kms:DescribeKey"] => resource == "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*",
+        ["sns:Publish"] => resource == "PagingTopic",
+        _ => false,
+    }
+}
+
 /// Whether a statement may name foreign resources: only for these actions, each on these resources at most.
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
@@ -385,7 +428,12 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == every_secret
         }
         (
-            "backup-audit" | "inventory-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create"
+            "attachment-restore-test"
+            | "backup-audit"
+            | "inventory-audit"
+            | "rotation-audit"
+            | "rotation-followup"
+            | "snapshot-create"
             | "snapshot-verify",
             ["sns:Publish"],
         ) => resource == "PagingTopic",
@@ -531,6 +579,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             ],
         ) => is_rds(resource, "cluster:*") || is_rds(resource, "cluster-snapshot:*"),
         ("backup-audit", ["rds:ModifyDBInstance"]) => is_own_instance(resource),
+        ("restore-test", actions) => is_of_restore_test(actions, resource),
         ("backup-audit", ["rds:ModifyDBCluster"]) => [
             "cluster:${DatabaseInstanceId}",
             "cluster:${Project}-${Environment}",
@@ -614,6 +663,21 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/*"
         }
+        ("attachment-restore-test", ["s3:ListBucket", "s3:ListBucketVersions"]) => {
+            is_bucket(resource) && resource.to_lowercase().contains("attachments")
+        }
+        ("attachment-restore-test", ["s3:ListBucket"]) => {
+            is_bucket(resource) && resource.to_lowercase().contains("uploads")
+        }
+        // Every attachment and every upload can be in the sample.
+        ("attachment-restore-test", ["s3:GetObject", "s3:GetObjectVersion"] | ["s3:GetObject"]) => {
+            is_bucket(resource.strip_suffix("/*").unwrap_or_default())
+        }
+        // The copies of a restore, and nothing else.
+        ("attachment-restore-test", ["s3:DeleteObjectVersion", "s3:PutObject"]) => {
+            is_bucket(resource.strip_suffix("/restore-test/*").unwrap_or_default())
+        }
+        ("attachment-restore-test", ["kms:Decrypt", "kms:GenerateDataKey"]) => resource == "AppKmsKeyArn",
         _ => false,
     }
 }
@@ -679,6 +743,37 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
 }
 
 #[test]
+fn only_a_function_writes_its_own_evidence() {
+    let template = template();
+    let policy = get(&template, &["Resources", "EvidenceBucketPolicy", "Properties", "PolicyDocument"]);
+    let denials = get(policy, &["Statement"]).as_sequence().unwrap();
+    let denials: Vec<_> = denials.iter().map(|one| serde_json::to_string(one).unwrap()).collect();
+    let mut functions = 0;
+    for (id, role) in resources(&template, "AWS::IAM::Role") {
+        for statement in statements(role) {
+            let writes = list(get(statement, &["Action"])).into_iter().any(|one| text(one) == "s3:PutObject");
+            for resource in
+                list(get(statement, &["Resource"])).into_iter().filter_map(chosen).filter(|_| writes)
+            {
+                let resource = text(resource);
+                let is_shared = resource.ends_with("}/runs/policy-notice/*");
+                if !is_shared && !resource.contains("EvidenceBucket.Arn}/evidence/") {
+                    continue;
+                }
+                functions += usize::from(!is_shared);
+                let is_denied_to_others = denials.iter().any(|one| {
+                    one.contains(&format!("\"{resource}\""))
+                        && one.contains(&format!("\"{id}.Arn\""))
+                        && one.contains("ArnNotEquals")
+                });
+                assert!(is_denied_to_others, "{id}: {resource}");
+            }
+        }
+    }
+    assert!(functions >= 12, "{functions}");
+}
+
+#[test]
 fn no_function_may_write_the_policy() {
     let template = template();
     for (id, role) in resources(&template, "AWS::IAM::Role") {
@@ -708,8 +803,17 @@ fn a_wide_resource_would_be_found() {
     let buckets = "arn:${AWS::Partition}:s3:::${Project}-${Environment}-*";
     assert!(!is_an_exception("backup-audit", &["s3:PutBucketPolicy"], buckets));
     assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
+    let attachments = "arn:${AWS::Partition}:s3:::${Project}-${Environment}-attachments/*";
+    let writes = ["s3:DeleteObjectVersion", "s3:PutObject"];
+    assert!(!is_an_exception("attachment-restore-test", &writes, attachments));
     assert!(!is_an_exception("snapshot-verify", &["rds:DeleteDBSnapshot"], snapshots));
     assert!(!is_an_exception("snapshot-verify", &["rds:CopyDBSnapshot"], snapshots));
+    let changes = ["rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:StartDBInstance"];
+    for name in ["db:*", "db:${Project}-${Environment}-*", "db:${DatabaseInstanceId}"] {
+        let wide = format!("arn:${{AWS::Partition}}:rds:${{AWS::Region}}:${{AWS::AccountId}}:{name}");
+        assert!(!is_an_exception("restore-test", &changes, &wide), "{name}");
+    }
+    assert!(!is_an_exception("restore-test", &["secretsmanager:GetSecretValue"], all));
     let clusters = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster:*";
     assert!(!is_an_exception("snapshot-create", &["rds:CreateDBClusterSnapshot"], clusters));
     assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
@@ -824,11 +928,20 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             }
         }
         // RDS evaluates the tags of a new snapshot as a separate action.
-        if ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot", "rds:CreateDBClusterSnapshot"]
-            .iter()
-            .any(|action| expected.contains(*action))
+        if [
+            "rds:CreateDBSnapshot",
+            "rds:CopyDBSnapshot",
+            "rds:CreateDBClusterSnapshot",
+            "rds:RestoreDBInstanceFromDBSnapshot",
+        ]
+        .iter()
+        .any(|action| expected.contains(*action))
         {
             expected.insert("rds:AddTagsToResource".to_owned());
+        }
+        // RDS creates the secret with a master's password in the caller's name.
+        if looks_at(".manage_master_user_password(") {
+            expected.extend(["secretsmanager:CreateSecret", "secretsmanager:TagResource"].map(str::to_owned));
         }
         assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");
     }

@@ -11,9 +11,12 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::Timestamp;
 use serde_json::Value;
+use shared::aws::restores;
 use shared::policy::Kind;
 use shared::runtime::failure::{CallError, chain};
+use shared::runtime::settings::Settings;
 
 use crate::rules::arn::bare;
 use crate::rules::facts::{Details, Observation, STACK_TAG, Tagged};
@@ -175,10 +178,10 @@ impl Clients {
         Ok(Some(Found::new(Some(arn), Ok(tags), Details::default())))
     }
 
-    /// The region's resources with the project's tag, of every environment. The list lags: it lacks recently tagged
-    /// resources and still has deleted ones.
-    pub(crate) async fn tagged(&self, project: &str) -> Result<Vec<Tagged>, CallError> {
-        let filter = TagFilter::builder().key("Project").values(project).build();
+    /// The region's resources with the project's tag, of every environment, except the instance of a restore test in
+    /// progress. The list lags: it lacks recently tagged resources and still has deleted ones.
+    pub(crate) async fn tagged(&self, settings: &Settings, now: Timestamp) -> Result<Vec<Tagged>, CallError> {
+        let filter = TagFilter::builder().key("Project").values(&settings.project).build();
         let asked = self.tagging.get_resources().resources_per_page(100).tag_filters(filter);
         let mut pages = asked.into_paginator().send();
         let mut tagged = Vec::new();
@@ -187,6 +190,12 @@ impl Clients {
             let found =
                 page.resource_tag_mapping_list.ok_or_else(|| unclear("tag:GetResources"))?.into_iter();
             tagged.extend(found.filter_map(|found| {
+                let tags =
+                    found.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
+                let name = found.resource_arn().and_then(|arn| Some(arn.split_once(":db:")?.1));
+                if name.is_some_and(|name| restores::is_in_progress(name, &tags, settings, now)) {
+                    return None;
+                }
                 let tag = |key: &str| {
                     found.tags().iter().find(|tag| tag.key() == key).map(|tag| tag.value().to_owned())
                 };

@@ -78,7 +78,8 @@ async fn tagged(
     invocation: &Invocation,
 ) -> (Result<Vec<Tagged>, String>, String) {
     let stack = app.stack();
-    let tagged = invocation.before_deadline(ACTING, app.clients.tagged(&app.base.settings.project)).await;
+    let tagged =
+        invocation.before_deadline(ACTING, app.clients.tagged(&app.base.settings, invocation.now)).await;
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
     let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
     let outcome = count.unwrap_or_else(|why| format!("failed: {why}"));

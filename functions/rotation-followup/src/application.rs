@@ -1,30 +1,11 @@
 //! Requests to the application, for the proofs.
 
-use std::collections::BTreeMap;
-
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use shared::application::{Answered, Application};
+use shared::application::{Account, Answered, Application};
 
 use crate::rules::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
-
-/// The account for smoke tests.
-pub(crate) struct Account {
-    email: String,
-    password: SecretString,
-}
-
-impl Account {
-    /// Reads the secret's value: a JSON object of strings with `email` and `password`. None for anything else.
-    pub(crate) fn parse(value: &SecretString) -> Option<Self> {
-        let mut fields: BTreeMap<String, String> = serde_json::from_str(value.expose_secret()).ok()?;
-        Some(Self {
-            email: fields.remove("email")?,
-            password: SecretString::from(fields.remove("password")?),
-        })
-    }
-}
 
 async fn rounds(application: &Application, request: impl Fn() -> RequestBuilder) -> Vec<Answered> {
     let mut answers = Vec::new();

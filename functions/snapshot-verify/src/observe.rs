@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::aws::rds;
 use shared::aws::snapshots::{self, Database, Kind, Progress, Snapshot, progress};
+use shared::aws::{rds, restores};
 use shared::runtime::failure::{CallError, chain};
 
 use crate::event::Trigger;
@@ -15,7 +15,11 @@ use crate::{App, aws, update};
 /// Reads the environment's snapshots in both regions, and the accounts that may restore those in the run's scope.
 pub(crate) async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Result<Facts, CallError> {
     let is_ours = |snapshot: &Snapshot| match snapshot.kind {
-        Kind::Instance => snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings),
+        // A restore test's instance makes snapshots and events that say nothing about the environment.
+        Kind::Instance => {
+            snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings)
+                && !restores::is_scratch(&snapshot.instance, &app.settings)
+        }
         Kind::Cluster => snapshots::is_own_cluster(&snapshot.instance, &app.instance, &app.settings),
     };
     let mut home = aws::list(&app.rds).await?;

@@ -5,11 +5,13 @@
 //!
 //! Beside it, what `shared` and the crates without AWS both need: [`event`], [`language`], [`time`].
 
+mod attachments;
 mod backups;
 pub mod event;
 mod inventory;
 pub mod language;
 pub mod oncall;
+mod restores;
 mod rotation;
 #[cfg(test)]
 mod tests;
@@ -22,10 +24,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use attachments::{Attachments, Sample};
 pub use backups::{
     BackupAudit, Backups, Exception, ExpiringPrefixes, Hours, LONGEST_WAIT_SECONDS, Snapshots, Verify, window,
 };
 pub use inventory::{Area, Areas, Holding, Inventory, Kind, resolve};
+pub use restores::{Chain, LONGEST_RESTORE_SECONDS, MOST_PIECES, Newest, PIECE_SECONDS, Restores};
 pub use rotation::{
     Audit, Database, Encoding, EndSessions, External, Followup, Generator, Polls, Random, Responsible,
     Rotation, Secret, SesFields,
@@ -55,6 +59,10 @@ pub struct Policy {
     pub rotation: Rotation,
     /// Backups (guide, 2.1 and 2.2).
     pub backups: Backups,
+    /// The monthly restore test of attachments (guide, 2.2).
+    pub attachments: Attachments,
+    /// Restore tests (guide, 2.1 steps 3 and 4).
+    pub restores: Restores,
     /// Incidents (guide, 4.2 and 4.3).
     pub incidents: Incidents,
 }
@@ -356,7 +364,9 @@ impl Policy {
         }
         self.backups.snapshots.check("backups.snapshots")?;
         self.backups.audit.check("backups.audit")?;
+        self.attachments.check("attachments")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
+        self.restores.check("restores")?;
         within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
         within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)?;

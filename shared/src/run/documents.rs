@@ -103,6 +103,20 @@ impl Documents {
         Ok(Some(self.read(&key).await?.content))
     }
 
+    /// The same, with the SHA-256 of its bytes in hexadecimal: a record can name it, and a later run check it.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::S3`] or [`DocumentError::Unreadable`].
+    pub async fn sealed<T: DeserializeOwned>(
+        &self,
+        run_id: &str,
+    ) -> Result<Option<(T, String)>, DocumentError> {
+        let Some(key) = self.first(&self.key(run_id)).await? else { return Ok(None) };
+        let read = self.read(&key).await?;
+        Ok(Some((read.content, read.sha256)))
+    }
+
     /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the
     /// place is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
     ///

@@ -65,6 +65,10 @@ pub struct Draft {
     /// | repair | `repair/<rule>/<resource>/<instant>` |
     /// | snapshot | `<database>/<deploy>/<status>` |
     /// | failed snapshot | `<database>/<deploy>/<kind>/<day>`; with refused input `<execution>/<kind>/<day>` |
+    /// | restore test, baseline | `<execution>` |
+    /// | instance removed after its restore test | `<execution>/removed` |
+    /// | instance past its deadline | `<instance>/Outlived/<day>` |
+    /// | test of attachments | `<day>`; by a person `<day>/<request>` |
     /// | change of the policy | `<version of the object>` |
     ///
     /// These names are stored. After a change of a form, runs in progress would report twice, and code that splits an

@@ -13,6 +13,10 @@ snapshot, its tags as `rds:AddTagsToResource`; a copy on its source and on itsel
 cluster on that and on all snapshots, since the reference does not say on which; reading and changing the accounts
 that may restore one on the snapshot. The source of a copy from another region is evaluated in that region, by the
 request that the model describes under PreSignedUrl: without tags.
+- A restored instance, by the same reference: on the new instance, the snapshot, and the groups of subnets, parameters
+and options, which are the default ones if not given; its tags as `rds:AddTagsToResource`. Turning on a managed master
+password also needs the permissions that RDS's guide lists under "Permissions required for Secrets Manager integration";
+RDS uses them in the caller's name, which `kms:ViaService` shows.
 """
 
 from __future__ import annotations
@@ -88,7 +92,8 @@ def install(cloud: Cloud) -> None:
         service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
     ) -> str:
         if service == "rds":
-            judged = snapshot_calls(query, f"arn:aws:rds:{region}:{account}")
+            place = f"arn:aws:rds:{region}:{account}"
+            judged = snapshot_calls(query, place) or instance_calls(query, place)
             _ALSO.set(tuple(judged[1:]))
             if judged:
                 return judged[0][1]
@@ -119,6 +124,8 @@ def install(cloud: Cloud) -> None:
         def judge(action: str, resource: str) -> Any:
             at = resource.split(":")[3] if service == "rds" and resource.startswith("arn:aws:rds:") else region
             context = service_context if at == region else without_request_tags(service_context)
+            if service == "rds" and action.startswith("kms:"):
+                context = {**(context or {}), "kms:viaservice": f"rds.{region}.amazonaws.com"}
             return plain_enforce(key, action, service, at, resource, context)
 
         listed = service == "ecs" and resource_arn in _NAMED.get()
@@ -194,6 +201,43 @@ def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
     if action in ("DescribeDBSnapshots", "DescribeDBClusterSnapshots"):
         named = [arn(snapshots, snapshot)] + ([arn(databases, database)] if database else [])
         return [(f"rds:{action}", one) for one in named]
+    return []
+
+
+def instance_calls(query: dict, place: str) -> list[tuple[str, str]]:
+    """The same for a restore of a snapshot and for a managed master password; the call's own action first."""
+
+    def given(name: str) -> str:
+        return iam_actions._query_param(query, name) or ""
+
+    def arn(kind: str, name: str) -> str:
+        return name if name.startswith("arn:") else f"{place}:{kind}:{name}"
+
+    action, database = given("Action"), arn("db", given("DBInstanceIdentifier"))
+    if action == "RestoreDBInstanceFromDBSnapshot":
+        snapshot = rds._snapshots.get(given("DBSnapshotIdentifier").rpartition(":snapshot:")[2]) or {}
+        major = str(snapshot.get("EngineVersion")).partition(".")[0]
+        named = {
+            "snapshot": given("DBSnapshotIdentifier"),
+            "subgrp": given("DBSubnetGroupName") or "default",
+            "pg": given("DBParameterGroupName") or f"default.postgres{major}",
+            "og": given("OptionGroupName") or f"default:postgres-{major}",
+        }
+        tagged = any(name.startswith("Tags.") for name in query)
+        resources = [database, *(arn(kind, name) for kind, name in named.items())]
+        also = [("rds:AddTagsToResource", database)] if tagged else []
+        return [(f"rds:{action}", one) for one in resources] + also
+    if action == "ModifyDBInstance" and given("ManageMasterUserPassword") == "true":
+        region, account = place.split(":")[3:5]
+        secret = f"arn:aws:secretsmanager:{region}:{account}:secret:rds!db-{database.rpartition(':')[2]}"
+        key = given("MasterUserSecretKmsKeyId") or "aws-secretsmanager-default"
+        key = key if key.startswith("arn:") else f"arn:aws:kms:{region}:{account}:key/{key}"
+        return [
+            (f"rds:{action}", database),
+            ("kms:DescribeKey", key),
+            ("secretsmanager:CreateSecret", secret),
+            ("secretsmanager:TagResource", secret),
+        ]
     return []
 
 

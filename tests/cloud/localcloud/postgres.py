@@ -78,9 +78,23 @@ FIXED = {
 # The privileges of RDS's rds_superuser that a plain server can grant.
 ROLES = """
 CREATE ROLE rds_superuser NOLOGIN;
-GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
+GRANT pg_monitor, pg_read_all_data, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
 CREATE ROLE rds_password NOLOGIN;
 CREATE ROLE rds_iam NOLOGIN;
+"""
+
+
+# Added to amcheck's scripts.
+GRANT_AMCHECK = """
+DO $$
+DECLARE made oid;
+BEGIN
+  IF to_regrole('rds_superuser') IS NOT NULL THEN
+    FOR made IN SELECT oid FROM pg_proc WHERE probin LIKE '%/amcheck' LOOP
+      EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rds_superuser WITH GRANT OPTION', made::regprocedure);
+    END LOOP;
+  END IF;
+END $$;
 """
 
 
@@ -241,7 +255,13 @@ class Home:
         private_file(work / "password", self.password.encode())
         self.own(work)
         arguments = ["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=scram-sha-256", f"--username={ADMIN}"]
-        arguments += ["--wal-segsize=1", f"--pwfile={work / 'password'}", f"--pgdata={work / 'data'}"]
+        # RDS's instances have checksums; before version 18 they are not initdb's default.
+        arguments += [
+            "--data-checksums",
+            "--wal-segsize=1",
+            f"--pwfile={work / 'password'}",
+            f"--pgdata={work / 'data'}",
+        ]
         made = subprocess.run(
             [self.program(major, "initdb"), *arguments],
             cwd=work.parent,
@@ -411,10 +431,13 @@ class Server:
                 )
             )
             db.execute(sql.SQL("GRANT rds_superuser TO {} WITH ADMIN OPTION").format(role))
+            named = sql.Identifier(database or "postgres")
             if database and database != "postgres":
-                db.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), role))
+                db.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(named, role))
             else:
                 db.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(role))
+            # On RDS it creates extensions in any database, also one that it has given to another owner.
+            db.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO rds_superuser").format(named))
 
     def set_password(self, user: str, password: str) -> None:
         """Changes a role's password."""
@@ -506,9 +529,15 @@ def install(packages: pathlib.Path, into: pathlib.Path) -> list[str]:
             path = new / target
             if not path.is_symlink():
                 path.symlink_to(os.path.relpath(new / source, path.parent))
-        # RDS lets its master user, which is not a superuser, create this extension.
-        with (new / "share/postgresql/extension/pg_stat_statements.control").open("a") as control:
-            control.write("trusted = true\n")
+        extensions = new / "share/postgresql/extension"
+        # RDS lets its master user, which is not a superuser, create these extensions.
+        for name in ("amcheck", "pg_stat_statements"):
+            with (extensions / f"{name}.control").open("a") as control:
+                control.write("trusted = true\n")
+        # They belong to rdsadmin, so without this grant the master user could not call amcheck's functions.
+        for script in extensions.glob("amcheck--*--*.sql"):
+            with script.open("a") as upgrade:
+                upgrade.write(GRANT_AMCHECK)
         shutil.rmtree(final, ignore_errors=True)
         new.rename(final)
         majors.append(major)

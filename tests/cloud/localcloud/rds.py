@@ -14,7 +14,7 @@ it cannot be promoted.
 With ManageMasterUserPassword, in CreateDBInstance or ModifyDBInstance, RDS makes the master's password and keeps it in
 its own secret, with the master's name and nothing else (MasterUserSecret in DescribeDBInstances). The secret is
 `creating` until the password works, and is deleted with the instance or when a MasterUserPassword replaces it. Only RDS
-may change its value. Not modelled: its rotation, and a managed password of a restored instance.
+may change its value. A restored PostgreSQL instance gets one by ModifyDBInstance only. Not modelled: its rotation.
 
 Admin routes:
 
@@ -27,8 +27,9 @@ counts are totals over all modes.
   `failed`; `{"hold": true}` keeps them `creating`, and requested master passwords pending, until `false`;
   `{"quota": N}` allows that many manual ones (100, as with AWS).
 - `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes the shown facts of a
-snapshot (`region` is optional): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`, or
-`seconds_ago`, its age (for a copy, also the copy's age); null shows no time, as RDS does before a snapshot begins.
+snapshot (`region` is optional): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`,
+`seconds_ago`, its age (for a copy, also the copy's age) and that of its data, or `data_seconds_ago`, only the latter;
+null shows no time, as RDS does before a snapshot begins.
 - `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an available instance show another status, with
 RDS's refusals in that status; `available` ends it. The database behind the instance keeps running.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
@@ -63,6 +64,7 @@ from ministack.services import rds as aws
 from localcloud.cloud import AdminError, Cloud
 from localcloud.dbproxy import Front, Loop
 from localcloud.postgres import Home, Server
+from localcloud.restores import Restores
 
 logger = logging.getLogger("localcloud.rds")
 
@@ -112,6 +114,12 @@ EVENTS = {
 }
 
 FACTS = ("Status", "Encrypted", "AllocatedStorage", "FullSnapshotSizeInBytes", "TagList")
+
+# The times of a snapshot that a test can move, by the name of the fact.
+AGES = {
+    "seconds_ago": ("SnapshotCreateTime", "OriginalSnapshotCreateTime", "SnapshotDatabaseTime"),
+    "data_seconds_ago": ("SnapshotDatabaseTime",),
+}
 
 FAULTS = ("none", "refuse", "blackhole", "downgrade", "untrusted-ca", "wrong-name")
 
@@ -167,10 +175,12 @@ class Plane:
         self.dropped = 0
         self.restored_as = "db-instance"
         self.orders: dict[str, Any] = {"fail": 0, "hold": False, "quota": MANUAL_SNAPSHOTS}
+        self.restores = Restores(self)
         # Held while a status is checked and changed, and while a record is made or shown.
         self.lock = threading.RLock()
 
     def install(self) -> None:
+        self.restores.install()
         for action, handler in {
             "CreateDBInstance": self.create_instance,
             "ModifyDBInstance": self.modify_instance,
@@ -277,6 +287,8 @@ class Plane:
             raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {snapshot['Status']} state, not available.")
         self.check_settings(p)
         with self.lock:
+            if refused := self.restores.excess(snapshot):
+                raise Refused(*refused)
             answer = aws._restore_from_snapshot(p)
             if answer[0] != 200:
                 return answer
@@ -377,6 +389,9 @@ class Plane:
         instance["BackupRetentionPeriod"] = int(retention) if retention else snapshot["_BackupRetentionPeriod"]
         for flag in ("CopyTagsToSnapshot", "DeletionProtection"):
             instance[flag] = value(p, flag) == "true"
+        instance["AutoMinorVersionUpgrade"] = value(p, "AutoMinorVersionUpgrade") != "false"
+        instance["StorageType"] = value(p, "StorageType") or "gp3"
+        instance["EngineLifecycleSupport"] = value(p, "EngineLifecycleSupport") or "open-source-rds-extended-support"
         instance["KmsKeyId"] = snapshot["KmsKeyId"]
         instance["IAMDatabaseAuthenticationEnabled"] = value(p, "EnableIAMDatabaseAuthentication") == "true"
         group = value(p, "DBParameterGroupName") or f"default.postgres{self.major_of(instance['EngineVersion'])}"
@@ -385,6 +400,7 @@ class Plane:
         instance["VpcSecurityGroups"] = [{"VpcSecurityGroupId": one, "Status": "active"} for one in groups]
         # Without tags in the request, an instance gets the source's tags at the time of the snapshot.
         set_tags(instance, instance["DBInstanceArn"], aws._parse_tags(p) or snapshot["_SourceTags"])
+        instance["_restored"] = True
         return self.add(instance)
 
     def add(self, instance: Record) -> Database:
@@ -417,11 +433,16 @@ class Plane:
                 "HostedZoneId": "Z2R2ITUGPM61AM",
             }
         self.wait(seconds)
+        status = self.restores.end(database) if "_restored" in instance else "available"
         self.check_alive(instance)
+        if status not in ("available", "stopped"):
+            self.move(instance, status)
+            return
         instance["_hidden"].discard("Endpoint")
         self.emit("0005", instance)
-        self.automated_backup(instance)
-        self.move(instance, "available")
+        if status == "available":
+            self.automated_backup(instance)
+        self.move(instance, status)
 
     def modify_instance(self, p: Parameters) -> Response:
         database = self.database_of(p)
@@ -594,6 +615,7 @@ class Plane:
             database.front.disconnect()
             database.server.stop(signal.SIGQUIT)
         self.wait(DELETING)
+        self.restores.keep_deleting()
         self.forget(database)
         for one in [] if keep_automated else aws._snapshots.values():
             if one["DbiResourceId"] == instance["DbiResourceId"] and one["SnapshotType"] == "automated":
@@ -810,10 +832,12 @@ class Plane:
     def check_settings(self, p: Parameters) -> None:
         """Refuses instance settings that refer to missing resources or are out of range."""
         derived = value(p, "DBSnapshotIdentifier") or value(p, "SourceDBInstanceIdentifier")
-        for unsupplied in ("RotateMasterUserPassword", *(["ManageMasterUserPassword"] if derived else [])):
-            if value(p, unsupplied) == "true":
-                message = f"The local cloud does not supply {unsupplied} here."
-                raise Refused("InvalidParameterCombination", message)
+        if derived and value(p, "ManageMasterUserPassword") == "true":
+            message = "ManageMasterUserPassword isn't supported for the engine postgres here."
+            raise Refused("InvalidParameterCombination", message)
+        if value(p, "RotateMasterUserPassword") == "true":
+            message = "The local cloud does not supply RotateMasterUserPassword here."
+            raise Refused("InvalidParameterCombination", message)
         retention = value(p, "BackupRetentionPeriod")
         if retention and not (retention.isdecimal() and int(retention) <= 35):
             message = f"Invalid backup retention period: {retention}. It must be between 0 and 35."
@@ -961,13 +985,14 @@ class Plane:
         facts = dict(arguments.get("facts") or {})
         if snapshot is None:
             raise AdminError(f"no snapshot {name!r} in {region}")
-        if unknown := set(facts) - {*FACTS, "seconds_ago"}:
+        if unknown := set(facts) - {*FACTS, "seconds_ago", "data_seconds_ago"}:
             raise AdminError(f"unknown: {', '.join(sorted(unknown))}")
         with self.lock:
-            if "seconds_ago" in facts:
-                ago = facts.pop("seconds_ago")
-                at = "" if ago is None else aws._format_time(time.time() - ago)
-                snapshot.update({"SnapshotCreateTime": at, "OriginalSnapshotCreateTime": at})
+            for fact, times in AGES.items():
+                if fact in facts:
+                    ago = facts.pop(fact)
+                    at = "" if ago is None else aws._format_time(time.time() - ago)
+                    snapshot.update(dict.fromkeys(times, at))
             if "TagList" in facts:
                 set_tags(snapshot, snapshot["DBSnapshotArn"], facts["TagList"])
             snapshot.update(facts)
@@ -1166,6 +1191,8 @@ def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
         if secret := instance.get("_MasterUserSecret"):
             fields = "".join(f"<{name}>{text}</{name}>" for name, text in secret.items())
             xml += f"<MasterUserSecret>{fields}</MasterUserSecret>"
+        if support := instance.get("EngineLifecycleSupport"):
+            xml += f"<EngineLifecycleSupport>{support}</EngineLifecycleSupport>"
         return xml
 
     return show

@@ -19,6 +19,7 @@ def fresh(cloud):
         cloud.admin("DELETE", "faults")
         cloud.admin("DELETE", "moveongs/requests")
         usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False, "rate_limit": 0}
+        usual["attachment_answer"] = "file"
         secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
         cloud.admin("POST", "moveongs/config", {**usual, "jwt_secret": secret, "user": user, "service": None})
 
@@ -155,6 +156,12 @@ def test_attachments(cloud):
     cloud.admin("POST", "moveongs/config", {"attachment_missing": True})
     assert api(cloud, "GET", f"{path}?download=true", **token)[0] == 500
     assert api(cloud, "GET", path, **token)[0] == 200
+    cloud.admin("POST", "moveongs/config", {"attachment_missing": False, "attachment_answer": "json"})
+    assert api(cloud, "GET", f"{path}?download=1", **token) == (200, body)
+    cloud.admin("POST", "moveongs/config", {"attachment_answer": "other"})
+    assert api(cloud, "GET", f"{path}?download=1", **token) == (200, b"other bytes")
+    assert api(cloud, "GET", "/attachments?ownerType=beneficiary&ownerId=1", **token) == (200, {"data": []})
+    assert api(cloud, "GET", "/attachments", **token)[0] == 400
 
 
 def test_masked_login_is_useless(cloud):

@@ -245,7 +245,7 @@ def test_a_seeded_administrator_logs_in_by_the_password_of_the_database(cloud, i
     # The application compares addresses in lower case.
     assert admin.login("ChangeMe123!", "Admin@imm.local")[0] == 200
     assert api(cloud, "GET", "/auth/me", **bearer(session))[1]["user"] == session["user"]
-    [(user, kept)] = admin.ask("SELECT id::text, password_hash FROM users")
+    [(user, kept)] = admin.ask("SELECT id::text, password_hash FROM users WHERE email = %s", admin.EMAIL)
     assert (user, kept[:7], len(kept)) == (session["user"]["id"], "$2b$12$", 60)
     status, renewed = api(cloud, "POST", "/auth/refresh", {"refreshToken": session["refreshToken"]})
     assert (status, renewed["user"]) == (200, session["user"])

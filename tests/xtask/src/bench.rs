@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: measures a function's cost, with its release binary against a separate local cloud.
+//! `cargo xtask bench`: measures a function's cost, with its release binary against a separate local cloud, or a part of
+//! one without a cloud.
 
 mod page;
+mod restore_proof;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,14 +25,24 @@ use crate::up;
 /// One benchmark: returns the content of `target/bench/NAME.json`.
 struct Benchmark {
     name: &'static str,
-    measure: fn(&Repo, &Aws, &Progress) -> Result<Value>,
+    measure: Measure,
     steps: usize,
 }
 
+enum Measure {
+    OnCloud(fn(&Repo, &Aws, &Progress) -> Result<Value>),
+    Alone(fn(&Repo, &Progress) -> Result<Value>),
+}
+
 const BENCHMARKS: &[Benchmark] = &[
-    Benchmark { name: "rotation", measure: rotation, steps: 10 },
-    Benchmark { name: "audit", measure: audit, steps: SIZES.len() },
-    Benchmark { name: "page", measure: page::measure, steps: page::STEPS },
+    Benchmark { name: "rotation", measure: Measure::OnCloud(rotation), steps: 10 },
+    Benchmark { name: "audit", measure: Measure::OnCloud(audit), steps: SIZES.len() },
+    Benchmark { name: "page", measure: Measure::OnCloud(page::measure), steps: page::STEPS },
+    Benchmark {
+        name: "restore-proof",
+        measure: Measure::Alone(restore_proof::measure),
+        steps: restore_proof::STEPS,
+    },
 ];
 
 /// Runs one benchmark, or all.
@@ -45,18 +57,24 @@ pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
     let _lock = repo.lock()?;
     let place = Place::new(repo, "bench-cloud");
     place.stop()?;
-    let steps = up::STEPS + chosen.iter().map(|bench| bench.steps).sum::<usize>();
+    let needs_cloud = chosen.iter().any(|bench| matches!(bench.measure, Measure::OnCloud(_)));
+    let of_cloud = if needs_cloud { up::STEPS } else { 0 };
+    let steps = of_cloud + chosen.iter().map(|bench| bench.steps).sum::<usize>();
     let progress = Progress::new(repo.local().join("logs/bench"), steps, false);
-    let running = up::bring_up(repo, &place, Some(0), &progress)?;
+    let running = needs_cloud.then(|| up::bring_up(repo, &place, Some(0), &progress)).transpose()?;
     let folder = repo.at("target/bench");
     fs::create_dir_all(&folder)?;
     for bench in chosen {
-        let result = (bench.measure)(repo, &running.aws, &progress)?;
+        let result = match (&bench.measure, &running) {
+            (Measure::OnCloud(measure), Some(running)) => measure(repo, &running.aws, &progress)?,
+            (Measure::OnCloud(_), None) => bail!("the local cloud is not up"),
+            (Measure::Alone(measure), _) => measure(repo, &progress)?,
+        };
         let file = folder.join(format!("{}.json", bench.name));
         fs::write(&file, format!("{result:#}\n"))?;
         println!("\n{}: {}\n\n{}", bench.name, file.display(), table(&rows(&result)));
     }
-    running.down.now()
+    running.map_or(Ok(()), |running| running.down.now())
 }
 
 /// Median, minimum and maximum of a sample.

@@ -1,5 +1,8 @@
 //! `cargo xtask demo`: runs every procedure once on real input and shows outcome and evidence.
 
+mod attachments;
+mod restore_test;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -69,6 +72,16 @@ const PROCEDURES: &[Procedure] = &[
         name: "snapshot-verify",
         title: "verifies the snapshots, pages for the failed one, copies the newest to another region, deletes the expired one",
         show: snapshot_verify,
+    },
+    Procedure {
+        name: "restore-test",
+        title: "restores a snapshot, proves it against the source and removes it; then names seven damages of a copy",
+        show: restore_test::show,
+    },
+    Procedure {
+        name: "attachment-restore-test",
+        title: "reads, restores and downloads attachments; names an altered and a deleted one, and tests them again when cured",
+        show: attachments::show,
     },
     Procedure {
         name: "inventory-audit",

@@ -70,6 +70,9 @@ const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
 pub(crate) const DATABASE: &str = "moveongs-dev-db";
 /// Region of the copies of the database's snapshots.
 pub(crate) const COPY_REGION: &str = "sa-east-1";
+/// Subnet group of the throw-away instances of `restore-test`, in both regions, and the VPC's default security group.
+const RESTORE_SUBNETS: &str = "moveongs-dev-restore-test";
+const RESTORE_GROUP: &str = "sg-00000001";
 const DATABASE_NAME: &str = "moveongs_dev_db";
 /// The database's master user. The application does not use it, because RDS depends on it.
 const MASTER: &str = "imm";
@@ -221,6 +224,7 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         )?;
     }
     database(repo, aws, log)?;
+    restore_places(aws, log)?;
     storage(aws)?;
     application_service(aws, log)?;
     inventory(aws, log)
@@ -503,6 +507,19 @@ pub(crate) fn make_database(
     Ok((url, json!({"username": admin.0, "password": admin.1}).to_string()))
 }
 
+/// Creates the subnet groups in which `restore-test` makes its instances.
+fn restore_places(aws: &Aws, log: &Log) -> Result<()> {
+    for region in ["us-east-1", COPY_REGION] {
+        let found = aws.ask(&["ec2", "describe-subnets", "--region", region], log)?;
+        let subnets = found.get("Subnets").and_then(Value::as_array).cloned().unwrap_or_default();
+        let subnets: Vec<&str> = subnets.iter().filter_map(|subnet| text(subnet, "/SubnetId")).collect();
+        let create = ["rds", "create-db-subnet-group", "--region", region, "--db-subnet-group-name"];
+        let of = [RESTORE_SUBNETS, "--db-subnet-group-description", "Restore tests", "--subnet-ids"];
+        aws.ask(&[&create[..], &of, &subnets].concat(), log)?;
+    }
+    Ok(())
+}
+
 /// The stand-in for the application as a process.
 pub(crate) fn application(repo: &Repo, aws: &Aws, role: &str) -> Result<Command> {
     let mut command = setup::localcloud(repo, "localcloud.application");
@@ -664,6 +681,11 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("AppKmsKeyArn={APP_KEY}"),
         format!("BackupRepairs={REPAIRS}"),
         format!("SnapshotCopyRegion={COPY_REGION}"),
+        format!("RestoreSubnetGroup={RESTORE_SUBNETS}"),
+        format!("RestoreSecurityGroups={RESTORE_GROUP}"),
+        "RestoreInstanceClass=db.t4g.small".to_owned(),
+        format!("RestoreCopySubnetGroup={RESTORE_SUBNETS}"),
+        format!("RestoreCopySecurityGroups={RESTORE_GROUP}"),
         format!("SnapshotCopyKmsKeyArn=arn:aws:kms:{COPY_REGION}:000000000000:key/copies"),
         format!("TerraformStateKey={STATE_KEY},{STATE_PREFIX}"),
     ])

@@ -126,9 +126,10 @@ enum Task {
     /// Measure the functions' time, memory and requests
     ///
     /// Runs on a separate local cloud and writes target/bench/NAME.json. `page` measures notify_slack.py too, of
-    /// terraform-aws-notify-slack, if NOTIFY_SLACK is its path.
+    /// terraform-aws-notify-slack, if NOTIFY_SLACK is its path. `restore-proof` has a server of its own, and PROOF_ROWS
+    /// is another number of rows than a million and ten.
     Bench {
-        /// Only this benchmark: rotation, audit, page
+        /// Only this benchmark: rotation, audit, page, restore-proof
         name: Option<String>,
     },
 }

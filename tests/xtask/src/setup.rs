@@ -147,23 +147,7 @@ pub(crate) fn alertmanager(repo: &Repo, log: &Log) -> Result<()> {
     if works(Command::new(&program).arg("--version")) {
         return Ok(());
     }
-    let into = repo.local().join("alertmanager");
-    remove(&into)?;
-    fs::create_dir_all(&into)?;
-    // apt verifies the package by the archive's signature.
-    let mut download = run::command("apt-get");
-    download.args(["download", "prometheus-alertmanager"]).current_dir(&into);
-    if run::run(&mut download, log).is_err() {
-        // A fresh image has no lists of packages.
-        run::run(run::command("apt-get").arg("update"), log)?;
-        run::run(&mut download, log)?;
-    }
-    for file in fs::read_dir(&into)? {
-        let file = file?.path();
-        let mut extract = run::command("dpkg-deb");
-        run::run(extract.arg("--extract").arg(&file).arg(&into), log)?;
-        fs::remove_file(file)?;
-    }
+    debian(&["prometheus-alertmanager"], &repo.local().join("alertmanager"), log)?;
     // It looks for its templates in /usr/share, where they are only if the package is installed. A path of the same
     // length makes it look below its working directory.
     let mut code = fs::read(&program)?;
@@ -176,6 +160,75 @@ pub(crate) fn alertmanager(repo: &Repo, log: &Log) -> Result<()> {
     fs::write(&program, code)?;
     if !works(Command::new(&program).arg("--version")) {
         bail!("Debian's Alertmanager does not run on this machine");
+    }
+    Ok(())
+}
+
+/// PostgreSQL 15's `pg_dump` and `psql`, which the servers' packages lack: the installed ones, or Debian's.
+pub(crate) struct PostgresClients {
+    programs: PathBuf,
+    /// The folder of Debian's libpq; empty for installed programs.
+    libraries: PathBuf,
+}
+
+impl PostgresClients {
+    /// # Errors
+    ///
+    /// Neither installed nor on Debian 12, or its archive cannot be reached.
+    pub(crate) fn find(repo: &Repo, log: &Log) -> Result<Self> {
+        let unpacked = repo.local().join("postgres-clients");
+        let libraries = unpacked.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+        let of_debian = Self { programs: unpacked.join("usr/lib/postgresql/15/bin"), libraries };
+        let installed =
+            Self { programs: PathBuf::from("/usr/lib/postgresql/15/bin"), libraries: PathBuf::new() };
+        if installed.work() {
+            return Ok(installed);
+        }
+        if !of_debian.work() {
+            debian(&["libpq5", "postgresql-client-15"], &unpacked, log)?;
+        }
+        if !of_debian.work() {
+            bail!(
+                "Debian's pg_dump does not run on this machine; install PostgreSQL's clients in version 15"
+            );
+        }
+        Ok(of_debian)
+    }
+
+    /// One of the programs.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = run::command(self.programs.join(program));
+        if !self.libraries.as_os_str().is_empty() {
+            command.env("LD_LIBRARY_PATH", &self.libraries);
+        }
+        command
+    }
+
+    fn work(&self) -> bool {
+        ["pg_dump", "psql"].iter().all(|program| works(self.command(program).arg("--version")))
+    }
+}
+
+/// Debian's packages, unpacked into an empty folder.
+fn debian(packages: &[&str], into: &Path, log: &Log) -> Result<()> {
+    remove(into)?;
+    fs::create_dir_all(into)?;
+    // apt verifies the packages by the archive's signature.
+    let mut download = run::command("apt-get");
+    download.arg("download").args(packages).current_dir(into);
+    if run::run(&mut download, log).is_err() {
+        // A fresh image has no lists of packages.
+        run::run(run::command("apt-get").arg("update"), log)?;
+        run::run(&mut download, log)?;
+    }
+    for file in fs::read_dir(into)? {
+        let file = file?.path();
+        if file.extension().is_none_or(|extension| extension != "deb") {
+            continue;
+        }
+        let mut extract = run::command("dpkg-deb");
+        run::run(extract.arg("--extract").arg(&file).arg(into), log)?;
+        fs::remove_file(file)?;
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to fresh local clouds";
 const TESTS: &str = "tests of the code, the repository and the model of the rotation protocol";
+const TEETH: &str = "teeth of the proof, on PostgreSQL 15 and 18";
 const NOTHING_LEFT: &str = "nothing left running";
 const SAM: &str = "sam validate and sam build for arm64";
 
@@ -67,7 +68,10 @@ const CODE_TESTS: [&str; 13] = [
 /// run in parallel, because each test mostly waits. The table at the end of a run shows their times.
 const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-1", &["adversary::", "database::", "incident_", "model::"]),
-    ("test-cloud-2", &["in_force::", "of_rotate_database", "property::", "rotate_external::"]),
+    (
+        "test-cloud-2",
+        &["in_force::", "of_rotate_database", "property::", "restore_test::", "rotate_external::"],
+    ),
     (
         "test-cloud-3",
         &["backup_audit::", "inventory_audit::", "policy::", "rotation_audit::", "snapshot_create::"],
@@ -160,6 +164,17 @@ const CHECKS: &[Check] = &[
                 Some(procedure) => tests_of(context.repo, procedure, log),
                 None => context.cargo(&CODE_TESTS, log),
             })
+        },
+    },
+    Check {
+        name: TEETH,
+        after: &[POSTGRES],
+        run: |context, log| {
+            let mut arguments =
+                vec!["test", "--workspace", "--features", ON_CLOUD, "--locked", "--test", "teeth"];
+            // Some of them wait for a lock's time-out.
+            arguments.extend(["--", "--test-threads=4"]);
+            passed(context.cargo(&arguments, log))
         },
     },
     Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::join;
 use jiff::Timestamp;
+use shared::aws::restores;
 use shared::command;
 
 use super::common::{PATIENCE, in_time};
@@ -152,6 +153,10 @@ impl Sweep<'_> {
             } else {
                 let (page, next) = aws::rds::instances(rds, marker).await?;
                 let (ours, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|(one, tags)| {
+                    // A restore test's instance has no backups, and is gone by its deadline.
+                    if restores::is_in_progress(&one.name, tags, &self.app.base.settings, self.context.now) {
+                        return false;
+                    }
                     names.owns(&one.name, tags)
                         || matches!(&one.form, Form::Member(of) if names.is_cluster(of) || clusters.contains(of))
                 });

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -39,12 +39,23 @@ fn tags(has: bool) -> &'static str {
     }
 }
 
+/// The tags of a restore test's instance, before or past its deadline.
+fn tags_of_test(name: &str) -> &'static str {
+    if name.ends_with("-late") {
+        "<TagList><Tag><Key>ManagedBy</Key><Value>restore-test</Value></Tag><Tag><Key>DeleteAfter</Key><Value>2020-01-01T00:00:00Z</Value></Tag></TagList>"
+    } else if name.contains("-restore-test-") {
+        "<TagList><Tag><Key>ManagedBy</Key><Value>restore-test</Value></Tag><Tag><Key>DeleteAfter</Key><Value>2026-11-26T20:00:00Z</Value></Tag></TagList>"
+    } else {
+        ""
+    }
+}
+
 fn instance((name, cluster, is_tagged): &Db) -> String {
     let cluster = cluster.map(|of| format!("<DBClusterIdentifier>{of}</DBClusterIdentifier>"));
     format!(
         "<DBInstance><DBInstanceIdentifier>{name}</DBInstanceIdentifier>{}{}<DBInstanceStatus>available</DBInstanceStatus><PubliclyAccessible>true</PubliclyAccessible><BackupRetentionPeriod>30</BackupRetentionPeriod></DBInstance>",
         cluster.unwrap_or_default(),
-        tags(*is_tagged)
+        if *is_tagged { tags(true) } else { tags_of_test(name) }
     )
 }
 
@@ -271,4 +282,18 @@ async fn a_snapshot_of_a_deleted_cluster_is_owned_by_the_clusters_name() {
         };
         assert_eq!(owns_snapshot(&app, &listed).await, Ok(expected), "{of}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_test_in_progress_is_no_finding_and_one_past_its_deadline_is() {
+    let instances: &[Db] = &[
+        ("moveongs-prod-db", None, false),
+        ("moveongs-prod-restore-test-0a1b", None, false),
+        ("moveongs-prod-restore-test-late", None, false),
+    ];
+    let fake = Fake { hanging: "-", instances, clusters: Some(&[]) };
+    let (found, _) = judged("moveongs-prod-db", fake).await;
+    let judged: BTreeSet<&str> = found.keys().map(|(_, resource)| resource.as_str()).collect();
+    assert!(judged.contains("moveongs-prod-db") && judged.contains("moveongs-prod-restore-test-late"));
+    assert!(!judged.contains("moveongs-prod-restore-test-0a1b"), "{judged:?}");
 }

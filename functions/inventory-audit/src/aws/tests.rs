@@ -245,3 +245,26 @@ async fn a_state_in_another_region_is_read_there() {
     assert_eq!(managed.serial, 3);
     assert_eq!(hosts(&wire)[1..], ["s3.sa-east-1.amazonaws.com"; 2]);
 }
+
+#[tokio::test]
+async fn the_instance_of_a_restore_test_is_in_no_inventory_until_its_deadline() {
+    let one = |name: &str, until: &str| {
+        format!(
+            r#"{{"ResourceARN": "arn:aws:rds:us-east-1:123456789012:db:{name}", "Tags": [{{"Key": "ManagedBy", "Value": "restore-test"}}, {{"Key": "Environment", "Value": "dev"}}, {{"Key": "DeleteAfter", "Value": "{until}"}}]}}"#
+        )
+    };
+    let (past, future) = ("2026-11-26T11:59:59Z", "2026-11-26T12:00:01Z");
+    let all = [
+        one("moveongs-dev-restore-test-a", future),
+        one("moveongs-dev-restore-test-b", past),
+        one("moveongs-dev-db", future),
+    ];
+    let page = format!(r#"{{"ResourceTagMappingList": [{}]}}"#, all.join(","));
+    let settings = shared::testing::settings(
+        "moveongs-dev-inventory-audit",
+        shared::runtime::language::Language::English,
+    );
+    let listed = clients(&replies(&[&page])).tagged(&settings, "2026-11-26T12:00:00Z".parse().unwrap()).await;
+    let names = listed.unwrap().into_iter().map(|one| one.arn.rsplit(':').next().unwrap().to_owned());
+    assert_eq!(names.collect::<Vec<_>>(), ["moveongs-dev-restore-test-b", "moveongs-dev-db"]);
+}

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use shared::application::Application;
+use shared::application::{Account, Application};
 use shared::aws::secrets;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 
 use super::fail;
-use crate::application::Account;
 use crate::observe::signing_key;
 use crate::rules::batch::{Batch, Phase};
 use crate::rules::change::Change;

@@ -1,6 +1,6 @@
 """The MoveONgs API, with the application's statuses, bodies and defects.
 
-Routes: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
+Routes: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries, /attachments and
 /attachments/{id}[?download=1].
 
 `cloud.json` has `moveongs_url`, `moveongs_jwt_secret`, `moveongs_user` (`email`, `password`) and `moveongs_attachment`
@@ -9,15 +9,18 @@ with the JWT_SECRET that it started with. If a task has a DATABASE_URL, routes t
 connection of `client` with it, verified against `rds_ca`, and refresh tokens are in the table `auth_refresh_tokens`. If
 that database has a table `users` with a row for the e-mail address, compared in lower case, a login checks the password
 against the row's bcrypt `password_hash` and rejects a user that is not `is_active`; all such users are administrators.
-Any other login is checked against the configured user. The database holds no other data of the application. Routes
-below /_local:
+Any other login is checked against the configured user. If that database has a table `attachments`, its rows are the
+attachments, and their `file_path` names an object of the local S3 or a file of `uploads`. The database holds no other
+data of the application. Routes below /_local:
 
 - `POST moveongs/config` changes the given settings: `jwt_secret` (with fewer than 32 characters the application does
   not start), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
-  (the file is gone, its row exists), `rate_limit` (requests a minute, before --time-scale; 0: unlimited; requests of
-  all paths and clients count, because the load balancer has one address), `user` (`email`, `password`), `service`
-  (`cluster`, `service`: its running tasks answer, and `jwt_secret` is the default for tasks without one; null: one
-  process). It answers the names of the changed settings.
+  (the file is gone, its row exists), `attachment_broken` (500 for a row and its file), `attachment_answer` (what a
+  download answers: `file`, the row as `json`, or `other` bytes), `uploads` (the files on the application's disk: base64
+  by path), `rate_limit` (requests a minute, before --time-scale; 0: unlimited; requests of all paths and clients count,
+  because the load balancer has one address), `user` (`email`, `password`), `service` (`cluster`, `service`: its running
+  tasks answer, and `jwt_secret` is the default for tasks without one; null: one process). It answers the names of the
+  changed settings.
 - `GET moveongs/requests` -> `{"requests": [{method, path, status}]}`, without tokens, queries and bodies.
 - `DELETE moveongs/requests` clears that list.
 """
@@ -42,6 +45,7 @@ from typing import Any
 
 import bcrypt
 import psycopg
+from ministack.services import s3
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -113,6 +117,9 @@ class MoveONgs:
             "down": False,
             "mfa": False,
             "attachment_missing": False,
+            "attachment_broken": False,
+            "attachment_answer": "file",
+            "uploads": {},
             "rate_limit": 0,
             "user": {"email": "smoke@moveongs.local", "password": secrets.token_urlsafe(18)},
             "service": None,
@@ -180,6 +187,8 @@ class MoveONgs:
         if route := routes.get(at):
             status, value = await route(request, process)
             return answer_json(status, self._masked(value))
+        if at == "GET /attachments":
+            return await self.attachments(request, process)
         if found := re.fullmatch(r"GET /attachments/([^/]+)", at):
             return await self.attachment(request, process, found[1])
         message = f"Route {request.method}:{request.path} not found"
@@ -391,38 +400,86 @@ class MoveONgs:
         ]
         return 200, {"data": rows, "meta": {"limit": limit, "offset": offset, "count": len(rows)}}
 
+    async def attachments(self, request: Request, process: Process) -> Answer:
+        self._authenticated(request, process)
+        owner = [request.query.get("ownerType", ""), request.query.get("ownerId", "")]
+        if not all(owner):
+            raise HttpError(400, "Invalid query")
+        async with self._database(process) as database:
+            rows = await self._attachments(database, "owner_type = %s AND owner_id::text = %s", owner)
+        return answer_json(200, self._masked({"data": [_attachment(row) for row in rows or []]}))
+
     async def attachment(self, request: Request, process: Process, name: str) -> Answer:
         self._authenticated(request, process)
+        if self.settings["attachment_broken"]:
+            raise HttpError(500, "Internal server error")
         try:
             uuid.UUID(name)
         except ValueError:
             raise HttpError(400, "Invalid params") from None
-        async with self._database(process):
-            pass
-        if name != self.attachment_id:
+        async with self._database(process) as database:
+            rows = await self._attachments(database, "id::text = %s", [name])
+        row = next(iter(rows or []), None)
+        if row is None and name == self.attachment_id:
+            row = self._own_attachment()
+        if row is None:
             raise HttpError(404, "Attachment not found")
-        if request.query.get("download") in ("1", "true"):
-            if self.settings["attachment_missing"]:
-                raise HttpError(500, "Internal server error")
-            return (
-                200,
-                {"content-type": "application/pdf", "content-disposition": 'attachment; filename="a.pdf"'},
-                self._file,
-            )
-        row = {
-            "id": name,
-            "ownerType": "beneficiary",
-            "ownerId": str(uuid.uuid5(uuid.NAMESPACE_OID, "beneficiary 0")),
-            "filePath": f"s3://moveongs-local-attachments/{uuid.uuid5(uuid.NAMESPACE_OID, 'file')}.pdf",
-            "fileName": "a.pdf",
-            "mimeType": "application/pdf",
-            "sizeBytes": str(len(self._file)),
-            "checksum": self.checksum,
-            "uploadedBy": None,
-            "createdAt": "2025-01-02T03:04:05.000Z",
-            "scanStatus": "skipped",
+        shown = _attachment(row)
+        if request.query.get("download") not in ("1", "true") or self.settings["attachment_answer"] == "json":
+            return answer_json(200, self._masked({"attachment": shown}))
+        if self.settings["attachment_answer"] == "other":
+            content = b"other bytes"
+        else:
+            content = None if self.settings["attachment_missing"] else self._content(row["file_path"])
+        if content is None:
+            # ENOENT and NoSuchKey reach the client as this.
+            raise HttpError(500, "Internal server error")
+        headers = {
+            "content-type": shown["mimeType"],
+            "content-disposition": f'attachment; filename="{shown["fileName"]}"',
         }
-        return answer_json(200, self._masked({"attachment": row}))
+        return 200, headers, content
+
+    async def _attachments(
+        self, database: psycopg.AsyncConnection | None, where: str, values: list[str]
+    ) -> list[dict[str, Any]] | None:
+        """The rows of the database that meet a condition; None without a database or the table."""
+        if database is None:
+            return None
+        found = await database.execute("SELECT to_regclass('attachments')")
+        if (await found.fetchone())[0] is None:
+            return None
+        cursor = database.cursor(row_factory=dict_row)
+        try:
+            await cursor.execute(
+                sql.SQL("SELECT * FROM attachments WHERE {} ORDER BY id").format(sql.SQL(where)), values
+            )
+            return await cursor.fetchall()
+        except psycopg.Error:
+            raise HttpError(500, "Internal server error") from None
+
+    def _content(self, path: str) -> bytes | None:
+        """The bytes at a row's `file_path`; None if there are none."""
+        if path == self._own_attachment()["file_path"]:
+            return self._file
+        if not path.startswith("s3://"):
+            held = self.settings["uploads"].get(path)
+            return None if held is None else base64.b64decode(held)
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        status, _, body = s3._dispatch("GET", bucket, key, {}, b"", {})[:3]
+        return body if status == 200 else None
+
+    def _own_attachment(self) -> dict[str, Any]:
+        return {
+            "id": self.attachment_id,
+            "owner_type": "beneficiary",
+            "owner_id": str(uuid.uuid5(uuid.NAMESPACE_OID, "beneficiary 0")),
+            "file_path": f"s3://moveongs-local-attachments/{uuid.uuid5(uuid.NAMESPACE_OID, 'file')}.pdf",
+            "file_name": "a.pdf",
+            "mime_type": "application/pdf",
+            "size_bytes": len(self._file),
+            "checksum": self.checksum,
+        }
 
     async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
         only(fields, self.settings)
@@ -435,6 +492,8 @@ class MoveONgs:
             kind = type(self.settings[name])
             if type(value) is not kind:
                 raise AdminError(f"{name}: must be a {kind.__name__}")
+            if name == "attachment_answer" and value not in ("file", "json", "other"):
+                raise AdminError("attachment_answer: must be file, json or other")
             if name == "user" and (set(value) != {"email", "password"} or not all(map(is_text, value.values()))):
                 raise AdminError("user: must have email and password, and nothing else")
         self.settings.update(fields)
@@ -454,6 +513,24 @@ class MoveONgs:
 def _iso(seconds: float) -> str:
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _attachment(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the application shows it."""
+    size, created = row.get("size_bytes"), row.get("created_at")
+    return {
+        "id": str(row["id"]),
+        "ownerType": row.get("owner_type"),
+        "ownerId": str(row.get("owner_id")),
+        "filePath": row["file_path"],
+        "fileName": row.get("file_name") or "a.pdf",
+        "mimeType": row.get("mime_type") or "application/octet-stream",
+        "sizeBytes": None if size is None else str(size),
+        "checksum": row.get("checksum"),
+        "uploadedBy": None,
+        "createdAt": _iso(created.timestamp()) if created else "2025-01-02T03:04:05.000Z",
+        "scanStatus": row.get("scan_status") or "skipped",
+    }
 
 
 def _user(row: dict[str, Any]) -> User:
@@ -503,7 +580,15 @@ def jwt_claims(token: str, secret: str) -> dict[str, Any] | None:
 
 def _action(method: str, path: str) -> str:
     path = re.sub(r"^/attachments/[^/]+$", "/attachments/{id}", path)
-    known = ("/health", "/auth/login", "/auth/refresh", "/auth/me", "/beneficiaries", "/attachments/{id}")
+    known = (
+        "/health",
+        "/auth/login",
+        "/auth/refresh",
+        "/auth/me",
+        "/beneficiaries",
+        "/attachments",
+        "/attachments/{id}",
+    )
     return f"{method} {path if path in known else 'unknown'}"
 
 
