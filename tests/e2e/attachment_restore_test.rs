@@ -327,7 +327,8 @@ async fn each_kind_of_damage_is_named_and_its_command_cures() {
     assert_eq!(kinds(&missing), expected(&[("download", "ServeFailed"), ("object", "Missing")]));
     assert_eq!(kinds(&lost), expected(&[("download", "ServeFailed"), ("object", "Missing")]));
     assert_eq!(kinds(&unsure), expected(&[("checksum", "NoChecksum"), ("size", "NoSize")]));
-    assert_eq!(kinds(&odd), expected(&[("checksum", "OddChecksum")]));
+    // The application's database driver in the local cloud does not read an infinite time, so it answers no row.
+    assert_eq!(kinds(&odd), expected(&[("checksum", "OddChecksum"), ("download", "NotServed")]));
     let outside = [("download", "ServeFailed"), ("object", "OtherBucket")];
     assert_eq!(kinds(&elsewhere), expected(&outside));
     world.nothing_is_left().await;
@@ -492,7 +493,6 @@ async fn a_run_without_its_list_fails_with_the_cause_and_a_row_that_goes_meanwhi
         "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
     world.cloud.fault(listing).await;
     let error = world.cloud.invoke(json!({})).await.unwrap_err();
-    world.cloud.calm().await;
     assert_eq!(error["errorType"], "ScratchLeft", "{error}");
     let messages = world.cloud.messages("Teste de restauração dos anexos: há dano").await;
     assert_eq!(messages.len(), 1);
@@ -500,7 +500,10 @@ async fn a_run_without_its_list_fails_with_the_cause_and_a_row_that_goes_meanwhi
     for part in parts {
         assert!(messages[0].contains(part), "{part}: {}", messages[0]);
     }
-    assert_eq!(world.pages().await.len(), 1);
+    let pages =
+        eventually("the page", async || Some(world.pages().await).filter(|pages| !pages.is_empty())).await;
+    assert_eq!(pages.len(), 1);
+    world.cloud.calm().await;
     // A key that is of no use is damage: the object is there, and nobody can read it.
     world.sql(&format!("DELETE FROM attachments WHERE id = '{}'", damaged.id)).await;
     let mut disabled = denied("GetObject");
@@ -548,6 +551,27 @@ async fn copies_that_cannot_be_removed_fail_the_run_and_the_next_attempt_removes
     let copy = put("restore-test/role/1").await.unwrap();
     let delete = role.delete_object().bucket(BUCKET).key("restore-test/role/1");
     delete.set_version_id(copy.version_id).send().await.unwrap();
+    world.done().await;
+}
+
+#[tokio::test]
+async fn a_hidden_object_of_a_row_outside_of_the_sample_is_damage_and_not_a_deletion_that_was_meant() {
+    let world = World::fresh().await;
+    let hidden = world.attachment().await;
+    world.delete(&hidden.key).await;
+    // More rows than a run compares with the whole bucket.
+    world
+        .sql(
+            "INSERT INTO attachments (id, owner_type, owner_id, file_path, file_name, mime_type) \
+             SELECT gen_random_uuid(), 'beneficiary', gen_random_uuid(), '/srv/uploads/' || n || '.pdf', 'a', 'b' \
+             FROM generate_series(1, 1000) AS n",
+        )
+        .await;
+    let sample = json!({"recent": 0, "old": 0, "large": 0, "random": 1, "deleted": 5});
+    world.policy(json!({"sample": sample, "listing_pages": 1})).await;
+    let report = world.run(json!({"seed": "a"})).await;
+    assert_eq!((&report["population"], &report["verdict"]), (&json!(1001), &json!("fail")), "{report}");
+    assert!(report["findings"].to_string().contains(&format!("object {} Hidden", hidden.id)), "{report}");
     world.done().await;
 }
 

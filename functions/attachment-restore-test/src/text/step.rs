@@ -17,8 +17,7 @@ pub(super) fn next_step(line: &Line, language: Language) -> Option<String> {
     let step = match &line.outcome {
         Outcome::Sound { .. } | Outcome::Changed | Outcome::NotDue => return None,
         Outcome::TooLarge { .. } => of_object(line, |bucket, key| {
-            let object = format!("s3://{bucket}/{key}");
-            let read = command!("aws s3 cp {object} - | sha256sum", object).code();
+            let read = command!("aws s3 cp s3://{bucket}/{key} - | sha256sum", bucket, key).code();
             tr!(
                 language,
                 "comparar à mão com o banco: {read}",
