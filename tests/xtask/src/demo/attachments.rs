@@ -27,7 +27,7 @@ pub(super) fn show(show: &mut Show<'_>) -> Result<String> {
         put(show, key, format!("attachment {}", number + 1).as_bytes())?;
     }
     (show.say)("every attachment is as the database says:");
-    let report = tested(show, &json!({}))?;
+    let (report, _) = tested(show, &json!({}))?;
     ensure!(text(&report, "/verdict") == Some("pass"), "sound attachments did not pass: {report}");
     let seed = text(&report, "/seed").context("the run has no seed")?.to_owned();
     let run_id = text(&report, "/run_id").context("the run has no id")?;
@@ -38,7 +38,7 @@ pub(super) fn show(show: &mut Show<'_>) -> Result<String> {
     put(show, altered, b"something else")?;
     wire(show, "DELETE", &format!("/{ATTACHMENTS}/{deleted}"), &[])?;
     (show.say)(&format!("{altered} gets another content, and {deleted} is deleted; the same sample:"));
-    let report = tested(show, &json!({"seed": seed}))?;
+    let (report, told) = tested(show, &json!({"seed": seed}))?;
     ensure!(text(&report, "/verdict") == Some("fail"), "damaged attachments passed: {report}");
     let findings = report.get("findings").map(Value::to_string).unwrap_or_default();
     for kind in ["WrongContent", "Hidden"] {
@@ -46,19 +46,19 @@ pub(super) fn show(show: &mut Show<'_>) -> Result<String> {
     }
 
     (show.say)("the two commands of the message:");
-    for command in advised(show)? {
+    for command in advised(&told) {
         (show.say)(&format!("$ aws {}", command.join(" ")));
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         show.aws.ask(&words, show.log)?;
     }
-    let report = tested(show, &json!({"seed": seed}))?;
+    let (report, _) = tested(show, &json!({"seed": seed}))?;
     ensure!(text(&report, "/verdict") == Some("pass"), "the commands did not cure: {report}");
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
 }
 
-/// Runs the function and shows its checks and the channel's message.
-fn tested(show: &mut Show<'_>, event: &Value) -> Result<Value> {
+/// Runs the function and shows its checks and the channel's messages; returns its report and the messages.
+fn tested(show: &mut Show<'_>, event: &Value) -> Result<(Value, Vec<Value>)> {
     let before = messages(show.aws)?.len();
     let report = invoked(show, "attachment-restore-test", event)?;
     let mut rows = vec![["check", "lines"].map(str::to_owned).to_vec()];
@@ -66,19 +66,20 @@ fn tested(show: &mut Show<'_>, event: &Value) -> Result<Value> {
         rows.push(vec![check.clone(), verdicts.to_string()]);
     }
     (show.say)(&table(&rows));
-    for message in messages(show.aws)?.iter().skip(before) {
+    let told: Vec<Value> = messages(show.aws)?.into_iter().skip(before).collect();
+    for message in &told {
         for line in texts(message).iter().flat_map(|text| text.lines()) {
             (show.say)(&format!("  {line}"));
         }
     }
-    Ok(report)
+    Ok((report, told))
 }
 
-/// The words of the commands for S3 in the channel's messages, after `aws`, each once.
-fn advised(show: &Show<'_>) -> Result<Vec<Vec<String>>> {
+/// The words of the commands for S3 in the messages, after `aws`, each once.
+fn advised(told: &[Value]) -> Vec<Vec<String>> {
     let mut commands: Vec<Vec<String>> = Vec::new();
-    for message in messages(show.aws)? {
-        for text in texts(&message) {
+    for message in told {
+        for text in texts(message) {
             for code in text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("aws s3api ")) {
                 // The shell's quotes are around one word without blanks.
                 let words = code.split(' ').skip(1).map(|word| word.trim_matches('\'').to_owned()).collect();
@@ -88,7 +89,7 @@ fn advised(show: &Show<'_>) -> Result<Vec<Vec<String>>> {
             }
         }
     }
-    Ok(commands)
+    commands
 }
 
 fn put(show: &Show<'_>, key: &str, content: &[u8]) -> Result<()> {
