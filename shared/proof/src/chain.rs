@@ -54,7 +54,7 @@ pub(crate) async fn read(client: &Client, chain: &DigestChain) -> Result<Chain, 
 }
 
 impl Chain {
-    /// Returns true if each row has its digest and all of them link.
+    /// Whether each row has its digest and all of them link.
     pub fn links(&self) -> bool {
         self.digests.is_some() && self.without == 0 && self.broken == 0
     }

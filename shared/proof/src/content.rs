@@ -23,7 +23,7 @@ pub struct Content {
     pub rows: u64,
     /// Their hashes.
     pub buckets: Buckets,
-    /// Returns true if all rows were read in one snapshot. Else another session may have moved rows between ranges, and
+    /// Whether all rows were read in one snapshot. Else another session may have moved rows between ranges, and
     /// the figures only are near.
     pub one_snapshot: bool,
 }
@@ -125,7 +125,7 @@ pub struct Span {
     pub from: u32,
     /// The block after the last; `None` for the end of the table.
     pub to: Option<u32>,
-    /// Returns true if a larger range took too long: it is not divided again.
+    /// Whether a larger range took too long: it is not divided again.
     pub narrow: bool,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Name of the built-in type; empty for others.
     pub(crate) kind: String,
-    /// Returns true if a sequence or another default gives its values.
+    /// Whether a sequence or another default gives its values.
     pub(crate) given: bool,
 }
 
@@ -159,9 +159,9 @@ pub(crate) struct Source {
     pub(crate) oid: u32,
     /// Qualified name.
     pub(crate) name: String,
-    /// Returns true if it is unlogged.
+    /// Whether it is unlogged.
     pub(crate) unlogged: bool,
-    /// Returns true if its rows are on another server.
+    /// Whether its rows are on another server.
     pub(crate) foreign: bool,
     /// Columns in order of their names.
     pub(crate) columns: Vec<Column>,

@@ -27,13 +27,13 @@ pub(crate) struct Key {
     pub(crate) oid: u32,
     table: String,
     references: String,
-    /// Returns true if a half null reference is an orphan.
+    /// Whether a half null reference is an orphan.
     full: bool,
-    /// Returns true if the server does not enforce it.
+    /// Whether the server does not enforce it.
     pub(crate) unenforced: bool,
-    /// Returns true if it has a period, which equality does not describe.
+    /// Whether it has a period, which equality does not describe.
     pub(crate) period: bool,
-    /// Returns true if the referencing table has blocks of its own.
+    /// Whether the referencing table has blocks of its own.
     pub(crate) divisible: bool,
     columns: Vec<Pair>,
 }

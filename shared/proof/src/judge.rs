@@ -185,7 +185,7 @@ pub enum Figure {
         seconds: Option<i64>,
         /// Its limit, in seconds.
         limit: i64,
-        /// Returns true if the source's newest row is the same.
+        /// Whether the source's newest row is the same.
         source_same: bool,
     },
     /// The digest chain.
@@ -310,7 +310,7 @@ impl<'a> Report<'a> {
         self.before.into_iter().chain(self.after)
     }
 
-    /// Returns true if a source prints definitions like the copy: theirs is the same major version.
+    /// Whether a source prints definitions like the copy: theirs is the same major version.
     fn same_major(&self) -> bool {
         let major = |reading: &Reading| reading.server.as_ref().map(|server| server.major);
         self.sources().all(|source| major(source) == major(self.restored))
@@ -412,7 +412,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Returns true if only one side has the whole table, function or schema that an object belongs to: one line says so.
+    /// Whether only one side has the whole table, function or schema that an object belongs to: one line says so.
     fn parent_differs(&self, name: &str) -> bool {
         let names = |reading: &'a Reading| {
             let objects = reading.structure.value().map(|structure| &structure.objects);
@@ -423,7 +423,7 @@ impl<'a> Report<'a> {
         copy.symmetric_difference(&sources).any(|parent| belongs(name, parent))
     }
 
-    /// Returns true for what [`crate::PREPARE`] made on the copy.
+    /// Whether it is what [`crate::PREPARE`] made on the copy.
     fn proof_made(&self, aspect: Aspect, name: &str) -> bool {
         match aspect {
             Aspect::Extension => name == "amcheck",
@@ -744,7 +744,7 @@ fn read(table: Option<&Table>) -> Option<&Content> {
     table?.content.value()
 }
 
-/// Returns true if an object of that name is part of the other: `table.column`, `table: definition`.
+/// Whether an object of that name is part of the other: `table.column`, `table: definition`.
 fn belongs(name: &str, parent: &str) -> bool {
     let kinds = ["sequence ", "function ", "type ", "schema "];
     let name = kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name);
@@ -762,7 +762,7 @@ fn buckets(references: &[&Content], copy: &Content) -> Figure {
     Figure::Buckets { fixed: fixed.len(), differing }
 }
 
-/// Returns true if the count lies between the source's, or no further outside than the tolerance.
+/// Whether the count lies between the source's, or no further outside than the tolerance.
 fn within(references: &[&Content], rows: u64, percent: u8) -> bool {
     let counts = || references.iter().map(|reference| u128::from(reference.rows));
     let (Some(least), Some(most)) = (counts().min(), counts().max()) else { return false };

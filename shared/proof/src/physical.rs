@@ -86,7 +86,7 @@ pub(crate) async fn pages(client: &Client) -> Result<Vec<Pages>, Failure> {
 }
 
 impl Pages {
-    /// Returns true for a table.
+    /// Whether it is a table.
     pub(crate) fn heap(&self) -> bool {
         self.method == "heap"
     }

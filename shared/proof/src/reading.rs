@@ -76,16 +76,16 @@ pub struct Server {
     pub database: String,
     /// The role that read.
     pub reader: String,
-    /// Returns true if pages carry checksums, and a wrong one is an error.
+    /// Whether pages carry checksums, and a wrong one is an error.
     pub data_checksums: bool,
-    /// Returns true if the extension amcheck is there.
+    /// Whether the extension amcheck is there.
     pub amcheck: bool,
 }
 
 /// One table's rows.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Table {
-    /// Returns true if the table is unlogged: a snapshot does not keep its rows.
+    /// Whether the table is unlogged: a snapshot does not keep its rows.
     pub unlogged: bool,
     /// Size with TOAST and without indexes, in bytes, when its reading began.
     pub bytes: u64,
@@ -125,7 +125,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// Returns true before it was read or failed.
+    /// Whether it is neither read nor failed yet.
     pub fn pending(&self) -> bool {
         matches!(self, Self::Pending)
     }
@@ -294,7 +294,7 @@ impl Reading {
         Extent { objects: self.left().done, blocks, breaks: self.breaks.values().sum() }
     }
 
-    /// Returns true if nothing is left to read.
+    /// Whether nothing is left to read.
     pub fn complete(&self) -> bool {
         self.left().objects == 0
     }

@@ -90,14 +90,14 @@ impl Filling {
 }
 
 impl Sequence {
-    /// Returns true if the next value, or one after it, can already be in a column.
+    /// Whether the next value, or one after it, can already be in a column.
     pub fn behind(&self) -> bool {
         self.furthest.is_some_and(|furthest| {
             if self.increment > 0 { self.next <= furthest } else { self.next >= furthest }
         })
     }
 
-    /// Returns true if the other has already given the next value. Nothing is known if they count differently.
+    /// Whether the other has already given the next value. Nothing is known if they count differently.
     pub(crate) fn behind_of(&self, other: &Self) -> bool {
         let further = if self.increment > 0 { self.next < other.next } else { self.next > other.next };
         self.increment == other.increment && further

@@ -103,7 +103,7 @@ impl Failure {
         Self::new(FailureKind::Other, "the answer was not understood")
     }
 
-    /// Returns true if the role may read the table, but not all of its rows.
+    /// Whether the role may read the table, but not all of its rows.
     pub(crate) fn hidden(&self) -> bool {
         self.message == HIDDEN
     }

@@ -188,7 +188,7 @@ impl Work {
         }
     }
 
-    /// Returns true if the role that logged in may have the right that is missing.
+    /// Whether the role that logged in may have the right that is missing.
     pub(super) fn may_be_the_logins(self, failure: &Failure) -> bool {
         failure.hidden()
             || failure.kind == FailureKind::Denied && matches!(self, Self::Heap(..) | Self::Index(_))
