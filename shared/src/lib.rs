@@ -13,6 +13,8 @@ pub mod copies;
 #[cfg(feature = "database")]
 pub mod database;
 pub mod document;
+#[cfg(feature = "ecs")]
+pub mod ecs;
 #[cfg(feature = "github")]
 pub mod github;
 pub use policy;

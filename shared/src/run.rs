@@ -16,6 +16,8 @@ pub mod ledger;
 pub mod markdown;
 #[cfg(feature = "notify")]
 pub mod notify;
+#[cfg(feature = "evidence")]
+pub mod open_restore;
 #[cfg(feature = "paging")]
 pub mod paging;
 #[cfg(feature = "report")]

@@ -17,6 +17,7 @@ mod cloud;
 mod cluster;
 mod credential;
 mod database;
+mod emergency_restore;
 mod evidence;
 mod in_force;
 mod incident_faults;

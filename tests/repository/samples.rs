@@ -78,6 +78,7 @@ fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
         }
         "attachment-restore-test" => attachment_restore_test::check(event).map_err(|error| error.to_string()),
         "backup-audit" => backup_audit::check(event).map_err(|error| error.to_string()),
+        "emergency-restore" => emergency_restore::check(event).map_err(|error| error.to_string()),
         "incident-page" => incident_page::check(event).map_err(|error| error.to_string()),
         "incident-send" => incident_send::check(event).map_err(|error| error.to_string()),
         "restore-test" => restore_test::check(event).map_err(|error| error.to_string()),

@@ -393,10 +393,83 @@ fn is_of_restore_test(actions: &[&str], resource: &str) -> bool {
     }
 }
 
+/// Whether `emergency-restore` may have these actions on a resource: it changes only instances with its own tag, by a
+/// condition, and deletes none.
+fn is_of_emergency_restore(actions: &[&str], resource: &str) -> bool {
+    let is_any = |names: &[&str]| names.iter().any(|name| is_rds(resource, name));
+    let is_ecs = |name: &str| {
+        resource == format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+    };
+    // The names that it makes, so that its tag on another instance gives no right.
+    let own = "db:${Project}-${Environment}-*-r20*";
+    match actions {
+        // Groups hold no data; the lost instance's may have any name. The snapshots are the environment's own.
+        ["rds:RestoreDBInstanceFromDBSnapshot"] => is_any(&[
+            own,
+            "og:*",
+            "pg:*",
+            "snapshot:${Project}-${Environment}-*",
+            "snapshot:awsbackup:*",
+            "snapshot:rds:${DatabaseInstanceId}-*",
+            "snapshot:rds:${Project}-${Environment}-*",
+            "subgrp:*",
+        ]),
+        ["rds:RestoreDBInstanceToPointInTime"] => {
+            let lost = ["db:${DatabaseInstanceId}", "db:${Project}-${Environment}-*"];
+            is_any(&lost) || is_any(&["auto-backup:*", "og:*", "pg:*", "subgrp:*"])
+        }
+        ["rds:AddTagsToResource"] | ["rds:ModifyDBInstance"] => is_any(&[own]),
+        // Read only: IAM evaluates a list on all.
+        ["rds:DescribeDBInstances"] => is_any(&["db:*"]),
+        ["rds:DescribeDBClusters"] => is_any(&["cluster:*"]),
+        ["rds:DescribeDBSnapshots"] => is_any(&["db:*", "snapshot:*"]),
+        ["rds:DescribeDBInstanceAutomatedBackups"] => is_any(&["auto-backup:*", "db:*"]),
+        // The secrets that RDS keeps beside its instances; a condition binds the reading to the environment's.
+        ["secretsmanager:GetSecretValue"] | ["secretsmanager:CreateSecret", "secretsmanager:TagResource"] => {
+            let place = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}";
+            resource == format!("{place}:secret:rds!db-*")
+        }
+        ["kms:CreateGrant", "kms:DescribeKey"] => resource == "DatabaseKmsKeyArn",
+        // RDS looks at the key of its secret in the caller's name.
+        ["kms:DescribeKey"] => resource == "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*",
+        // As in rotation-followup.
+        ["ecs:ListServices"] | ["ecs:DescribeTaskDefinition"] => resource == "*",
+        ["ecs:DescribeServices", "ecs:ListServiceDeployments", "ecs:UpdateService"] => {
+            is_ecs("service/${EcsClusterName}/*")
+        }
+        ["ecs:DescribeServiceDeployments"] => is_ecs("service-deployment/${EcsClusterName}/*"),
+        ["ecs:RegisterTaskDefinition", "ecs:TagResource"] | ["ecs:RunTask"] => {
+            is_ecs("task-definition/${Project}-${Environment}-*")
+        }
+        ["ecs:DescribeTasks"] => is_ecs("task/${EcsClusterName}/*"),
+        // To ECS and to RDS's monitoring, by a condition.
+        ["iam:PassRole"] => {
+            resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Project}-${Environment}-*"
+        }
+        // The reference gives it no resource.
+        ["states:SendTaskSuccess"] => resource == "*",
+        // Readings of the source by restore-test, and the states, as in inventory-audit.
+        ["s3:GetObject"] => {
+            resource == "${EvidenceBucket.Arn}/runs/restore-test/*"
+                || resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}/${Key}"
+        }
+        ["s3:ListBucket"] => resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}",
+        ["kms:Decrypt"] => resource == "TerraformStateKmsKeyArn",
+        ["sns:Publish"] => resource == "PagingTopic",
+        _ => false,
+    }
+}
+
 /// Whether a statement may name foreign resources: only for these actions, each on these resources at most.
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
     match (folder, actions) {
+        // Whether an emergency restore is open, and which versions it made current.
+        ("rotate-database" | "rotation-followup", ["s3:GetObject"])
+            if resource == "${EvidenceBucket.Arn}/runs/emergency-restore/*" =>
+        {
+            true
+        }
         ("incident-send", ["dynamodb:ListStreams"]) => resource == "*",
         ("incident-send", actions) if actions.iter().all(|action| STREAM.contains(action)) => {
             resource == "IncidentTable.StreamArn"
@@ -580,6 +653,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ) => is_rds(resource, "cluster:*") || is_rds(resource, "cluster-snapshot:*"),
         ("backup-audit", ["rds:ModifyDBInstance"]) => is_own_instance(resource),
         ("restore-test", actions) => is_of_restore_test(actions, resource),
+        ("emergency-restore", actions) => is_of_emergency_restore(actions, resource),
         ("backup-audit", ["rds:ModifyDBCluster"]) => [
             "cluster:${DatabaseInstanceId}",
             "cluster:${Project}-${Environment}",
@@ -814,6 +888,17 @@ fn a_wide_resource_would_be_found() {
         assert!(!is_an_exception("restore-test", &changes, &wide), "{name}");
     }
     assert!(!is_an_exception("restore-test", &["secretsmanager:GetSecretValue"], all));
+    for action in ["rds:DeleteDBInstance", "rds:StopDBInstance"] {
+        let own = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:db:${Project}-${Environment}-*";
+        assert!(!is_an_exception("emergency-restore", &[action], own), "{action}");
+    }
+    for action in ["rds:AddTagsToResource", "rds:ModifyDBInstance", "rds:RestoreDBInstanceFromDBSnapshot"] {
+        let wide =
+            "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:db:${Project}-${Environment}-*";
+        assert!(!is_an_exception("emergency-restore", &[action], wide), "{action}");
+    }
+    assert!(!is_an_exception("emergency-restore", &["secretsmanager:GetSecretValue"], all));
+    assert!(!is_an_exception("emergency-restore", &["iam:PassRole"], "*"));
     let clusters = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster:*";
     assert!(!is_an_exception("snapshot-create", &["rds:CreateDBClusterSnapshot"], clusters));
     assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
@@ -839,6 +924,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         let role = roles.get(role_id.as_str()).unwrap_or_else(|| panic!("{id}: no role {role_id}"));
         let mut granted = BTreeSet::new();
         for statement in statements(role) {
+            // What a role must not do, although another statement grants it.
+            if text(get(statement, &["Effect"])) == "Deny" {
+                continue;
+            }
             assert_eq!(text(get(statement, &["Effect"])), "Allow");
             for action in list(get(statement, &["Action"])) {
                 let action = text(action);
@@ -939,6 +1028,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         {
             expected.insert("rds:AddTagsToResource".to_owned());
         }
+        // ECS evaluates the tags of a new task definition, and its roles, as separate actions.
+        if expected.contains("ecs:RegisterTaskDefinition") {
+            expected.extend(["ecs:TagResource", "iam:PassRole"].map(str::to_owned));
+        }
         // RDS creates the secret with a master's password in the caller's name.
         if looks_at(".manage_master_user_password(") {
             expected.extend(["secretsmanager:CreateSecret", "secretsmanager:TagResource"].map(str::to_owned));
@@ -986,7 +1079,7 @@ fn every_state_machine_ends_by_itself_and_raises_alarms() {
                 .is_some_and(|all| all.iter().any(|c| c["ErrorEquals"][0] == "States.ALL"));
             let payload = &state["Arguments"]["Payload"]["step"];
             assert!(
-                state["Type"] != "Task" || catches || payload == "finish",
+                state["Type"] != "Task" || catches || payload == "finish" || payload == "fail",
                 "{id}: {payload} fails silently"
             );
         }

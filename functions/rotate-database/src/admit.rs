@@ -5,6 +5,7 @@ use shared::aws::secrets::Listed;
 use shared::database::secret::Secret;
 use shared::rotation::{Attempt, RotationError, Step};
 use shared::run::ledger::{self, NotInUse};
+use shared::run::open_restore::Restores;
 
 use crate::error::Why;
 use crate::rules::policy;
@@ -19,13 +20,18 @@ impl App {
         let current = self.current(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
         policy::next_user(&strategy, &current.login().user)?;
+        // A restore brings back old passwords and gives the logins those of AWSCURRENT, which must not change meanwhile.
+        let restores = Restores::read(&self.base.reporter.documents).await.map_err(RotationError::from)?;
+        let restore = restores.open.map(|open| Why::RestoreInProgress { run: open.run });
         let host = aws::host(&self.rds, current.login()).await.map_err(Why::Rds)?;
-        let Some(host) = host else { return Ok(()) };
+        let Some(host) = host else { return restore.map_or(Ok(()), Err) };
         if host.is_managed {
             let user = current.login().user.clone();
             return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
         }
-        let open = if host.is_changing {
+        let open = if restore.is_some() {
+            restore
+        } else if host.is_changing {
             let user = current.login().user.clone();
             Some(Why::MasterChanging { user, kind: host.kind, id: host.id })
         } else {

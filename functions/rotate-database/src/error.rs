@@ -124,6 +124,12 @@ pub enum Why {
         /// Its status.
         status: String,
     },
+    /// An emergency restore of the database is open.
+    #[error("the emergency restore {run} of the database is open")]
+    RestoreInProgress {
+        /// The restore.
+        run: String,
+    },
     /// The credential that leaked still logs in.
     #[error("the leaked credential of {user} still logs in")]
     StillAccepted {
@@ -212,6 +218,7 @@ impl Failure for RotateError {
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
             Why::MasterChanging { .. } => "MasterChanging",
             Why::BlueGreen { .. } => "BlueGreen",
+            Why::RestoreInProgress { .. } => "RestoreInProgress",
             Why::StillAccepted { .. } => "StillAccepted",
             Why::LeakUnknown { .. } => "LeakUnknown",
             Why::SessionsLive { .. } => "SessionsLive",

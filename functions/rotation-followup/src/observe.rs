@@ -13,9 +13,10 @@ use crate::rules::change::Change;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::JWT;
 use crate::rules::proof;
-use crate::rules::readers::{self, Readers, Subject};
-use crate::rules::rollout::{self, Runs, Service};
-use crate::{App, FollowupError, aws};
+use crate::{App, FollowupError};
+use shared::ecs;
+use shared::ecs::readers::{self, Readers, Subject};
+use shared::ecs::rollout::{self, Runs, Service};
 
 /// Whether a secret belongs to this environment: the template or the policy names it, or its tags match.
 pub(crate) fn is_ours(app: &App, secret: &Listed) -> bool {
@@ -49,16 +50,16 @@ pub(crate) async fn find_readers(
     let of_policy = |change: &Change| {
         policy.secrets.get(&change.key).map(|entry| &entry.services[..]).unwrap_or_default()
     };
-    let names = aws::services(&app.ecs, &app.cluster).await.map_err(FollowupError::Ecs)?;
+    let names = ecs::services(&app.ecs, &app.cluster).await.map_err(FollowupError::Ecs)?;
     if let Some(missing) = changes.iter().flat_map(of_policy).find(|name| !names.contains(name)) {
         return Err(FollowupError::NoService(missing.clone()));
     }
     let services =
-        aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
+        ecs::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
     let mut known = BTreeMap::new();
     for definition in services.iter().flat_map(|service| service.next.iter().chain(&service.in_flight)) {
         if !known.contains_key(definition) {
-            let references = aws::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
+            let references = ecs::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
             known.insert(definition.clone(), references);
         }
     }
@@ -83,7 +84,7 @@ pub(crate) async fn count_tasks(app: &App, batch: &Batch) -> Vec<Runs> {
     if names.is_empty() {
         return Vec::new();
     }
-    match aws::describe_services(&app.ecs, &app.cluster, &names).await {
+    match ecs::describe_services(&app.ecs, &app.cluster, &names).await {
         Ok(services) => {
             let forward = batch.began.unwrap_or(batch.taken);
             let back = (!batch.moved.is_empty()).then_some(batch.since);

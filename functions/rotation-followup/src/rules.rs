@@ -10,7 +10,5 @@ pub(crate) mod keys;
 pub(crate) mod kind;
 pub(crate) mod old;
 pub(crate) mod proof;
-pub(crate) mod readers;
 pub(crate) mod rollback;
-pub(crate) mod rollout;
 pub(crate) mod row;

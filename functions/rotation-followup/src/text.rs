@@ -16,7 +16,7 @@ use shared::run::ledger::follow_command;
 use shared::runtime::settings::Settings;
 
 use crate::rules::change::Change;
-use crate::rules::rollout::Runs;
+use shared::ecs::rollout::Runs;
 
 /// The documentation's section about failed rotations and follow-ups.
 const RUNBOOK: &str = "docs/rotacao.md#o-que-cada-mensagem-quer-dizer";

@@ -7,6 +7,7 @@
 
 mod attachments;
 mod backups;
+mod emergency;
 pub mod event;
 mod inventory;
 pub mod language;
@@ -28,6 +29,7 @@ pub use attachments::{Attachments, Sample};
 pub use backups::{
     BackupAudit, Backups, Exception, ExpiringPrefixes, Hours, LONGEST_WAIT_SECONDS, Snapshots, Verify, window,
 };
+pub use emergency::{Emergency, LONGEST_EMERGENCY_SECONDS, Migration};
 pub use inventory::{Area, Areas, Holding, Inventory, Kind, resolve};
 pub use restores::{Chain, LONGEST_RESTORE_SECONDS, MOST_PIECES, Newest, PIECE_SECONDS, Restores};
 pub use rotation::{
@@ -59,6 +61,8 @@ pub struct Policy {
     pub rotation: Rotation,
     /// Backups (guide, 2.1 and 2.2).
     pub backups: Backups,
+    /// Emergency restores (guide, 2.1 step 4).
+    pub emergency: Emergency,
     /// The monthly restore test of attachments (guide, 2.2).
     pub attachments: Attachments,
     /// Restore tests (guide, 2.1 steps 3 and 4).
@@ -364,6 +368,7 @@ impl Policy {
         }
         self.backups.snapshots.check("backups.snapshots")?;
         self.backups.audit.check("backups.audit")?;
+        self.emergency.check("emergency")?;
         self.attachments.check("attachments")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         self.restores.check("restores")?;

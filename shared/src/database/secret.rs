@@ -8,6 +8,7 @@
 //! [connection URIs](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and libpq's
 //! `conninfo_uri_parse_options`; RFC 3986, 3.2.
 
+mod address;
 mod document;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod url;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+pub use address::{Address, Server, moved};
 use document::{Document, Field, names_a_database};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -106,6 +108,14 @@ pub enum FormError {
     /// The document already holds the new login in other fields.
     #[error("the new login cannot be distinguished from another one in the document")]
     Unwritable,
+    /// A field names the server in a form that cannot be changed.
+    #[error(
+        "field {path} names the server in an unknown form and would keep the old address: make it a URL, or a field host beside a field port"
+    )]
+    Unmoved {
+        /// The field.
+        path: String,
+    },
 }
 
 /// A login, as read from a secret.

@@ -39,6 +39,7 @@ import math
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
@@ -84,6 +85,8 @@ class Rollouts:
         # Environment of each running task's containers, by the task's ARN.
         self.environments: dict[str, dict[str, str]] = {}
         self.turns: dict[str, int] = {}
+        # Called with ARN and environment of each task that begins to run.
+        self.started: list[Callable[[str, dict[str, str]], None]] = []
         # By service, newest first.
         self.service_deployments: dict[str, list[Record]] = {}
 
@@ -213,6 +216,8 @@ class Rollouts:
         for container in task["containers"]:
             container["lastStatus"] = "RUNNING"
         deployment.update(_retry_at=0.0, _tries=0, updatedAt=ecs._iso())
+        for each in self.started:
+            each(task["taskArn"], found)
 
     def stop(self, task: Record, reason: str, code: str = "ServiceSchedulerInitiated", status: int | None = 0) -> None:
         ecs._mark_task_stopped(task["taskArn"], task, reason, code, status)

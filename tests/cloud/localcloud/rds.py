@@ -79,6 +79,9 @@ MODIFYING = 60
 RESETTING = 10
 MANUAL_SNAPSHOTS = 100
 
+# Least GiB of a PostgreSQL instance's gp3 storage with IOPS and throughput of its own.
+OWN_PERFORMANCE = 400
+
 Parameters = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 Record = dict[str, Any]
@@ -286,6 +289,7 @@ class Plane:
         if snapshot["Status"] != "available":
             raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {snapshot['Status']} state, not available.")
         self.check_settings(p)
+        check_performance(p, snapshot)
         with self.lock:
             if refused := self.restores.excess(snapshot):
                 raise Refused(*refused)
@@ -407,6 +411,8 @@ class Plane:
         """Registers the server of a new record; endpoint and times stay hidden until they exist."""
         hidden = {"Endpoint", "LatestRestorableTime"}
         instance.update({"DBInstanceStatus": "creating", "LatestRestorableTime": "", "_hidden": hidden})
+        if instance.get("StorageType") == "gp3" and int(instance["AllocatedStorage"]) < OWN_PERFORMANCE:
+            instance.update({"Iops": 3000, "StorageThroughput": 125})
         identifier, resource = instance["DBInstanceIdentifier"], instance["DbiResourceId"]
         server = Server(
             self.home,
@@ -1102,6 +1108,18 @@ def plain_name(text: str) -> str:
         return match[1].lower()
     # ARNs, and DbiResourceIds, which replace a name in some requests.
     return text if text.startswith("arn:") or re.fullmatch(r"db-[A-Z0-9]{20}", text) else text.lower()
+
+
+def check_performance(p: Parameters, source: Record) -> None:
+    """Refuses IOPS and throughput for small gp3 storage, even RDS's own."""
+    is_gp3 = (value(p, "StorageType") or "gp3") == "gp3"
+    asked = value(p, "Iops") or value(p, "StorageThroughput")
+    if is_gp3 and asked and int(source["AllocatedStorage"]) < OWN_PERFORMANCE:
+        message = (
+            "You can't specify IOPS or storage throughput for engine postgres and a storage size less than "
+            f"{OWN_PERFORMANCE}."
+        )
+        raise Refused("InvalidParameterCombination", message)
 
 
 def check_name(p: Parameters, parameter: str, longest: int) -> None:

@@ -43,6 +43,34 @@ def test_a_restored_snapshot_has_exactly_its_rows(cloud, rds, version):
         rds.delete_db_instance(DBInstanceIdentifier=one, SkipFinalSnapshot=True)
 
 
+def test_a_small_gp3_takes_no_performance_of_its_own(rds):
+    name = create(rds)
+    available(rds, name)
+    snapshot(rds, name, f"{name}-snapshot")
+    requests = {
+        rds.restore_db_instance_from_db_snapshot: {
+            "DBInstanceIdentifier": f"{name}-copy",
+            "DBSnapshotIdentifier": f"{name}-snapshot",
+        },
+        rds.restore_db_instance_to_point_in_time: {
+            "TargetDBInstanceIdentifier": f"{name}-copy",
+            "SourceDBInstanceIdentifier": name,
+            "UseLatestRestorableTime": True,
+        },
+    }
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
+    statuses(rds, name)
+    for request, asked in requests.items():
+        for performance in ({"Iops": 3000}, {"StorageThroughput": 125}):
+            assert refusal(request, **asked, StorageType="gp3", **performance) == "InvalidParameterCombination"
+    request, asked = next(iter(requests.items()))
+    request(**asked, StorageType="gp3", BackupRetentionPeriod=0)
+    shown = available(rds, f"{name}-copy")
+    assert (shown["StorageType"], shown["Iops"], shown["StorageThroughput"]) == ("gp3", 3000, 125)
+    for one in (name, f"{name}-copy"):
+        rds.delete_db_instance(DBInstanceIdentifier=one, SkipFinalSnapshot=True)
+
+
 def test_automated_and_final_snapshots_restore_their_rows(cloud, rds, queue):
     name = create(rds)
     instance = available(rds, name)

@@ -194,7 +194,7 @@ def test_a_function_that_is_throttled_has_its_own_error(bench, cloud):
     assert found["caught"] == "Lambda.TooManyRequestsException"
 
 
-@pytest.mark.parametrize("integration", ["aws-sdk:sqs:listQueues", "lambda:invoke.waitForTaskToken"])
+@pytest.mark.parametrize("integration", ["aws-sdk:sqs:listQueues", "sqs:sendMessage.waitForTaskToken"])
 def test_what_the_cloud_does_not_judge_fails(bench, integration):
     task = {"Type": "Task", "Resource": f"arn:aws:states:::{integration}", "Arguments": {}, "End": True}
     assert bench.run(bench.make_machine(States={"Call": task}))["error"] == "States.Runtime"

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: runs every procedure once on real input and shows outcome and evidence.
 
 mod attachments;
+mod emergency_restore;
 mod restore_test;
 
 use std::collections::BTreeMap;
@@ -82,6 +83,11 @@ const PROCEDURES: &[Procedure] = &[
         name: "attachment-restore-test",
         title: "reads, restores and downloads attachments; names an altered and a deleted one, and tests them again when cured",
         show: attachments::show,
+    },
+    Procedure {
+        name: "emergency-restore",
+        title: "rehearses the worst night: choices with their losses, approval, cut-over, checks, and the way back",
+        show: emergency_restore::show,
     },
     Procedure {
         name: "inventory-audit",

@@ -434,10 +434,11 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
     }]);
     let containers = containers.to_string();
     aws.ask(&["ecs", "create-cluster", "--cluster-name", CLUSTER], log)?;
-    aws.ask(
-        &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
-        log,
-    )?;
+    let roles = [task_role(aws, "task-execution", log)?, task_role(aws, "task", log)?];
+    let register =
+        ["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers];
+    let given = ["--execution-role-arn", &roles[0], "--task-role-arn", &roles[1]];
+    aws.ask(&[&register[..], &given].concat(), log)?;
     // Deployment times are compared in whole seconds. A service started in the same second as a stored value counts as
     // older, so the follow-up would deploy it again.
     run::pause(Duration::from_secs(2))?;
@@ -446,6 +447,16 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
     let place = json!({"service": {"cluster": CLUSTER, "service": SERVICE}});
     aws.admin("POST", "moveongs/config", Some(&place))?;
     Ok(())
+}
+
+/// Creates a role of the application's tasks, as its Terraform names it; returns its ARN.
+fn task_role(aws: &Aws, name: &str, log: &Log) -> Result<String> {
+    let name = format!("{PREFIX}-{name}");
+    let trust = json!({"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"});
+    let trust = json!({"Version": "2012-10-17", "Statement": trust}).to_string();
+    let create = ["iam", "create-role", "--role-name", &name, "--assume-role-policy-document", &trust];
+    let made = aws.ask(&create, log)?;
+    Ok(text(&made, "/Role/Arn").context("a role has no ARN")?.to_owned())
 }
 
 /// Creates the application's database, and a secret for each of its two users.
@@ -484,6 +495,7 @@ pub(crate) fn make_database(
     // The CLI would parse a password with a leading hyphen as an option.
     create.arg(format!("--master-user-password={master}"));
     create.args(["--backup-retention-period", "0", "--storage-encrypted"]);
+    create.args(["--vpc-security-group-ids", RESTORE_GROUP]);
     run::run(&mut create, log)?;
     let endpoint = run::wait_for("the database", Duration::from_secs(60), || {
         let found = aws.ask(&["rds", "describe-db-instances", "--db-instance-identifier", name], log)?;

@@ -46,15 +46,16 @@ pub(crate) fn page(template: &str) -> Result<String> {
                 all_but => format!("tudo menos {}", coded(all_but)),
             };
             ensure!(
-                is_shown && text(statement, "Effect") == "Allow",
+                is_shown && matches!(text(statement, "Effect"), "Allow" | "Deny"),
                 "{id}: {sid} is not shown by this page"
             );
             let mut conditions: Vec<String> =
                 condition.map(|name| format!("com `{name}`")).into_iter().collect();
             conditions.extend(limits(statement));
+            let never = if text(statement, "Effect") == "Deny" { "nunca: " } else { "" };
             let cells = [
                 sid.to_owned(),
-                coded(statement.get("Action")),
+                format!("{never}{}", coded(statement.get("Action"))),
                 resources,
                 conditions.join("<br>"),
                 comments.get(&(id.to_owned(), sid.to_owned())).cloned().unwrap_or_default(),

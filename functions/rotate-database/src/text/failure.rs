@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::command;
 use shared::database::{DatabaseError, ErrorKind};
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
-use shared::run::command::secrets;
+use shared::run::command::{Command, secrets};
 use shared::run::ledger::follow_command;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -222,6 +222,18 @@ impl RotateError {
                 .code(),
                 self.giving_up(language, request),
             ),
+            Why::RestoreInProgress { .. } => format!(
+                "{} {}. {again}",
+                say(
+                    "esperar o fim da restauração de emergência (docs/restauracao-emergencia.md). Como ela está:",
+                    "wait until the emergency restore has ended (docs/restauracao-emergencia.md). Its state:",
+                ),
+                Command::invoke(
+                    &format!("{}-{}-emergency-restore", settings.project, settings.environment),
+                    &json!({"order": "status"})
+                )
+                .code(),
+            ),
             Why::NotInUse { version, .. } => {
                 format!(
                     "{} {}. {again}",
@@ -392,6 +404,9 @@ impl Why {
             Self::BlueGreen { server, deployment, status } => format!(
                 "{server} participa do deployment blue/green {deployment} ({status}): uma senha trocada em um dos bancos pode não chegar ao outro"
             ),
+            Self::RestoreInProgress { run } => {
+                format!("a restauração de emergência {run} do banco está aberta")
+            }
             Self::StillAccepted { user } => format!("a credencial vazada de {user} ainda entra no banco"),
             Self::LeakUnknown { version } => {
                 format!("a versão vazada ({version}) não tem mais valor, e nada prova que ela está morta")
@@ -512,6 +527,7 @@ mod tests {
                 },
                 "describe-blue-green-deployments --blue-green-deployment-identifier bgd-abc",
             ),
+            (Why::RestoreInProgress { run: "r20261130-1".to_owned() }, r#"'{"order":"status"}'"#),
         ];
         let databases = KINDS.map(|kind| (Why::Database(of_database(kind)), "tries again"));
         for (why, part) in others.into_iter().chain(databases) {

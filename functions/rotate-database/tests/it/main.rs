@@ -28,6 +28,8 @@ const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@d
 const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
 /// No ledger exists yet, and no note shows that a rotation made the current version.
 const NO_LEDGER: &str = NO_NOTE;
+/// No emergency restore is open.
+const NO_RESTORE: &str = NO_NOTE;
 const NOTE: &str =
     "<ListBucketResult><Contents><Key>runs/rotate-database/note.json</Key></Contents></ListBucketResult>";
 const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
@@ -107,7 +109,8 @@ async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
 
 #[tokio::test]
 async fn createsecret_reads_the_versions_and_fills_the_pending_one() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
+    let wire =
+        replies(&[RUNNING, VALUE, NO_RESTORE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     let event = event();
     assert_eq!(event["RotationToken"], ROTATION_TOKEN);
     assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
@@ -129,7 +132,7 @@ async fn createsecret_reads_the_versions_and_fills_the_pending_one() {
             })
         )
     );
-    let (operation, form) = requests.remove(2);
+    let (operation, form) = requests.remove(3);
     assert_eq!(operation, "DescribeDBInstances");
     assert!(!form.as_str().unwrap().contains("imm"), "{form}");
     let get = |version: &str, stage: &str| {
@@ -138,22 +141,24 @@ async fn createsecret_reads_the_versions_and_fills_the_pending_one() {
     let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
     // The seal is stored before the value, because a value without a seal is never used.
     let s3 = |method: &str| (method.to_owned(), Value::Null);
-    let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
+    let read = [describe, get("old", "AWSCURRENT"), s3("GET"), get(TOKEN, "AWSPENDING")];
     assert_eq!(requests, [&read[..], &[s3("GET"), s3("GET"), s3("GET"), s3("PUT")]].concat());
 }
 
 #[tokio::test]
 async fn the_rotation_token_is_in_one_place_of_one_request() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
+    let wire =
+        replies(&[RUNNING, VALUE, NO_RESTORE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     assert_eq!(create(&wire, event()).await, Outcome::Created);
     let sent: Vec<_> = wire.actual_requests().map(text).collect();
     let times: Vec<_> = sent.iter().map(|request| request.matches(ROTATION_TOKEN).count()).collect();
-    assert_eq!(times, [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(times, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
 #[tokio::test]
 async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
+    let wire =
+        replies(&[RUNNING, VALUE, NO_RESTORE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     let mut event = event();
     event.as_object_mut().unwrap().remove("RotationToken");
     assert_eq!(create(&wire, event).await, Outcome::Created);
@@ -172,17 +177,31 @@ async fn a_finished_or_foreign_blue_green_deployment_does_not_block() {
         blue_green(ours, green, "DELETING"),
         blue_green("arn:aws:rds:r:1:db:other", green, "AVAILABLE"),
     ] {
-        let wire = replies(&[RUNNING, VALUE, instance, &deployments, VALUE, NOTE, &made()]);
+        let wire = replies(&[RUNNING, VALUE, NO_RESTORE, instance, &deployments, VALUE, NOTE, &made()]);
         assert_eq!(create(&wire, event()).await, Outcome::Kept);
     }
 }
 
 #[tokio::test]
+async fn an_open_restore_stops_a_rotation_before_it_changes_anything() {
+    let open = r#"{"open": {"run": "r20261130-1", "moves": []}, "left": []}"#;
+    for step in ["createSecret", "setSecret", "finishSecret"] {
+        let wire = replies(&[RUNNING, VALUE, NOTE, open, NO_INSTANCE, NO_NOTE]);
+        let mut event = event();
+        event["Step"] = json!(step);
+        let error = try_create(&wire, event).await.unwrap_err();
+        assert_eq!(error.kind(), "RestoreInProgress", "{step}");
+        assert!(chain(&error).contains("r20261130-1"));
+        assert!(!operations(&wire).iter().any(|name| name.contains("Put") || name.contains("Update")));
+    }
+}
+
+#[tokio::test]
 async fn a_second_createsecret_only_reads() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, VALUE, NOTE, &made()]);
+    let wire = replies(&[RUNNING, VALUE, NO_RESTORE, NO_INSTANCE, VALUE, NOTE, &made()]);
     assert_eq!(create(&wire, event()).await, Outcome::Kept);
     let get = "GetSecretValue";
-    assert_eq!(operations(&wire), ["DescribeSecret", get, "DescribeDBInstances", get, "GET", "GET"]);
+    assert_eq!(operations(&wire), ["DescribeSecret", get, "GET", "DescribeDBInstances", get, "GET", "GET"]);
 }
 
 #[tokio::test]
@@ -190,7 +209,7 @@ async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
     for step in ["createSecret", "setSecret", "finishSecret"] {
         let chosen = VALUE.replace(PASSWORD, "a");
         // The last answer is for reading setSecret's note after the failure.
-        let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, &chosen, NOTE, &made(), NO_NOTE]);
+        let wire = replies(&[RUNNING, VALUE, NO_RESTORE, NO_INSTANCE, &chosen, NOTE, &made(), NO_NOTE]);
         let mut event = event();
         event["Step"] = json!(step);
         let error = try_create(&wire, event).await.unwrap_err();
@@ -205,6 +224,7 @@ async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
     let wire = replies(&[
         RUNNING,
         VALUE,
+        NO_RESTORE,
         NO_INSTANCE,
         NO_VALUE,
         NO_LEDGER,
@@ -221,6 +241,7 @@ async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
     let expected = [
         "DescribeSecret",
         get,
+        "GET",
         "DescribeDBInstances",
         get,
         "GET",
@@ -275,52 +296,79 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
         (
-            vec![RUNNING, VALUE, of_cluster, plain.as_str(), as_target.as_str(), NO_NOTE],
+            vec![RUNNING, VALUE, NO_RESTORE, of_cluster, plain.as_str(), as_target.as_str(), NO_NOTE],
             "BlueGreen",
             "db-1 takes part in the blue/green deployment bgd-abc (AVAILABLE)",
         ),
         (
-            vec![RUNNING, VALUE, of_cluster, plain.as_str(), as_source.as_str(), NO_NOTE],
+            vec![RUNNING, VALUE, NO_RESTORE, of_cluster, plain.as_str(), as_source.as_str(), NO_NOTE],
             "BlueGreen",
             "bgd-abc (SWITCHOVER_FAILED)",
         ),
         (
-            vec![RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", denied.as_str()],
+            vec![
+                RUNNING,
+                VALUE,
+                NO_RESTORE,
+                NO_INSTANCE,
+                NO_VALUE,
+                NO_LEDGER,
+                NO_NOTE,
+                NO_NOTE,
+                "",
+                denied.as_str(),
+            ],
             "SecretsManagerCall",
             "secretsmanager:PutSecretValue failed (AccessDeniedException)",
         ),
         (vec![managed.as_str()], "ManagedByRds", "managed by the service rds"),
-        (vec![RUNNING, VALUE, of_rds], "ManagedByRds", "imm is the master user of RDS instance db"),
+        (
+            vec![RUNNING, VALUE, NO_RESTORE, of_rds],
+            "ManagedByRds",
+            "imm is the master user of RDS instance db",
+        ),
         // The kind of tests/cases/11a-aurora-member.json: a member's endpoint, and the cluster's two.
         (
-            vec![RUNNING, VALUE, of_cluster, keeps.as_str()],
+            vec![RUNNING, VALUE, NO_RESTORE, of_cluster, keeps.as_str()],
             "ManagedByRds",
             "imm is the master user of RDS cluster db",
         ),
         (
-            vec![RUNNING, at_writer.as_str(), NO_INSTANCE, keeps.as_str()],
+            vec![RUNNING, at_writer.as_str(), NO_RESTORE, NO_INSTANCE, keeps.as_str()],
             "ManagedByRds",
             "imm is the master user of RDS cluster db",
         ),
         (
-            vec![RUNNING, at_reader.as_str(), NO_INSTANCE, keeps.as_str()],
+            vec![RUNNING, at_reader.as_str(), NO_RESTORE, NO_INSTANCE, keeps.as_str()],
             "ManagedByRds",
             "imm is the master user of RDS cluster db",
         ),
         (
-            vec![RUNNING, at_reader.as_str(), NO_INSTANCE, plain.as_str(), as_target.as_str(), NO_NOTE],
+            vec![
+                RUNNING,
+                at_reader.as_str(),
+                NO_RESTORE,
+                NO_INSTANCE,
+                plain.as_str(),
+                as_target.as_str(),
+                NO_NOTE,
+            ],
             "BlueGreen",
             "db takes part in the blue/green deployment bgd-abc (AVAILABLE)",
         ),
         // An unreadable list does not prove that the server is not in it.
-        (vec![RUNNING, VALUE, no_instances], "RdsCall", "rds:DescribeDBInstances failed (EmptyAnswer)"),
         (
-            vec![RUNNING, at_writer.as_str(), NO_INSTANCE, no_clusters],
+            vec![RUNNING, VALUE, NO_RESTORE, no_instances],
+            "RdsCall",
+            "rds:DescribeDBInstances failed (EmptyAnswer)",
+        ),
+        (
+            vec![RUNNING, at_writer.as_str(), NO_RESTORE, NO_INSTANCE, no_clusters],
             "RdsCall",
             "rds:DescribeDBClusters failed (EmptyAnswer)",
         ),
         (
-            vec![RUNNING, VALUE, of_cluster, plain.as_str(), no_deployments],
+            vec![RUNNING, VALUE, NO_RESTORE, of_cluster, plain.as_str(), no_deployments],
             "RdsCall",
             "rds:DescribeBlueGreenDeployments failed (EmptyAnswer)",
         ),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use shared::ecs::readers::{Cause, Unreached};
 use shared::run::ledger::Line;
 
 use super::act::Act;
@@ -12,7 +13,6 @@ use super::failure::{Failed, implicates};
 use super::keys::{ADMIN, JWT, RETIRED_BY};
 use super::kind::Kind;
 use super::proof::{self, Outcome, Proof};
-use super::readers::Unreached;
 use super::row::{Ending, Leak, Row};
 
 /// Time after the last sign of life of a batch's execution until another execution takes the batch over.
@@ -213,7 +213,7 @@ impl Batch {
         }
         let unproved = |it: &Unreached| {
             let detail = format!("{}: {}", it.reader, it.cause.detail());
-            proof::unproved("services", it.cause.kind(), &detail).of(&change.key)
+            proof::unproved("services", prevented(&it.cause), &detail).of(&change.key)
         };
         unreached.iter().map(unproved).collect()
     }
@@ -286,5 +286,15 @@ impl Batch {
             value_made: old.map(|old| old.made),
             leak,
         }
+    }
+}
+
+/// The name of the proof that the cause prevents.
+fn prevented(cause: &Cause) -> Kind {
+    match cause {
+        Cause::Pinned(_) => Kind::PinnedReader,
+        Cause::Controller(_) => Kind::OthersDeployment,
+        Cause::Refused(_) => Kind::DeploymentRefused,
+        Cause::Draining => Kind::ServiceDraining,
     }
 }

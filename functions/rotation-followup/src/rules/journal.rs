@@ -97,6 +97,12 @@ impl Journal {
         }
     }
 
+    /// Notes a version that another procedure made current with its own deployment: it needs no follow-up.
+    pub(crate) fn settle(&mut self, secret: &str, version: &str) {
+        self.waiting.retain(|change| change.secret != secret || change.declared.is_some());
+        self.handled.insert(secret.to_owned(), version.to_owned());
+    }
+
     /// Gives the waiting changes to an execution, unless another execution has an open batch.
     pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
         match &self.open {
@@ -295,6 +301,21 @@ mod tests {
         assert_eq!(taken(&mut journal, "two", at(13)).unwrap(), ["c2"]);
         assert!(!journal.notice(&change("a", "a2", "a1")));
         assert_eq!(journal.handled["b"], "b3");
+    }
+
+    #[test]
+    fn what_a_restore_made_current_needs_no_follow_up_and_what_comes_after_does() {
+        let mut journal = Journal::default();
+        journal.notice(&change("a", "a2", "a1"));
+        journal.settle("a", "a2");
+        assert_eq!(taken(&mut journal, "one", at(1)), None);
+        assert!(!journal.notice(&change("a", "a2", "a1")));
+        assert!(journal.notice(&change("a", "a3", "a2")));
+        // A person's request stays.
+        let declared = Change { declared: incident(), ..change("b", "b2", "b1") };
+        journal.notice(&declared);
+        journal.settle("b", "b2");
+        assert_eq!(journal.waiting.len(), 2);
     }
 
     #[test]

@@ -82,7 +82,7 @@ shared::kinds! {
         NotPermitted,
         /// No service reads the secret.
         NoReader,
-        /// This and the next three: see `readers::Cause`.
+        /// This and the next three: see `Cause`.
         PinnedReader,
         OthersDeployment,
         DeploymentRefused,
@@ -142,7 +142,6 @@ mod tests {
             include_str!("batch.rs"),
             include_str!("old.rs"),
             include_str!("proof.rs"),
-            include_str!("readers.rs"),
         ];
         let code = code.map(|code| code.split("#[cfg(test)]").next().unwrap()).concat();
         let made: BTreeSet<_> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').collect();

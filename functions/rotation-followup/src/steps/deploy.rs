@@ -16,10 +16,11 @@ use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::kind::Kind;
-use crate::rules::readers::{Cause, Readers, Unreached};
-use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
-use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
+use crate::{Answer, App, FollowupError, NOTING, Status, database};
+use shared::ecs;
+use shared::ecs::readers::{Cause, Readers, Unreached};
+use shared::ecs::rollout::{self, Poll, Rollout, Service};
 
 /// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the
 /// change. Deploys nothing if one of the new values certainly does not work.
@@ -60,9 +61,9 @@ pub(crate) async fn deploy(
             // An attempt of this step that died, or another caller, made it. In either case, its tasks have the current
             // values.
             Some(newest) => newest.id.clone(),
-            None => match aws::deploy(&app.ecs, &app.cluster, &service.name).await {
+            None => match ecs::deploy(&app.ecs, &app.cluster, &service.name, None).await {
                 Ok(id) => id,
-                Err(call) if aws::is_of_service(&call.code) => {
+                Err(call) if ecs::is_of_service(&call.code) => {
                     tracing::warn!(
                         message = "deployment refused",
                         ecs.service = service.name,
@@ -112,14 +113,14 @@ pub(crate) async fn watch(
     let poll = Poll { since: batch.since, now, number: poll, policy };
     let names: Vec<_> = batch.deployments.keys().cloned().collect();
     let services =
-        aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
+        ecs::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
     let mut is_running = false;
     for (name, id) in &batch.deployments {
         let service = services.iter().find(|service| service.name == *name);
         let service = service.ok_or_else(|| FollowupError::NoService(name.clone()))?;
         let shifted = match service.shift_minutes {
             None => None,
-            Some(_) => aws::service_deployment(&app.ecs, &app.cluster, name, batch.since)
+            Some(_) => ecs::service_deployment(&app.ecs, &app.cluster, name, batch.since)
                 .await
                 .map_err(FollowupError::Ecs)?,
         };

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::aws::listing;
 use shared::aws::secrets::Listed;
 use shared::aws::versions;
+use shared::run::open_restore::Restores;
 use shared::runtime::lambda::Invocation;
 
 use super::whole_milliseconds;
@@ -12,8 +13,8 @@ use crate::observe::{describe_secret, find_readers, find_secret, is_ours};
 use crate::report::publish_pages;
 use crate::rules::change::{Change, Declared, is_rotation};
 use crate::rules::journal::{self, Journal, Taken, is_fresh};
-use crate::rules::rollout::PATIENT_SECONDS;
 use crate::{Answer, App, FollowupError, Status};
+use shared::ecs::rollout::PATIENT_SECONDS;
 
 /// Compares the current versions with the followed ones, and notes the changes.
 pub(crate) async fn note(
@@ -28,7 +29,8 @@ pub(crate) async fn note(
         Source::Asked(secret, declared) => (vec![describe_secret(app, secret).await?], Some(declared)),
         Source::Sweep => (listing::secrets(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
     };
-    let (mut changes, mut settled) = (Vec::new(), Vec::new());
+    let restores = Restores::read(app.documents()).await?;
+    let (mut changes, mut settled, mut restored) = (Vec::new(), Vec::new(), Vec::new());
     for secret in listed {
         if !is_ours(app, &secret) {
             match source {
@@ -39,6 +41,16 @@ pub(crate) async fn note(
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
         if declared.is_none() && !journal.needs_follow_up(&secret.arn, version) {
             settled.push((secret.arn.clone(), version.to_owned()));
+            continue;
+        }
+        // An emergency restore deploys and proves its own change.
+        if declared.is_none() && restores.made(&secret.arn, version) {
+            tracing::info!(
+                message = "an emergency restore made this version current",
+                secret.name = secret.name,
+                secret.version = version
+            );
+            restored.push((secret.arn.clone(), version.to_owned()));
             continue;
         }
         // The list lags behind, so an apparent change may have been followed already.
@@ -60,6 +72,9 @@ pub(crate) async fn note(
         .update(|journal| {
             for (secret, version) in &settled {
                 journal.forget_stale(secret, version);
+            }
+            for (secret, version) in &restored {
+                journal.settle(secret, version);
             }
             let noticed = changes.iter().filter(|change| journal.notice(change)).count() > 0;
             // The next execution takes over the batch of one that died.

@@ -15,8 +15,8 @@ use crate::rules::change::{Change, Declared, Reason};
 use crate::rules::failure::Failed;
 use crate::rules::journal::Journal;
 use crate::rules::proof::unproved;
-use crate::rules::readers::{Cause, Unreached};
-use crate::rules::rollout::Runs;
+use shared::ecs::readers::{Cause, Unreached};
+use shared::ecs::rollout::Runs;
 
 #[test]
 fn the_command_that_asks_for_a_follow_up_is_complete() {

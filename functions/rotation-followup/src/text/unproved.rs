@@ -10,7 +10,7 @@ use crate::rules::batch::Batch;
 use crate::rules::keys::JWT;
 use crate::rules::kind::Kind;
 use crate::rules::proof::Outcome;
-use crate::rules::readers::{Cause, Unreached};
+use shared::ecs::readers::{Cause, Unreached};
 
 /// Cures for the proofs that could not be made; last the command that proves again.
 pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {

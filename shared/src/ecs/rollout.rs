@@ -2,20 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use crate::policy::Followup;
 use jiff::{SignedDuration, Timestamp};
-use shared::policy::Followup;
 
 /// Longest time to watch one direction's rollout, regardless of the service's settings: both directions and the proofs
 /// must fit into the state machine's four days.
-pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
 /// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may
 /// have 25,000.
-pub(crate) const PATIENT_SECONDS: u16 = 300;
+pub const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Service {
+pub struct Service {
+    /// Its name.
     pub name: String,
     /// Whether it starts tasks; false for a service that is being deleted.
     pub is_active: bool,
@@ -32,12 +33,13 @@ pub(crate) struct Service {
     pub running: i32,
     /// When its task sets with tasks were created; empty for ECS's own controller.
     pub sets: Vec<Timestamp>,
+    /// Its deployments.
     pub deployments: Vec<Deployment>,
 }
 
 /// A service deployment as ECS shows it: how traffic moves from one revision to the next.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ServiceDeployment {
+pub struct ServiceDeployment {
     /// ECS's status, e.g. `IN_PROGRESS`.
     pub status: String,
     /// ECS's lifecycle stage, e.g. `BAKE_TIME`.
@@ -48,7 +50,8 @@ pub(crate) struct ServiceDeployment {
 
 /// A deployment as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Deployment {
+pub struct Deployment {
+    /// Its id.
     pub id: String,
     /// Whether it is the newest deployment.
     pub is_primary: bool,
@@ -68,7 +71,7 @@ pub(crate) struct Deployment {
 
 /// State of a rollout.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Rollout {
+pub enum Rollout {
     /// Old tasks still exist, or new ones have not started.
     Running,
     /// Every task was started after the change.
@@ -84,30 +87,30 @@ pub(crate) enum Rollout {
 
 impl Service {
     /// Whether all task sets were created at `since` or later.
-    pub(crate) fn others_since(&self, since: Timestamp) -> bool {
+    pub fn others_since(&self, since: Timestamp) -> bool {
         !self.sets.is_empty() && self.sets.iter().all(|made| *made >= since)
     }
 
     /// The newest deployment, if it began at `since` or later: its tasks have the current values.
-    pub(crate) fn deployed_since(&self, since: Timestamp) -> Option<&Deployment> {
+    pub fn deployed_since(&self, since: Timestamp) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.is_primary && deployment.created >= since)
     }
 }
 
 /// Number of steps in which a linear deployment shifts all traffic, by `percent` each.
-pub(crate) fn steps(percent: f64) -> u32 {
+pub fn steps(percent: f64) -> u32 {
     (1..=1000).find(|step| f64::from(*step) * percent >= 100.0).unwrap_or(1000)
 }
 
 /// Seconds to wait after the `poll`-th poll.
-pub(crate) fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
+pub fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
     let every = policy.rollout.every_seconds;
     if policy.rollout.is_last(poll) { every.max(PATIENT_SECONDS) } else { every }
 }
 
 /// One poll of a rollout.
 #[derive(Clone, Copy)]
-pub(crate) struct Poll<'a> {
+pub struct Poll<'a> {
     /// Start of the batch's current direction.
     pub since: Timestamp,
     /// When the poll was made.
@@ -120,7 +123,7 @@ pub(crate) struct Poll<'a> {
 
 /// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service
 /// deployment of a service with another strategy than rolling.
-pub(crate) fn judge(
+pub fn judge(
     service: &Service,
     deployment: &str,
     shifted: Option<&ServiceDeployment>,
@@ -186,7 +189,8 @@ pub(crate) fn judge(
 /// Number of tasks of a service by the value that they were started with, as far as the start of their deployment
 /// shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Runs {
+pub struct Runs {
+    /// The service.
     pub service: String,
     /// Tasks started before the change.
     pub before: i32,
@@ -197,7 +201,7 @@ pub(crate) struct Runs {
 }
 
 /// Counts a service's tasks; AWSCURRENT changed at `forward` and moved back at `back`.
-pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp>) -> Runs {
+pub fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp>) -> Runs {
     let mut runs = Runs { service: service.name.clone(), ..Runs::default() };
     for deployment in &service.deployments {
         let count = if back.is_some_and(|back| deployment.created >= back) {
@@ -247,7 +251,7 @@ mod tests {
 
     #[track_caller]
     fn check(deployments: Vec<Deployment>, poll: u16, expected: &str) {
-        let policy: shared::policy::Policy = "".parse().unwrap();
+        let policy: crate::policy::Policy = "".parse().unwrap();
         let service = Service { name: "api".to_owned(), deployments, ..Service::default() };
         let poll = Poll { since: at(0), now: at(60), number: poll, policy: &policy.rotation.followup };
         let judged = judge(&service, "ecs-svc/2", None, &poll);
@@ -267,7 +271,7 @@ mod tests {
     /// A service that bakes for an hour, with the service deployment's status, `minutes` after the change.
     #[track_caller]
     fn bakes(deployments: Vec<Deployment>, status: Option<&str>, minutes: i64, expected: &str) {
-        let policy: shared::policy::Policy = "".parse().unwrap();
+        let policy: crate::policy::Policy = "".parse().unwrap();
         let service =
             Service { name: "api".to_owned(), deployments, shift_minutes: Some(60), ..Service::default() };
         let shifted = status.map(|status| ServiceDeployment {
@@ -327,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_slow_rollout_is_polled_less_often_and_not_for_ever() {
-        let policy: shared::policy::Policy = "".parse().unwrap();
+        let policy: crate::policy::Policy = "".parse().unwrap();
         let followup = &policy.rotation.followup;
         assert_eq!([1, 79, 80, 500].map(|poll| wait_seconds(poll, followup)), [15, 15, 300, 300]);
         assert_eq!([100.0, 50.0, 33.4, 33.3, 10.0, 3.0].map(steps), [1, 2, 3, 4, 10, 34]);

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::kind::Kind;
 use super::rollout::Service;
 
 /// A place in a task definition that names a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Reference {
+pub struct Reference {
     /// The container or the volume.
     pub place: String,
     /// Its variable or setting.
@@ -24,7 +23,7 @@ pub(crate) struct Reference {
 
 /// How a reference names a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Named {
+pub enum Named {
     /// By AWSCURRENT; with the field of the value's JSON, if it reads only one field.
     Current(Option<String>),
     /// By this version or label.
@@ -33,9 +32,10 @@ pub(crate) enum Named {
 
 /// A reader that does not get the new value by this function's deployments.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Unreached {
+pub struct Unreached {
     /// The service; with container and variable if the reference is the cause.
     pub reader: String,
+    /// Why.
     pub cause: Cause,
     /// ARN of the task definition with the pinned reference; empty for other causes.
     #[serde(default)]
@@ -45,7 +45,7 @@ pub(crate) struct Unreached {
 /// Why a deployment does not reach a reader.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Cause {
+pub enum Cause {
     /// Its task definition names this version or label.
     Pinned(String),
     /// Only this controller deploys the service: CODE_DEPLOY or EXTERNAL.
@@ -57,18 +57,8 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// The stable name of the proof that it prevents.
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Self::Pinned(_) => Kind::PinnedReader,
-            Self::Controller(_) => Kind::OthersDeployment,
-            Self::Refused(_) => Kind::DeploymentRefused,
-            Self::Draining => Kind::ServiceDraining,
-        }
-    }
-
     /// The detail, in ECS's words.
-    pub(crate) fn detail(&self) -> &str {
+    pub fn detail(&self) -> &str {
         match self {
             Self::Pinned(detail) | Self::Controller(detail) | Self::Refused(detail) => detail,
             Self::Draining => "DRAINING",
@@ -78,7 +68,7 @@ impl Cause {
 
 /// Readers of one secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Readers {
+pub struct Readers {
     /// Names of the services that get the new value by a deployment of this function.
     pub services: Vec<String>,
     /// Readers that do not get it.
@@ -91,8 +81,10 @@ pub(crate) struct Readers {
 
 /// The secret to find the readers of.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
+pub struct Subject<'a> {
+    /// Its ARN.
     pub arn: &'a str,
+    /// Its name.
     pub name: &'a str,
     /// Names of the services that read it according to the policy.
     pub mapped: &'a [String],
@@ -101,11 +93,7 @@ pub(crate) struct Subject<'a> {
 }
 
 /// The readers of a secret among `services`. `known` has the references of each task definition, by its ARN.
-pub(crate) fn of(
-    secret: Subject<'_>,
-    services: &[Service],
-    known: &BTreeMap<String, Vec<Reference>>,
-) -> Readers {
+pub fn of(secret: Subject<'_>, services: &[Service], known: &BTreeMap<String, Vec<Reference>>) -> Readers {
     let Subject { arn, name, mapped, followed } = secret;
     let mut readers = Readers::default();
     for service in services {
@@ -160,7 +148,7 @@ pub(crate) fn of(
 
 /// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the
 /// service appends, and optionally with field, label and version; or by a parameter that refers to the secret.
-pub(crate) fn names(value_from: &str, arn: &str, name: &str) -> Option<Named> {
+pub fn names(value_from: &str, arn: &str, name: &str) -> Option<Named> {
     const REFERENCE: &str = "/aws/reference/secretsmanager/";
     if value_from == name {
         return Some(Named::Current(None));
@@ -299,9 +287,12 @@ mod tests {
         let found = readers_of(&[], &services, &known, None);
         assert_eq!(found.services, ["api"]);
         let unreached: Vec<_> =
-            found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
-        let others = || Kind::OthersDeployment;
-        assert_eq!(unreached, [("batch", others()), ("blue", others()), ("leaving", Kind::ServiceDraining)]);
+            found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.clone())).collect();
+        let others = |controller: &str| Cause::Controller(controller.to_owned());
+        assert_eq!(
+            unreached,
+            [("batch", others("EXTERNAL")), ("blue", others("CODE_DEPLOY")), ("leaving", Cause::Draining)]
+        );
     }
 
     #[test]

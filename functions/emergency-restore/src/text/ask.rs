@@ -1,0 +1,334 @@
+//! What a person is asked, with the commands of the answers.
+
+use jiff::Timestamp;
+use proof::Verdict;
+use serde_json::json;
+use shared::run::notify::Message;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
+
+use super::{about, behind, choose, loss, order, plain, resume, standing, status, title, who, why};
+use crate::event::{Source, Verb};
+use crate::rules::choice::{Choice, minutes};
+use crate::rules::proved::{self, Proved};
+use crate::rules::restore::{Direction, Phase, Restore};
+use crate::rules::smoke::{Check, Outcome};
+
+/// Most lines of a proof in a message; the evidence has all.
+const SHOWN: usize = 6;
+
+/// The message about the beginning.
+pub(crate) fn began(settings: &Settings, restore: &Restore) -> Message {
+    let language = settings.language;
+    let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let target = &restore.target.instance;
+    let mut lines = vec![about(language, restore)];
+    lines.push(shared::tr!(
+        language,
+        "Os dados vão para a instância nova `{target}`. A antiga não é mudada nem apagada, e nada é trocado sem aprovação.",
+        "The data go to the new instance `{target}`. The old one is neither changed nor deleted, and nothing is switched without an approval.",
+    ));
+    lines.extend(restore.observer.as_ref().map(|observer| {
+        let observer = plain(observer);
+        shared::tr!(
+            language,
+            "Acompanha: {observer}. Conta como o exercício de shadowing do guia (seção 5).",
+            "Observed by {observer}. Counts as the guide's shadowing exercise (section 5)."
+        )
+    }));
+    lines.push(format!(
+        "{} {}",
+        say("Como está, a qualquer hora:", "Its state, at any time:"),
+        status(settings).code()
+    ));
+    lines.push(format!(
+        "{} {}",
+        say(
+            "Se a execução parar, para seguir de onde estava:",
+            "If the execution stops, to go on where it was:"
+        ),
+        resume(settings, restore).code()
+    ));
+    Message::new(settings, &title(language, restore, say("começou", "began")), lines, &restore.run)
+}
+
+/// The message about an execution that goes on with the restore.
+pub(crate) fn resumed(settings: &Settings, restore: &Restore, by: &str, run_id: &str) -> Message {
+    let language = settings.language;
+    let by = plain(by);
+    let standing = standing(language, restore);
+    let lines = vec![shared::tr!(language, "Por {by}: {standing}", "By {by}: {standing}")];
+    let heading = title(language, restore, language.pick("retomada", "resumed"));
+    Message::new(settings, &heading, lines, run_id)
+}
+
+/// Asks for the choice. The losses are counted until `now`.
+pub(crate) fn choice(settings: &Settings, restore: &Restore, now: Timestamp, run_id: &str) -> Message {
+    let language = settings.language;
+    let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let mut lines = vec![about(language, restore)];
+    for choice in &restore.choices {
+        let lost = minutes(choice.data(), now);
+        let at = time::local(choice.data());
+        match choice {
+            Choice::Window { from, .. } => {
+                let command = choose(settings, restore, &Source::Latest).code();
+                lines.push(shared::tr!(
+                    language,
+                    "• *perde {lost} min*: o último instante possível, {at}: {command}",
+                    "• *loses {lost} min*: the latest possible instant, {at}: {command}",
+                ));
+                let command = choose(settings, restore, &Source::Time(choice.data())).code();
+                let from = time::local(*from);
+                lines.push(shared::tr!(
+                    language,
+                    "• outro instante desde {from}, em UTC no comando (por exemplo, logo antes do erro): {command}",
+                    "• another instant since {from}, in UTC in the command (e.g. just before the mistake): {command}",
+                ));
+            }
+            Choice::Snapshot { name, automated, .. } => {
+                let kind = if *automated { say("automático", "automated") } else { say("manual", "manual") };
+                let command = choose(settings, restore, &Source::Snapshot(name.clone())).code();
+                lines.push(shared::tr!(
+                    language,
+                    "• *perde {lost} min*: snapshot {kind} de {at}: {command}",
+                    "• *loses {lost} min*: {kind} snapshot of {at}: {command}",
+                ));
+            }
+        }
+    }
+    lines.push(format!(
+        "{} {}",
+        say("Para desistir:", "To give up:"),
+        order(settings, restore, Verb::Reject, &[]).code()
+    ));
+    let heading =
+        title(language, restore, &asked(language, restore, say("o que restaurar?", "what to restore?")));
+    Message::new(settings, &heading, lines, run_id)
+}
+
+/// Asks for the approval.
+pub(crate) fn approval(
+    settings: &Settings,
+    restore: &Restore,
+    needs_two: bool,
+    now: Timestamp,
+    run_id: &str,
+) -> Message {
+    let language = settings.language;
+    let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let mut lines = vec![about(language, restore)];
+    lines.extend(loss(language, restore, now));
+    let proof = restore.proof.clone().unwrap_or_default();
+    lines.extend(proved_lines(language, &proof));
+    let word = proved::word(proof.verdict);
+    let reason = why(language);
+    let mut more = Vec::new();
+    if !proved::is_good(proof.verdict) {
+        more.push(("despiteProof", json!(format!("{word}: {reason}"))));
+    }
+    let by = plain(&restore.by);
+    let command = order(settings, restore, Verb::Approve, &more).code();
+    lines.push(if needs_two {
+        let who = who(language);
+        shared::tr!(
+            language,
+            "*Aprovar* (outra pessoa que não {by}; troque {who} pelo seu nome): {command}",
+            "*Approve* (another person than {by}; replace {who} by your name): {command}"
+        )
+    } else {
+        let who = who(language);
+        shared::tr!(
+            language,
+            "*Aprovar* (troque {who} pelo seu nome): {command}",
+            "*Approve* (replace {who} by your name): {command}"
+        )
+    });
+    if needs_two {
+        more.push(("override", json!(reason)));
+        let command = order(settings, restore, Verb::Approve, &more).code();
+        lines.push(shared::tr!(
+            language,
+            "Só uma pessoa acordada? {by} aprova dizendo o motivo no lugar de {reason}, que fica registrado: {command}",
+            "Only one person awake? {by} approves with the reason in place of {reason}, which is recorded: {command}",
+        ));
+    }
+    lines.push(format!(
+        "{} {}",
+        say("Restaurar de outra fonte:", "Restore from another source:"),
+        choose(settings, restore, &Source::Latest).code()
+    ));
+    lines.push(format!(
+        "{} {}",
+        say("Desistir:", "Give up:"),
+        order(settings, restore, Verb::Reject, &[]).code()
+    ));
+    lines.push(
+        say(
+            "Aprovado, a aplicação passa para o banco novo em alguns minutos; dá para voltar até o encerramento.",
+            "Once approved, the application moves to the new database within minutes; the way back stays open until the restore is closed.",
+        )
+        .to_owned(),
+    );
+    let heading = title(language, restore, &asked(language, restore, say("aprova?", "approve?")));
+    Message::new(settings, &heading, lines, run_id)
+}
+
+/// The lines about a proof.
+pub(crate) fn proved_lines(language: Language, proof: &Proved) -> Vec<String> {
+    let [pass, unavailable, unverified, unfinished, failed] = proof.counts;
+    let word = proved::word(proof.verdict);
+    let rows = proof.rows;
+    let against = match proof.against.as_str() {
+        "" => language.pick("sem nada para comparar", "without anything to compare with").to_owned(),
+        against => {
+            let with = language.pick("comparada com", "compared with");
+            let source = language.pick("o banco antigo", "the old database");
+            format!("{with} {}", against.replace("source", source))
+        }
+    };
+    let mut lines = vec![shared::tr!(
+        language,
+        "*Prova: {word}* · {rows} linhas lidas, {against} · {pass} conferências boas, {failed} com falha, {unverified} não verificadas, {unfinished} não terminadas, {unavailable} que esta versão não tem",
+        "*Proof: {word}* · {rows} rows read, {against} · {pass} checks good, {failed} failed, {unverified} not verified, {unfinished} not finished, {unavailable} that this version lacks",
+    )];
+    let bad = proof.lines.iter().filter(|line| line.verdict != Verdict::Unavailable);
+    lines.extend(bad.clone().take(SHOWN).map(|line| {
+        format!("• {}: {}", proved::word(line.verdict), plain(&proof::text::sentence(line, language)))
+    }));
+    if bad.count() > SHOWN {
+        lines.push(language.pick("• … (a evidência tem todas)", "• … (the evidence has all)").to_owned());
+    }
+    lines
+}
+
+/// Tells that a database is in use, and asks for the end.
+pub(crate) fn hold(settings: &Settings, restore: &Restore, now: Timestamp, run_id: &str) -> Message {
+    let language = settings.language;
+    let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let (new, old) = (&restore.target.instance, &restore.lost.instance);
+    let mut lines = vec![about(language, restore)];
+    lines.extend(restore.rto_seconds().map(|seconds| rto(language, seconds)));
+    lines.extend(loss(language, restore, now));
+    lines.push(checks(language, &restore.smoke));
+    let close = order(settings, restore, Verb::Close, &[]).code();
+    let (heading, turn) = match restore.direction {
+        Direction::New => {
+            let command = order(settings, restore, Verb::RollBack, &[]).code();
+            let behind = behind(language, restore, Direction::Old);
+            (
+                say("em uso o banco NOVO", "the NEW database is in use"),
+                shared::tr!(
+                    language,
+                    "*Voltar ao banco antigo* `{old}` ({behind}): {command}",
+                    "*Return to the old database* `{old}` ({behind}): {command}",
+                ),
+            )
+        }
+        Direction::Old => {
+            let command = order(settings, restore, Verb::Forward, &[]).code();
+            let behind = behind(language, restore, Direction::New);
+            (
+                say("em uso o banco ANTIGO", "the OLD database is in use"),
+                shared::tr!(
+                    language,
+                    "*Ir de novo ao banco novo* `{new}` ({behind}): {command}",
+                    "*Go to the new database again* `{new}` ({behind}): {command}",
+                ),
+            )
+        }
+    };
+    lines.push(turn);
+    lines.push(format!("{} {close}", say("*Encerrar*, quando estiver bom:", "*Close*, when all is well:")));
+    lines.push(
+        say(
+            "Até encerrar: nenhum deploy e nenhum `terraform apply`; as rotações do banco esperam.",
+            "Until it is closed: no deploy and no `terraform apply`; rotations of the database wait.",
+        )
+        .to_owned(),
+    );
+    Message::new(settings, &title(language, restore, heading), lines, run_id)
+}
+
+/// The measured recovery time.
+pub(crate) fn rto(language: Language, seconds: i64) -> String {
+    let minutes = (seconds + 59) / 60;
+    shared::tr!(
+        language,
+        "RTO medido: *{minutes} min* ({seconds} s do início até a aplicação funcionar)",
+        "Measured RTO: *{minutes} min* ({seconds} s from the beginning until the application worked)",
+    )
+}
+
+/// The line with the checks of the application.
+pub(crate) fn checks(language: Language, checks: &[Check]) -> String {
+    let shown = checks.iter().map(|check| {
+        let outcome = match check.outcome {
+            Outcome::Passed => "ok",
+            Outcome::Failed => language.pick("falhou", "failed"),
+            Outcome::Unproved => language.pick("não provado", "not proved"),
+        };
+        let detail = if check.outcome == Outcome::Passed {
+            String::new()
+        } else {
+            format!(" ({})", plain(&check.detail))
+        };
+        format!("{} {outcome}{detail}", check.name)
+    });
+    let shown = shown.collect::<Vec<_>>().join(" · ");
+    shared::tr!(language, "Aplicação: {shown}", "Application: {shown}")
+}
+
+/// The question, with the number of times that it was asked.
+fn asked(language: Language, restore: &Restore, question: &str) -> String {
+    match restore.wait.times {
+        0 | 1 => question.to_owned(),
+        times => shared::tr!(language, "{question} ({times}ª vez)", "{question} (asked {times} times)"),
+    }
+}
+
+/// How the restore stands, and what can be ordered; the answer to `status`.
+pub(crate) fn standing_lines(settings: &Settings, restore: &Restore, now: Timestamp) -> Vec<String> {
+    let language = settings.language;
+    let mut lines = vec![title(language, restore, &standing(language, restore)), about(language, restore)];
+    lines.extend(loss(language, restore, now));
+    lines.extend(
+        restore
+            .failure
+            .as_ref()
+            .map(|failure| format!("{}: {}", failure.kind, super::brief(&failure.detail))),
+    );
+    let of = |verb| order(settings, restore, verb, &[]).to_string();
+    match (&restore.failure, restore.phase) {
+        (Some(_), _) => {
+            lines.push(of(Verb::Retry));
+            if restore.moves.is_empty() {
+                lines.push(of(Verb::Reject));
+            } else {
+                lines.extend([behind(language, restore, Direction::Old), of(Verb::RollBack)]);
+            }
+            if restore.phase == Phase::Hold {
+                lines.push(of(Verb::Close));
+            }
+        }
+        (None, Phase::Choose) => {
+            lines.extend(restore.choices.iter().map(|choice| match choice {
+                Choice::Window { .. } => choose(settings, restore, &Source::Latest).to_string(),
+                Choice::Snapshot { name, .. } => {
+                    choose(settings, restore, &Source::Snapshot(name.clone())).to_string()
+                }
+            }));
+        }
+        (None, Phase::Approve) => lines.extend([of(Verb::Approve), of(Verb::Reject)]),
+        (None, Phase::Hold) => {
+            let (to, turn) = match restore.direction {
+                Direction::New => (Direction::Old, Verb::RollBack),
+                Direction::Old => (Direction::New, Verb::Forward),
+            };
+            lines.extend([behind(language, restore, to), of(turn), of(Verb::Close)]);
+        }
+        (None, _) => {}
+    }
+    lines
+}
