@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_sdk_secretsmanager::Client as SecretsManager;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::aws::secrets;
 use crate::runtime::endpoint::Endpoint;
 use crate::runtime::failure::chain;
 use crate::runtime::web;
@@ -32,8 +34,24 @@ pub struct Account {
 }
 
 impl Account {
+    /// The account in the secret of this name; none if the stack names no secret.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it cannot be used, without the secret's value.
+    pub async fn read(secrets: &SecretsManager, name: Option<&str>) -> Result<Option<Self>, String> {
+        let Some(name) = name else { return Ok(None) };
+        let value = secrets::value(secrets, name, None).await.map_err(|error| chain(&error))?;
+        let account = Self::parse(&value);
+        account.map(Some).ok_or_else(|| {
+            format!(
+                "the secret {name} must be a JSON object with email and password, in which every value is text"
+            )
+        })
+    }
+
     /// Reads the secret's value: a JSON object of strings with `email` and `password`. None for anything else.
-    pub fn parse(value: &SecretString) -> Option<Self> {
+    fn parse(value: &SecretString) -> Option<Self> {
         let mut fields: BTreeMap<String, String> = serde_json::from_str(value.expose_secret()).ok()?;
         Some(Self {
             email: fields.remove("email")?,

@@ -8,6 +8,7 @@ pub mod certificates;
 mod error;
 pub mod secret;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,12 @@ pub struct Session {
     /// `user@host:port/database`.
     pub target: String,
     connection: Connection,
+}
+
+impl Borrow<Client> for Session {
+    fn borrow(&self) -> &Client {
+        &self.client
+    }
 }
 
 struct Connection(JoinHandle<()>);

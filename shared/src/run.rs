@@ -2,6 +2,8 @@
 
 #[cfg(feature = "paging")]
 pub mod base;
+#[cfg(feature = "evidence")]
+pub mod baselines;
 pub mod command;
 #[cfg(feature = "csv")]
 pub mod csv;
@@ -20,6 +22,8 @@ pub mod notify;
 pub mod open_restore;
 #[cfg(feature = "paging")]
 pub mod paging;
+#[cfg(feature = "proof")]
+pub mod reading;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "report")]

@@ -4,6 +4,7 @@ pub mod endpoint;
 pub mod env;
 pub mod event;
 pub mod failure;
+pub mod hex;
 pub mod lambda;
 pub mod language;
 pub(crate) mod log;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_s3::types::ServerSideEncryption;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
@@ -127,8 +128,13 @@ impl World {
     }
 
     async fn put(&self, bucket: &str, key: &str, content: &[u8]) {
-        let put = self.cloud.s3.put_object().bucket(bucket).key(key).body(content.to_vec().into());
-        put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(KEY).send().await.unwrap();
+        self.storing(key, content, KEY).bucket(bucket).send().await.unwrap();
+    }
+
+    /// A request that stores an object of the bucket under a KMS key.
+    fn storing(&self, key: &str, content: &[u8], kms_key: &str) -> PutObjectFluentBuilder {
+        let put = self.cloud.s3.put_object().bucket(BUCKET).key(key).body(content.to_vec().into());
+        put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(kms_key)
     }
 
     /// Inserts a row; `size` and `checksum` are SQL.
@@ -196,6 +202,25 @@ impl World {
     async fn pages(&self) -> Vec<String> {
         let pages = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
         pages.map(|page| page.to_string()).collect()
+    }
+
+    /// Runs a test that finds this about an attachment's object; returns what its message advises.
+    async fn advised(&self, attachment: &Attachment, kind: &str) -> Advice {
+        let report = self.run(json!({})).await;
+        let finding = json!(format!("object {} {kind}", attachment.id));
+        assert!(report["findings"].as_array().unwrap().contains(&finding), "{report}");
+        Advice::of(&self.cloud.messages(&format!("*{kind}*")).await.pop().unwrap())
+    }
+
+    /// Runs the test that a message advises, which finds nothing wrong with the attachment.
+    async fn passes(&self, advice: &Advice, attachment: &Attachment) {
+        advice.run(&self.cloud, "lambda invoke");
+        let last = self.records().await.pop().unwrap();
+        assert_eq!(last["result"], "succeeded", "{last}");
+        for check in ["object", "size", "checksum", "restore", "download"] {
+            let outcome = self.step(last["run_id"].as_str().unwrap(), check, &attachment.id).await;
+            assert!(outcome.starts_with("pass"), "{check}: {outcome}");
+        }
     }
 
     /// The outcome of a check in the record of a run.
@@ -370,6 +395,97 @@ async fn each_kind_of_damage_is_named_and_its_command_cures() {
         assert!(world.step(run, "download", &cured.id).await.starts_with("pass"), "{cured:?}");
     }
     assert!(world.step(run, "object", &missing.id).await.starts_with("fail"));
+    world.done().await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_is_read_after_the_advised_commands() {
+    let world = World::fresh().await;
+    let made = world.cloud.json_call("kms", "TrentService.CreateKey", json!({})).await;
+    let key = made["KeyMetadata"]["Arn"].as_str().unwrap();
+    let own = world.cloud.variables().await;
+    let mut variables = own.clone();
+    variables.insert("APP_KMS_KEY_ARN".to_owned(), key.to_owned());
+    world.cloud.set_variables(variables).await;
+    let locked = world.unstored().await;
+    world.storing(&locked.key, &locked.content, key).send().await.unwrap();
+    for (operation, cure) in
+        [("DisableKey", "kms enable-key"), ("ScheduleKeyDeletion", "kms cancel-key-deletion")]
+    {
+        world.cloud.json_call("kms", &format!("TrentService.{operation}"), json!({"KeyId": key})).await;
+        let advice = world.advised(&locked, "KeyUnusable").await;
+        // Whose key it is, is seen without it.
+        assert_eq!(advice.run(&world.cloud, "head-object").trim(), key);
+        advice.run(&world.cloud, cure);
+        world.passes(&advice, &locked).await;
+    }
+
+    let archived = world.unstored().await;
+    let put = world.storing(&archived.key, &archived.content, KEY);
+    put.storage_class(StorageClass::Glacier).send().await.unwrap();
+    let advice = world.advised(&archived, "Archived").await;
+    advice.run(&world.cloud, "restore-object");
+    eventually("that the object is back from the archive", async || {
+        let head = world.cloud.s3.head_object().bucket(BUCKET).key(&archived.key).send().await.unwrap();
+        head.restore()?.contains(r#"ongoing-request="false""#).then_some(())
+    })
+    .await;
+    world.passes(&advice, &archived).await;
+
+    // An archive tier refuses the request of an archive class.
+    let tiered = world.unstored().await;
+    let put = world.storing(&tiered.key, &tiered.content, KEY);
+    put.storage_class(StorageClass::IntelligentTiering).send().await.unwrap();
+    let tier = json!({"bucket": BUCKET, "key": tiered.key, "tier": "ARCHIVE_ACCESS"});
+    world.cloud.admin(Method::POST, "s3/tier", Some(tier)).await;
+    let advice = world.advised(&tiered, "Archived").await;
+    advice.run(&world.cloud, "restore-object");
+    eventually("that the object is back from the tier", async || {
+        world.cloud.s3.get_object().bucket(BUCKET).key(&tiered.key).send().await.ok().map(drop)
+    })
+    .await;
+    world.passes(&advice, &tiered).await;
+    world.nothing_is_left().await;
+    world.cloud.set_variables(own).await;
+    world.done().await;
+}
+
+/// SHA-256 of 1 GiB and one byte, all zero.
+const HUGE: &str = "6d9bfe50425f2dfe4e2ac07efee1f0bc9d567348ad4aed62704ffe6f5884e9a8";
+
+#[tokio::test]
+async fn an_object_that_is_too_large_to_read_is_compared_by_the_advised_command() {
+    const PART: usize = 64 * 1024 * 1024;
+    let world = World::fresh().await;
+    let huge = Attachment { content: vec![0; PART], ..world.unstored().await };
+    world
+        .sql(&format!(
+            "UPDATE attachments SET checksum = '{HUGE}', size_bytes = 1073741825 WHERE id = '{}'",
+            huge.id
+        ))
+        .await;
+    world.put(BUCKET, "part", &huge.content).await;
+    let s3 = &world.cloud.s3;
+    let upload = s3.create_multipart_upload().bucket(BUCKET).key(&huge.key);
+    let upload = upload.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(KEY);
+    let upload = upload.send().await.unwrap().upload_id.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=17 {
+        let part = s3.upload_part_copy().bucket(BUCKET).key(&huge.key).upload_id(&upload).part_number(number);
+        let part = part.copy_source(format!("{BUCKET}/part"));
+        let part = if number == 17 { part.copy_source_range("bytes=0-0") } else { part };
+        let tag = part.send().await.unwrap().copy_part_result.unwrap().e_tag;
+        parts.push(CompletedPart::builder().part_number(number).set_e_tag(tag).build());
+    }
+    let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = s3.complete_multipart_upload().bucket(BUCKET).key(&huge.key).upload_id(upload);
+    complete.multipart_upload(whole).send().await.unwrap();
+    // The download of such a file is no part of this test.
+    world.api(json!({"down": true})).await;
+    let advice = world.advised(&huge, "TooLarge").await;
+    assert_eq!(advice.run(&world.cloud, "sha256sum").split(' ').next(), Some(HUGE));
+    assert!(!world.cloud.messages(HUGE).await.is_empty(), "no message says what to find");
+    world.nothing_is_left().await;
     world.done().await;
 }
 

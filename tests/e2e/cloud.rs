@@ -1,9 +1,11 @@
 //! The local cloud for tests: clients of the account's root, and the admin interface.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::Environment;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
@@ -347,10 +349,15 @@ impl Cloud {
 
     /// Arms a fault for the function's calls; `rule` adds to or replaces the fields.
     pub(crate) async fn fault(&self, rule: Value) {
+        self.admin(Method::POST, "faults", Some(self.rule(rule))).await;
+    }
+
+    /// The rule of such a fault.
+    pub(crate) fn rule(&self, rule: Value) -> Value {
         let mut full =
             json!({"service": "*", "action": "*", "caller": format!("lambda:{}", self.function())});
         full.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
-        self.admin(Method::POST, "faults", Some(full)).await;
+        full
     }
 
     /// Number of hits of the armed faults with an effect.
@@ -530,13 +537,21 @@ impl Cloud {
 
     /// Makes the next invocation a cold start.
     pub(crate) async fn restart(&self) {
-        let found =
-            self.lambda.get_function_configuration().function_name(self.function()).send().await.unwrap();
-        let mut variables = found.environment.unwrap().variables.unwrap();
+        let mut variables = self.variables().await;
         let count = variables.get("RESTARTS").and_then(|count| count.parse().ok()).unwrap_or(0_u32);
         variables.insert("RESTARTS".to_owned(), (count + 1).to_string());
-        let environment =
-            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        self.set_variables(variables).await;
+    }
+
+    /// The function's environment.
+    pub(crate) async fn variables(&self) -> HashMap<String, String> {
+        let found = self.lambda.get_function_configuration().function_name(self.function());
+        found.send().await.unwrap().environment.unwrap().variables.unwrap()
+    }
+
+    /// Sets the function's environment.
+    pub(crate) async fn set_variables(&self, variables: HashMap<String, String>) {
+        let environment = Environment::builder().set_variables(Some(variables)).build();
         let update = self.lambda.update_function_configuration().function_name(self.function());
         update.environment(environment).send().await.unwrap();
     }

@@ -3,9 +3,10 @@
 //! undisturbed rotation.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use reqwest::Method;
@@ -59,6 +60,47 @@ impl fmt::Display for Kill {
         write!(f, "{}-{kind}-{}", self.when, self.nth)
     }
 }
+
+/// One call of a course, and how it fails.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Point {
+    pub(crate) service: String,
+    pub(crate) action: String,
+    /// Number of the call among those of this action.
+    pub(crate) nth: usize,
+    /// `before` or `after` its effect.
+    pub(crate) when: &'static str,
+    /// `kill`; `error`, which the SDK does not repeat; or `drop`, a lost answer.
+    pub(crate) effect: &'static str,
+}
+
+impl Point {
+    /// The rule for the fault switches. The SDK repeats a call without an answer, so its last repetition is lost too.
+    pub(crate) fn rule(&self) -> Value {
+        let mut rule = json!({"service": self.service, "action": self.action, "nth": self.nth, "when": self.when, "effect": self.effect});
+        let is_of_sdk = !["moveongs", "postgres", "slack"].contains(&self.service.as_str());
+        if self.effect == "drop" && is_of_sdk {
+            rule["count"] = json!(ATTEMPTS);
+        }
+        if self.effect == "error" {
+            let (status, code) =
+                if self.service == "postgres" { (None, "57P01") } else { (Some(403), "AccessDenied") };
+            rule["code"] = json!(code);
+            if let Some(status) = status {
+                rule["status"] = json!(status);
+            }
+        }
+        rule
+    }
+
+    /// The point in a report.
+    pub(crate) fn report(&self) -> Value {
+        json!({"operation": format!("{}:{}", self.service, self.action), "call": self.nth, "when": self.when, "effect": self.effect})
+    }
+}
+
+/// How often the AWS SDK sends a request: its default.
+const ATTEMPTS: usize = 3;
 
 /// Whether the run was started with `--full`.
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
@@ -363,4 +405,31 @@ pub(crate) fn write(function: &str, points: &[Value], more: Value) {
     report["each"] = json!(points);
     std::fs::write(folder.join(format!("{function}.json")), format!("{report:#}\n")).unwrap();
     assert_eq!(recovered, points.len(), "see target/matrix/{function}.json");
+}
+
+/// The same for a function with several kinds of failures: the points of each kind, and more about it. One file has all
+/// kinds of this run.
+pub(crate) fn write_kinds<'a>(
+    function: &'static str,
+    kinds: impl IntoIterator<Item = (&'a str, Vec<Value>, Value)>,
+) {
+    static ALL: Mutex<BTreeMap<&str, BTreeMap<String, Value>>> = Mutex::new(BTreeMap::new());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/matrix");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_function = all.entry(function).or_default();
+    let mut lost = Vec::new();
+    for (kind, points, more) in kinds {
+        let not_recovered = points.iter().filter(|point| point["end"] != "succeeded");
+        let not_recovered: Vec<_> = not_recovered.map(|point| format!("{kind}: {point}")).collect();
+        let recovered = points.len() - not_recovered.len();
+        lost.extend(not_recovered);
+        let mut report = json!({"tried": points.len(), "recovered": recovered});
+        report.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        report["each"] = json!(points);
+        of_function.insert(kind.to_owned(), report);
+    }
+    let report = json!({"function": function, "kinds": of_function});
+    std::fs::write(folder.join(format!("{function}.json")), format!("{report:#}\n")).unwrap();
+    assert!(lost.is_empty(), "not recovered:\n{}", lost.join("\n"));
 }

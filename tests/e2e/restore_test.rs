@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::advice::Advice;
 use crate::cloud::{Cloud, eventually};
 use crate::cluster::{self, CLUSTER, MEMBER};
-use crate::matrix;
+use crate::matrix::{self, Point};
 
 const INSTANCE: &str = "moveongs-dev-db";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-restore-test";
@@ -701,11 +701,12 @@ async fn a_copy_in_another_region_is_tested_there() {
 async fn a_cluster_is_refused_with_what_to_do_by_hand() {
     let world = World::fresh().await;
     cluster::make(&world.cloud).await;
-    let mut variables = world.variables().await;
+    let own = world.cloud.variables().await;
+    let mut variables = own.clone();
     variables.insert("DATABASE_INSTANCE_ID".to_owned(), MEMBER.to_owned());
-    let own = world.set_variables(variables).await;
+    world.cloud.set_variables(variables).await;
     let refused = world.run(&json!({})).await;
-    world.set_variables(own).await;
+    world.cloud.set_variables(own).await;
     assert_eq!(refused["error"], "ClusterNotSupported", "{refused}");
     let reported = world.cloud.messages("*ClusterNotSupported*").await;
     let snapshot = world.cloud.rds.create_db_cluster_snapshot().db_cluster_identifier(CLUSTER);
@@ -713,26 +714,6 @@ async fn a_cluster_is_refused_with_what_to_do_by_hand() {
     let newest = Advice::of(&reported[0]).run(&world.cloud, "describe-db-cluster-snapshots");
     cluster::remove(&world.cloud).await;
     assert!(newest.contains("moveongs-dev-of-cluster"), "{newest}: {reported:?}");
-}
-
-impl World {
-    async fn variables(&self) -> std::collections::HashMap<String, String> {
-        let found = self.cloud.lambda.get_function_configuration().function_name(self.cloud.function());
-        found.send().await.unwrap().environment.unwrap().variables.unwrap()
-    }
-
-    /// Sets the function's environment; returns the one before.
-    async fn set_variables(
-        &self,
-        variables: std::collections::HashMap<String, String>,
-    ) -> std::collections::HashMap<String, String> {
-        let before = self.variables().await;
-        let environment =
-            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
-        let update = self.cloud.lambda.update_function_configuration().function_name(self.cloud.function());
-        update.environment(environment).send().await.unwrap();
-        before
-    }
 }
 
 #[tokio::test]
@@ -765,6 +746,24 @@ async fn what_a_message_advises_cures() {
     Advice::of(&message).run(&world.cloud, "modify-db-snapshot-attribute");
     world.passes(&json!({"snapshot": copy})).await;
     world.forget(&copy).await;
+
+    // A manual snapshot whose name the role may not restore: its copy is tested.
+    let other = "before-a-migration";
+    let copy = world.cloud.rds.copy_db_snapshot().source_db_snapshot_identifier(SOUND);
+    copy.target_db_snapshot_identifier(other).send().await.unwrap();
+    world.is_made(other).await;
+    world.fails(&json!({"snapshot": other}), "SnapshotNameNotAllowed").await;
+    let message = world.cloud.messages("*SnapshotNameNotAllowed*").await.pop().unwrap();
+    let advice = Advice::of(&message);
+    advice.run(&world.cloud, "copy-db-snapshot");
+    let started: Value = serde_json::from_str(&advice.run(&world.cloud, "start-execution")).unwrap();
+    let ended = world.cloud.ended(&started["executionArn"]).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended} {}", world.record().await);
+    let allowed = format!("moveongs-dev-{other}");
+    assert!(world.record().await.contains(&allowed));
+    for name in [other, allowed.as_str()] {
+        world.forget(name).await;
+    }
 }
 
 #[tokio::test]
@@ -787,33 +786,6 @@ async fn a_topic_or_channel_that_fails_hides_nothing() {
     world.cloud.admin(Method::DELETE, "faults", None).await;
     // The reaper reports what the run could not.
     world.reap().await;
-}
-
-/// One call of a course, and how it fails.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Point {
-    service: String,
-    action: String,
-    /// Number of the call among those of this action.
-    nth: usize,
-    /// `before` or `after` its effect.
-    when: &'static str,
-    effect: &'static str,
-}
-
-impl Point {
-    fn rule(&self) -> Value {
-        let mut rule = json!({"service": self.service, "action": self.action, "nth": self.nth, "when": self.when, "effect": self.effect});
-        if self.effect == "error" {
-            let (status, code) =
-                if self.service == "postgres" { (None, "57P01") } else { (Some(403), "AccessDenied") };
-            rule["code"] = json!(code);
-            if let Some(status) = status {
-                rule["status"] = json!(status);
-            }
-        }
-        rule
-    }
 }
 
 /// The points of a course: each changing call of AWS, the channel and the topic before and after its effect, and of
@@ -881,9 +853,12 @@ async fn every_crash_point_of_restore_test_recovers() {
             let is_refused = point.effect == "error" && point.service == "s3";
             assert!(recorded == 1 || is_refused && recorded == 0, "{at}: {recorded} records: {ended}");
             assert_eq!(world.reap().await["reported"], json!([]), "{at}");
-            each.push(json!({"course": course, "operation": format!("{}:{}", point.service, point.action),
-                "call": point.nth, "when": point.when, "effect": point.effect, "hits": hits,
-                "result": ended["error"], "end": "succeeded"}));
+            let mut report = point.report();
+            report["course"] = json!(course);
+            report["hits"] = json!(hits);
+            report["result"] = ended["error"].clone();
+            report["end"] = json!("succeeded");
+            each.push(report);
         }
     }
     world.orders(json!({"end": ""})).await;

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
+use crate::samples::accept;
 use crate::template::{get, template, text};
 use crate::{folders, root};
 
@@ -208,5 +211,64 @@ fn the_page_of_those_on_call_names_every_alarm_and_every_procedure() {
         .filter(|function| read(&format!("functions/{function}/Cargo.toml")).contains("paging"));
     for function in pages {
         assert!(page.contains(&format!("`{function}/`")), "docs/plantao.md has no pages of {function}");
+    }
+}
+
+/// The pages about restores, each with its state machine's function and that machine's first step.
+const RESTORES: [(&str, &str, &str); 2] = [
+    ("docs/restauracao.md", "restore-test", "choose"),
+    ("docs/restauracao-emergencia.md", "emergency-restore", "open"),
+];
+
+/// The function that a line of a page invokes, or that the state machine started by it calls first, and the event.
+fn order(line: &str, own: &str, first: &str) -> Option<(String, String)> {
+    if let Some(rest) = line.strip_prefix("echo '") {
+        let (event, command) = rest.split_once("' | aws lambda invoke --function-name moveongs-dev-")?;
+        return Some((command.split(' ').next()?.to_owned(), event.to_owned()));
+    }
+    let (_, input) = line.strip_prefix("aws stepfunctions start-execution ")?.split_once("--input '")?;
+    let input = input.trim_end_matches('\'');
+    Some((own.to_owned(), format!(r#"{{"step":"{first}","execution":"e","input":{input}}}"#)))
+}
+
+#[test]
+fn the_functions_accept_the_orders_of_the_pages_about_restores() {
+    for (page, own, first) in RESTORES {
+        let mut count = 0;
+        for line in read(page).lines().map(str::trim) {
+            let Some((function, event)) = order(line, own, first) else { continue };
+            let accepted = |event: &str| {
+                let event: Value = serde_json::from_str(event).map_err(|error| error.to_string())?;
+                accept(&function, "scheduled", event)
+            };
+            // Nobody is named by an order that was pasted as it stands.
+            let is_open = event.contains("QUEM") || event.contains("MOTIVO");
+            if own == "emergency-restore" && is_open {
+                assert!(accepted(&event).is_err(), "{page}: {line}");
+            }
+            let filled = event.replace("QUEM", "ana").replace("MOTIVO", "o disco se perdeu");
+            accepted(&filled).unwrap_or_else(|error| panic!("{page}: {line}: {error}"));
+            count += 1;
+        }
+        assert!(count > 5, "only {count} orders found in {page}");
+    }
+}
+
+#[test]
+fn the_pages_about_restores_name_every_kind_of_failure() {
+    for (page, function, _) in RESTORES {
+        let errors = read(&format!("functions/{function}/src/error.rs"));
+        let variants = errors.split("workflow_errors! {").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let variants = variants.lines().filter_map(|line| line.strip_prefix("        "));
+        let variants = variants.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+        let of_every_workflow = ["InvalidEvent", "PageFailed", "DeadlineExceeded"];
+        let kinds: Vec<&str> = variants
+            .map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap())
+            .chain(of_every_workflow)
+            .collect();
+        assert!(kinds.len() > 30, "{function}: {kinds:?}");
+        let text = read(page);
+        let missing: Vec<_> = kinds.iter().filter(|kind| !text.contains(&format!("`{kind}`"))).collect();
+        assert!(missing.is_empty(), "{page} does not name {missing:?}");
     }
 }

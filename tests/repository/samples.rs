@@ -63,7 +63,7 @@ fn every_schedule_has_a_dead_letter_queue_and_an_event_that_its_function_accepts
 }
 
 /// Reads an event as the function does. `name` is a rotation's step, `retire`, `scheduled`, or the sample's name.
-fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
+pub(crate) fn accept(function: &str, name: &str, event: Value) -> Result<(), String> {
     match function {
         "rotate-external" if ["retire", "scheduled"].contains(&name) => {
             rotate_external::check(event).map_err(|error| error.to_string())

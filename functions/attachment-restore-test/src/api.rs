@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shared::application::{Account, Application, Login};
 use shared::runtime::failure::chain;
+use shared::runtime::hex::hex;
 use tokio::time::Instant;
 
-use crate::aws::hex;
 use crate::rules::judge::Served;
 use crate::rules::line::Outcome;
 use crate::rules::row::Digest;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption, TaggingDirective};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 use shared::aws::buckets;
 use shared::runtime::failure::{CallError, chain};
+use shared::runtime::hex::hex;
 use shared::runtime::lambda::unhurried;
 
 use crate::rules::judge::MOST_READ;
@@ -139,7 +141,11 @@ impl Bucket {
             // The last is S3's answer about the version of a delete marker.
             Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed") => return Ok(Read::Absent.into()),
             Some("NoSuchBucket") => return Ok(Read::NoBucket.into()),
-            Some("InvalidObjectState") => return Ok(Read::Archived.into()),
+            Some("InvalidObjectState") => {
+                let state = error.as_service_error();
+                let is_tier = matches!(state, Some(GetObjectError::InvalidObjectState(state)) if state.access_tier.is_some());
+                return Ok(Read::Archived { is_tier }.into());
+            }
             // KMS's refusals in S3's form. Source: S3's API reference, troubleshooting of KMS errors.
             Some(
                 code @ ("KMS.DisabledException" | "KMS.KMSInvalidStateException" | "KMS.NotFoundException"),
@@ -209,11 +215,6 @@ async fn digest(mut body: ByteStream) -> Result<Digest, String> {
     Ok(Digest { bytes, sha256: hex(&hash.finalize()) })
 }
 
-/// A hash in lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -275,7 +276,7 @@ mod tests {
             ("NoSuchVersion", Read::Absent),
             ("MethodNotAllowed", Read::Absent),
             ("NoSuchBucket", Read::NoBucket),
-            ("InvalidObjectState", Read::Archived),
+            ("InvalidObjectState", Read::Archived { is_tier: false }),
             ("KMS.DisabledException", Read::Locked("KMS.DisabledException".to_owned())),
             ("KMS.NotFoundException", Read::Locked("KMS.NotFoundException".to_owned())),
         ] {
@@ -285,6 +286,11 @@ mod tests {
                 "{code}"
             );
         }
+        let tiered = "<Error><Code>InvalidObjectState</Code><Message>m</Message>\
+            <StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier></Error>";
+        let answer = http::Response::builder().status(403).body(tiered.into()).unwrap();
+        let wire = StaticReplayClient::new(vec![ReplayEvent::new(http::Request::new("".into()), answer)]);
+        assert_eq!(bucket(&wire).read("k", None).await.read, Read::Archived { is_tier: true });
         let read = bucket(&replies(&[&refusal_xml("AccessDenied")])).read("k", Some("v")).await.read;
         assert!(
             matches!(&read, Read::Failed(why) if why.contains("s3:GetObjectVersion failed (AccessDenied)")),

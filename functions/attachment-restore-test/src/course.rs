@@ -247,7 +247,7 @@ async fn keep(app: &App, run: &Run, progress: &Progress) {
 /// Tests what is left, and notes it; stops when the time is over.
 async fn test(app: &App, run: &Run, progress: &mut Progress, invocation: &Invocation) {
     let is_over = || invocation.left() < REPORTING.saturating_mul(2);
-    let account = account(app).await;
+    let account = Account::read(&app.secrets, app.account.as_deref()).await;
     let session = match (&app.application, &account) {
         (None, _) | (_, Ok(None)) => Err(Outcome::NoApplication),
         (Some(_), Err(why)) => Err(Outcome::NoAccount { why: why.clone() }),
@@ -301,18 +301,6 @@ async fn test(app: &App, run: &Run, progress: &mut Progress, invocation: &Invoca
 
 fn is_at(place: &Place, key: &str) -> bool {
     matches!(place, Place::Object { key: of, .. } if of == key)
-}
-
-/// The account for smoke tests, if the stack names one. The error is the reason why it cannot be used.
-async fn account(app: &App) -> Result<Option<Account>, String> {
-    let Some(name) = &app.account else { return Ok(None) };
-    let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
-    let account = Account::parse(&value);
-    account.map(Some).ok_or_else(|| {
-        format!(
-            "the secret {name} must be a JSON object with email and password, in which every value is text"
-        )
-    })
 }
 
 /// The folder of a run's copies.

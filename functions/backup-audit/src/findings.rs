@@ -16,6 +16,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::run::csv;
+use shared::runtime::hex::hex;
 use shared::runtime::language::Language;
 use shared::runtime::time;
 use tempfile::NamedTempFile;
@@ -51,7 +52,7 @@ pub(crate) struct Report {
 impl Report {
     /// In hexadecimal, as `sha256sum` prints it.
     pub(crate) fn hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.sha256)
     }
 
     /// In base64, as S3 expects it.

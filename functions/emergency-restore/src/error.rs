@@ -62,6 +62,26 @@ shared::workflow_errors! {
         /// What was chosen cannot be restored.
         #[error("{0}")]
         SourceRefused(String),
+        /// Several databases had the instance's name, so that the latest point in time is not one database's.
+        #[error("several databases had the name {instance}: {resources}. Choose one: source {example}, or a snapshot")]
+        SourceAmbiguous {
+            /// The name.
+            instance: String,
+            /// `DbiResourceId` of each, with commas.
+            resources: String,
+            /// A source, as JSON.
+            example: String,
+        },
+        /// The function's role may not restore a snapshot of this name.
+        #[error("the snapshot {name} has a name that does not begin with {prefix}: the function's role may not restore it. Copy it, and choose the copy: {copy}")]
+        SnapshotNameNotAllowed {
+            /// The snapshot.
+            name: String,
+            /// The environment's prefix.
+            prefix: String,
+            /// The command that copies it under an allowed name.
+            copy: String,
+        },
         /// Settings of the new instance are unknown.
         #[error("the settings of {instance} are unknown, since it is gone and the Terraform state does not have them: {missing}{why}")]
         SettingsUnknown {
@@ -104,6 +124,16 @@ shared::workflow_errors! {
             /// The login.
             user: String,
         },
+        /// A login must not get the password of a secret that names it.
+        #[error("the login {user} does not get the password of the secret {secret}: {why}")]
+        LoginRefused {
+            /// The secret.
+            secret: String,
+            /// The login.
+            user: String,
+            /// Why not.
+            why: &'static str,
+        },
         /// The new instance could not be read.
         #[error("the new instance could not be read: {0}")]
         ProofBroken(String),
@@ -113,6 +143,15 @@ shared::workflow_errors! {
         /// A service that reads the database's secret cannot be kept from deleting.
         #[error("services that this function cannot change read the database without the guard: {0}")]
         ServiceNotGuarded(String),
+        /// A task definition names one version or label of a secret, so that a move does not reach its tasks.
+        #[error("task definitions name one version or label of a secret, so that their tasks would stay with the old database: {0}")]
+        ReaderPinned(String),
+        /// Only others deploy a service that reads the secrets, and its tasks are from before the switch.
+        #[error("services that this function cannot deploy have tasks from before the switch, which use the other database: {0}")]
+        ServiceNotDeployed(String),
+        /// No session of the application was seen at the new database.
+        #[error("{0}")]
+        NotInUse(String),
         /// A service lost the guard, for example by a deploy.
         #[error("services have tasks or a task definition without the guard: {0}")]
         GuardLost(String),
@@ -122,6 +161,9 @@ shared::workflow_errors! {
         /// A deployment failed, or did not end in time.
         #[error("{0}")]
         RolloutFailed(String),
+        /// Nobody approved the present new instance.
+        #[error("nobody approved the new instance {0}, so no secret is pointed to it")]
+        NotApproved(String),
         /// Another caller changed a secret during the restore.
         #[error("AWSCURRENT of {0} was moved by another caller during the restore")]
         SecretChanged(String),
@@ -139,6 +181,10 @@ shared::workflow_errors! {
         /// The migration failed.
         #[error("the migration ended with {0}")]
         MigrationFailed(String),
+        /// ECS no longer knows the migration's task, so its end is unknown. It may have succeeded, and must not run twice by
+        /// itself.
+        #[error("ECS no longer knows the migration's task {0}, so its result is unknown")]
+        MigrationUnknown(String),
         /// The migration takes longer than the policy allows.
         #[error("the migration still runs after {0} s (emergency.task of the policy)")]
         MigrationSlow(u32),
@@ -183,7 +229,7 @@ shared::workflow_errors! {
 /// Source: [RestoreDBInstanceFromDBSnapshot](https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html),
 /// [RestoreDBInstanceToPointInTime](https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceToPointInTime.html).
 pub(crate) fn refusal(call: CallError) -> RestoreError {
-    match call.code.strip_suffix("Fault").unwrap_or(&call.code) {
+    match call.plain_code() {
         "InstanceQuotaExceeded" | "StorageQuotaExceeded" => RestoreError::QuotaExceeded(call),
         "KMSKeyNotAccessible" => RestoreError::KeyNotAccessible(call),
         "DBSnapshotNotFound"

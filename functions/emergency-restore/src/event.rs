@@ -12,7 +12,7 @@ pub(crate) enum Event {
     /// One step of the state machine; to a step that waits, with the task's token.
     Step(Run<Step, Input>, Option<String>),
     /// A person's order.
-    Order(Order),
+    Order(Box<Order>),
 }
 
 /// The steps of the state machine.
@@ -131,6 +131,14 @@ pub(crate) enum Source {
     Snapshot(String),
     /// This point in time.
     Time(Timestamp),
+    /// The automated backups of one database, if several had the instance's name.
+    Backup {
+        /// `DbiResourceId` of the instance.
+        resource: String,
+        /// The point in time; without it, the latest possible one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<Timestamp>,
+    },
 }
 
 /// A person's order.
@@ -148,6 +156,9 @@ pub(crate) struct Order {
     /// For `choose`: what to restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// For `approve`: the new instance whose proof the person saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// For `approve` by the person who started the restore: why no second person approves.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub alone: Option<String>,
@@ -160,9 +171,22 @@ pub(crate) struct Order {
     /// For `choose` and `retry`: settings of the new instance that RDS refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Given>,
+    /// For `retry` after `MigrationUnknown`: what a person found out about the migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Found>,
     /// Why, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What a person found out about a migration whose end ECS no longer knows.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Found {
+    /// It was done: the restore goes on without another one.
+    Done,
+    /// It was not done, or may be done twice: another one runs.
+    Again,
 }
 
 /// What an order demands.
@@ -192,7 +216,7 @@ impl TryFrom<Value> for Event {
 
     fn try_from(mut event: Value) -> Result<Self, Self::Error> {
         if event.get("order").is_some() {
-            return order(event).map(Self::Order);
+            return order(event).map(|order| Self::Order(Box::new(order)));
         }
         let token = event.as_object_mut().and_then(|fields| fields.remove("token"));
         let token = token.map(parse).transpose()?;
@@ -233,6 +257,12 @@ fn given(settings: &Given) -> Result<(), InvalidEvent> {
         let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
         !name.is_empty() && name.len() <= 255 && name.chars().all(is_part)
     };
+    if all.clone().any(|name| UNFILLED.contains(&name.as_str())) {
+        return Err(InvalidEvent::at(
+            "settings",
+            "replace the placeholders by the names in Terraform or in the console",
+        ));
+    }
     if all.all(is_name) {
         Ok(())
     } else {
@@ -249,6 +279,7 @@ fn order(event: Value) -> Result<Order, InvalidEvent> {
         line("by", &order.by, 100)?;
     }
     let texts = [
+        ("instance", &order.instance),
         ("override", &order.alone),
         ("despiteProof", &order.despite_proof),
         ("despiteSmoke", &order.despite_smoke),
@@ -262,7 +293,7 @@ fn order(event: Value) -> Result<Order, InvalidEvent> {
         (Verb::Choose, None) => {
             return Err(InvalidEvent::at(
                 "source",
-                r#"expected "latest", {"snapshot": NAME} or {"time": INSTANT}"#,
+                r#"expected "latest", {"snapshot": NAME}, {"time": INSTANT} or {"backup": {"resource": ID}}"#,
             ));
         }
         (_, Some(_)) => return Err(InvalidEvent::at("source", "only choose names a source")),
@@ -273,9 +304,13 @@ fn order(event: Value) -> Result<Order, InvalidEvent> {
         (_, Some(_)) => return Err(InvalidEvent::at("settings", "only choose and retry change settings")),
         (_, None) => {}
     }
-    let of_approve = [&order.alone, &order.despite_proof, &order.despite_smoke];
+    if order.order != Verb::Retry && order.migration.is_some() {
+        return Err(InvalidEvent::at("migration", "only retry says what became of the migration"));
+    }
+    let of_approve = [&order.instance, &order.alone, &order.despite_proof, &order.despite_smoke];
     if order.order != Verb::Approve && of_approve.into_iter().any(Option::is_some) {
-        return Err(InvalidEvent::at("order", "override, despiteProof and despiteSmoke belong to approve"));
+        let reason = "instance, override, despiteProof and despiteSmoke belong to approve";
+        return Err(InvalidEvent::at("order", reason));
     }
     Ok(order)
 }
@@ -283,6 +318,13 @@ fn order(event: Value) -> Result<Order, InvalidEvent> {
 fn source(source: &Source) -> Result<(), InvalidEvent> {
     match source {
         Source::Latest | Source::Time(_) => Ok(()),
+        Source::Backup { resource, .. } => {
+            let is_id = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if !resource.is_empty() && resource.len() <= 255 && resource.chars().all(is_id) {
+                return Ok(());
+            }
+            Err(InvalidEvent::at("source.backup.resource", "expected the DbiResourceId of an instance"))
+        }
         Source::Snapshot(name) => {
             let is_name = |c: char| c.is_ascii_alphanumeric() || "-:".contains(c);
             if !name.is_empty() && name.len() <= 255 && name.chars().all(is_name) {
@@ -319,6 +361,9 @@ fn identifier(field: &'static str, name: &str) -> Result<(), InvalidEvent> {
 
 /// Placeholders of the commands in messages, which a tired person may leave as they are.
 const PLACEHOLDERS: [&str; 4] = ["QUEM", "WHO", "MOTIVO", "WHY"];
+
+/// The same for settings; RDS has no such names.
+const UNFILLED: [&str; 4] = ["CLASSE", "CLASS", "GRUPO", "GROUP"];
 
 /// Whether a text, or a reason after a verdict and a colon, is a placeholder.
 fn is_placeholder(text: &str) -> bool {
@@ -357,7 +402,7 @@ mod tests {
 
     fn ordered(event: Value) -> Result<Order, InvalidEvent> {
         match Event::try_from(event)? {
-            Event::Order(order) => Ok(order),
+            Event::Order(order) => Ok(*order),
             other => panic!("{other:?}"),
         }
     }
@@ -394,6 +439,8 @@ mod tests {
             (json!({"instance": "Moveongs"}), "instance"),
             (json!({"observer": "bia"}), "observer"),
             (json!({"settings": {"class": "$(id)"}}), "settings"),
+            (json!({"settings": {"class": "CLASSE"}}), "settings"),
+            (json!({"settings": {"securityGroups": ["GRUPO"]}}), "settings"),
             (json!({"settings": {"size": 1}}), "settings.size"),
             (json!({"resume": "r1", "reason": null}), "reason"),
             (json!({"wait": 1}), "wait"),
@@ -425,6 +472,8 @@ mod tests {
             (json!({"order": "delete"}), "order"),
             (json!({"settings": {"class": "db.t4g.medium"}}), "settings"),
             (json!({"order": "retry", "settings": {"class": "$(id)"}}), "settings"),
+            (json!({"migration": "done"}), "migration"),
+            (json!({"order": "retry", "migration": "failed"}), "migration"),
         ] {
             assert_eq!(approve(more.clone()).unwrap_err().field, field, "{more}");
         }

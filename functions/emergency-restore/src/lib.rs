@@ -62,6 +62,8 @@ pub struct App {
     database_secret: Option<String>,
     /// Names or ARNs of the other secrets that may hold the database's address.
     other_secrets: Vec<String>,
+    /// The administrator's secret among them.
+    admin_secret: Option<String>,
     /// The application; none if the stack does not name its URL.
     application: Option<Application>,
     /// Name of the secret with the account for smoke tests.
@@ -103,7 +105,8 @@ impl App {
             cluster: env.required("ECS_CLUSTER_NAME")?,
             instance: env.required("DATABASE_INSTANCE_ID")?,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
-            other_secrets: listed(others).into_iter().chain(admin).map(plain).collect(),
+            other_secrets: listed(others).into_iter().chain(admin.clone()).map(plain).collect(),
+            admin_secret: admin.map(plain),
             application,
             account: env.optional("SMOKE_SECRET_NAME")?,
             terraform: bucket.map(|bucket| (bucket, listed(keys))),

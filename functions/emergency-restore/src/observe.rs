@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 use shared::aws::secrets::{self, Listed};
 use shared::aws::{describe, snapshots};
-use shared::database::secret::{Address, Login, Secret, Server, moved};
+use shared::database::secret::{Address, FormError, Login, Secret, Server, moved};
 use shared::ecs;
-use shared::ecs::readers::{self, Subject};
+use shared::ecs::readers::{self, Cause, Subject};
 use shared::ecs::rollout::Service;
+use shared::runtime::failure::chain;
 
-use crate::rules::restore::Restore;
+use crate::rules::obstacle::Obstacle;
+use crate::rules::restore::{Direction, Restore};
 use crate::{App, RestoreError};
 
 /// A secret that holds the lost database's address.
@@ -23,6 +25,8 @@ pub(crate) struct Held {
     pub value: SecretString,
     /// Its login; none if its form is not that of a login, e.g. without a password.
     pub login: Option<Login>,
+    /// Whether it may set the master's password: the application's own secret, or the administrator's.
+    pub may_be_master: bool,
 }
 
 impl Held {
@@ -62,12 +66,50 @@ pub(crate) async fn own_login(app: &App) -> Result<(String, Login), RestoreError
 }
 
 /// The secrets that hold the lost database's address, in the version in force; the application's first. A secret that
-/// a move of this restore points to the new database counts too.
+/// a move of this restore points to the new database counts too. A return needs the moved ones only: what stops a move
+/// must not stop the way back.
+///
+/// # Errors
+///
+/// [`RestoreError::SecretForm`] if one names the lost database in a form that cannot be changed.
 pub(crate) async fn held(app: &App, restore: &Restore) -> Result<Vec<Held>, RestoreError> {
+    if restore.direction == Direction::Old {
+        return returned(app, restore).await;
+    }
+    let (all, unwritable) = found(app, restore).await?;
+    match unwritable.into_iter().next() {
+        Some((name, error)) => Err(RestoreError::SecretForm(name, error)),
+        None => Ok(all),
+    }
+}
+
+/// The secrets of the moves.
+async fn returned(app: &App, restore: &Restore) -> Result<Vec<Held>, RestoreError> {
+    let mut all = Vec::new();
+    for it in &restore.moves {
+        let listed = describe(app, &it.secret).await?;
+        let Some(version) = listed.labelled("AWSCURRENT").map(str::to_owned) else { continue };
+        let value = value(app, &listed.arn, Some(&version)).await?;
+        all.push(holding(app, listed, version, value));
+    }
+    Ok(all)
+}
+
+fn holding(app: &App, listed: Listed, version: String, value: SecretString) -> Held {
+    let login = Secret::parse(&value).ok().map(|secret| secret.login().clone());
+    let is_named = |name: &Option<String>| {
+        name.as_ref().is_some_and(|it| *it == listed.name || listed.arn.starts_with(it))
+    };
+    let may_be_master = is_named(&app.database_secret) || is_named(&app.admin_secret);
+    Held { listed, version, value, login, may_be_master }
+}
+
+/// The secrets that hold the lost database's address, and those that name it in a form that cannot be changed.
+async fn found(app: &App, restore: &Restore) -> Result<(Vec<Held>, Vec<(String, FormError)>), RestoreError> {
     let from = Server { address: &restore.lost.address, instance: &restore.lost.instance };
     let new = restore.target.address.clone().unwrap_or_default();
     let to = Server { address: &new, instance: &restore.target.instance };
-    let mut all = Vec::new();
+    let (mut all, mut unwritable) = (Vec::new(), Vec::new());
     for name in app.database_secret.iter().chain(&app.other_secrets) {
         // A pattern names no single secret; the message tells.
         if name.contains(['*', '?']) {
@@ -84,15 +126,44 @@ pub(crate) async fn held(app: &App, restore: &Restore) -> Result<Vec<Held>, Rest
         };
         let Some(version) = listed.labelled("AWSCURRENT").map(str::to_owned) else { continue };
         let value = value(app, &listed.arn, Some(&version)).await?;
-        let form = |error| RestoreError::SecretForm(listed.name.clone(), error);
-        let is_held = moved(&value, from, to).map_err(form)?.is_some()
-            || restore.moves.iter().any(|it| it.secret == listed.arn && it.to == version);
+        let is_moved = restore.moves.iter().any(|it| it.secret == listed.arn && it.to == version);
+        let is_held = match moved(&value, from, to) {
+            Ok(moved) => moved.is_some() || is_moved,
+            Err(error) => {
+                unwritable.push((listed.name.clone(), error));
+                continue;
+            }
+        };
         if is_held && !all.iter().any(|known: &Held| known.listed.arn == listed.arn) {
-            let login = Secret::parse(&value).ok().map(|secret| secret.login().clone());
-            all.push(Held { listed, version, value, login });
+            all.push(holding(app, listed, version, value));
         }
     }
-    Ok(all)
+    Ok((all, unwritable))
+}
+
+/// What will stop the restore after the approval, as far as it can be seen now. It must never stop the beginning.
+pub(crate) async fn obstacles(app: &App, restore: &Restore) -> Vec<Obstacle> {
+    if app.database_secret.is_none() {
+        return Vec::new();
+    }
+    let read = async {
+        let (secrets, unwritable) = found(app, restore).await?;
+        let unwritable =
+            unwritable.into_iter().map(|(secret, error)| Obstacle::Form { secret, why: chain(&error) });
+        let mut all: Vec<_> = unwritable.collect();
+        match readers(app, &secrets).await {
+            Ok(readers) => all.extend(readers.iter().flat_map(Reader::obstacles)),
+            Err(RestoreError::NoReader(secret)) => all.push(Obstacle::NoReader { secret }),
+            // The form says why the application's own secret is not among them.
+            Err(RestoreError::SecretElsewhere(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(all)
+    };
+    read.await.unwrap_or_else(|error: RestoreError| {
+        tracing::warn!(message = format!("what stops the restore later was not read: {}", chain(&error)));
+        Vec::new()
+    })
 }
 
 /// The application's own secret. Without it, a move would change nothing for the application.
@@ -112,6 +183,29 @@ pub(crate) struct Reader {
     pub service: Service,
     /// Whether this function can deploy it.
     pub is_ours: bool,
+    /// Its references to one version or label of a secret, each with what it names: they stay with the old database.
+    pub pinned: Vec<String>,
+}
+
+impl Reader {
+    /// Why only others can deploy it: its controller, or that it is being deleted.
+    pub(crate) fn controller(&self) -> &str {
+        if self.service.is_active { &self.service.controller } else { "DRAINING" }
+    }
+
+    fn obstacles(&self) -> Vec<Obstacle> {
+        let pinned = self.pinned.iter().map(|reference| Obstacle::Pinned { reference: reference.clone() });
+        let (service, controller) = (self.service.name.clone(), self.controller().to_owned());
+        let others = Obstacle::Others { service, controller };
+        let is_of_others = !self.is_ours && self.pinned.is_empty();
+        pinned.chain(is_of_others.then_some(others)).collect()
+    }
+}
+
+/// Refuses readers that name one version or label of a secret: a move does not reach them.
+pub(crate) fn must_follow(readers: &[Reader]) -> Result<(), RestoreError> {
+    let pinned: Vec<_> = readers.iter().flat_map(|reader| reader.pinned.iter().map(String::as_str)).collect();
+    if pinned.is_empty() { Ok(()) } else { Err(RestoreError::ReaderPinned(pinned.join(", "))) }
 }
 
 /// The services that read one of the secrets: by their task definitions, or by the policy.
@@ -134,6 +228,7 @@ pub(crate) async fn readers(app: &App, secrets: &[Held]) -> Result<Vec<Reader>, 
         }
     }
     let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
+    let mut pinned: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for Held { listed, .. } in secrets {
         let is_own = own.listed.arn == listed.arn;
         let key = if is_own { "DATABASE_URL" } else { listed.name.as_str() };
@@ -147,12 +242,19 @@ pub(crate) async fn readers(app: &App, secrets: &[Held]) -> Result<Vec<Reader>, 
             return Err(RestoreError::NoReader(listed.name.clone()));
         }
         ours.extend(found.services);
-        // `service`, or `service/container/variable` for a pinned reference.
-        others.extend(found.unreached.iter().filter_map(|it| it.reader.split('/').next().map(str::to_owned)));
+        for it in found.unreached {
+            // `service`, or `service/container/variable` for a pinned reference.
+            let Some(service) = it.reader.split('/').next().map(str::to_owned) else { continue };
+            if let Cause::Pinned(to) = &it.cause {
+                pinned.entry(service.clone()).or_default().push(format!("{} ({to})", it.reader));
+            }
+            others.insert(service);
+        }
     }
     let readers = services.into_iter().filter_map(|service| {
         let is_ours = ours.contains(&service.name);
-        (is_ours || others.contains(&service.name)).then_some(Reader { service, is_ours })
+        let pinned = pinned.remove(&service.name).unwrap_or_default();
+        (is_ours || others.contains(&service.name)).then_some(Reader { service, is_ours, pinned })
     });
     Ok(readers.collect())
 }

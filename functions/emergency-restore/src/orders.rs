@@ -25,8 +25,8 @@ pub(crate) async fn carry_out(
     if order.order == Verb::Status {
         return Ok(answer(&open, ask::standing_lines(settings, &open, invocation.now)));
     }
-    let data = match &order.source {
-        Some(source) => Some(choices::data(app, &open.lost, source).await?),
+    let contents = match &order.source {
+        Some(source) => Some(choices::contents(app, &open.lost, source).await?),
         None => None,
     };
     let is_migrating = match order.order {
@@ -34,8 +34,12 @@ pub(crate) async fn carry_out(
         _ => false,
     };
     let is_moved = order.order == Verb::Reject && switch::has_moved(app, &open).await?;
+    let changed = match order.order {
+        Verb::Close => switch::changed(app, &open).await?,
+        _ => Vec::new(),
+    };
     let needs_two = report::needs_two(app);
-    let context = Context { needs_two, now: invocation.now, data, is_migrating, is_moved };
+    let context = Context { needs_two, now: invocation.now, contents, is_migrating, is_moved, changed };
     let given = app.update(|book| {
         let open = book.open.as_mut().ok_or(RestoreError::NoOpenRestore)?;
         let mut changed = open.clone();

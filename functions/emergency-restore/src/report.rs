@@ -14,7 +14,8 @@ use shared::workflow::{Broken, Failed};
 
 use crate::error::FailureKind;
 use crate::rules::proved::{self, Proved};
-use crate::rules::restore::{Ending, Given, Phase, Restore};
+use crate::rules::restore::{Changed, Ending, Given, Phase, Restore};
+use crate::steps::switch;
 use crate::text::{self, ask, close, failure};
 use crate::{App, NOTING, RestoreError};
 
@@ -31,7 +32,7 @@ fn draft(app: &App, restore: &Restore, run_id: &str, result: &'static str) -> Dr
 }
 
 /// Pages, reports and records the beginning; once.
-pub(crate) async fn began(app: &App, restore: &Restore, invocation: &Invocation) -> Result<(), RestoreError> {
+pub(crate) async fn began(app: &App, restore: &Restore, invocation: &Invocation) {
     let settings = &app.base.settings;
     let message = ask::began(settings, restore);
     let steps = vec![
@@ -47,7 +48,8 @@ pub(crate) async fn began(app: &App, restore: &Restore, invocation: &Invocation)
         message: &message,
         draft: Draft { steps, ..draft(app, restore, &format!("{}/began", restore.run), "succeeded") },
     };
-    Ok(report.report(&app.base, invocation).await?)
+    // The log has a lost page, and its alarm rings: a pager that is down must not hold up the restore.
+    drop(report.report(&app.base, invocation).await);
 }
 
 /// Reports and records that another execution goes on.
@@ -127,10 +129,12 @@ pub(crate) async fn proved(
     let findings = lines.iter().filter(|line| !proved::is_good(line.verdict)).map(|line| {
         format!("{}: {}", proved::word(line.verdict), proof::text::sentence(line, Language::English))
     });
+    let unread = proof.unread.iter().map(|reason| format!("not read again: {reason}"));
+    let source = proof.source_unread.iter().map(|reason| format!("the source was not read: {reason}"));
     let draft = Draft {
         subject: restore.target.instance.clone(),
         steps: steps.collect(),
-        findings: findings.collect(),
+        findings: findings.chain(unread).chain(source).collect(),
         ..draft(app, restore, &run_id, if is_good { "succeeded" } else { "failed" })
     };
     app.base.reporter.report_once(draft, None, invocation).await;
@@ -154,12 +158,7 @@ fn order_step(given: &Given) -> Recorded {
 }
 
 /// Pages, reports and records a failed step.
-pub(crate) async fn failed(
-    app: &App,
-    restore: &Restore,
-    broken: &Broken,
-    invocation: &Invocation,
-) -> Result<(), RestoreError> {
+pub(crate) async fn failed(app: &App, restore: &Restore, broken: &Broken, invocation: &Invocation) {
     let settings = &app.base.settings;
     let run_id = format!("{}/{}/failed/{}", restore.run, word(restore.phase), restore.failures);
     let text = failure::lines(settings, restore, broken).join("\n");
@@ -172,7 +171,8 @@ pub(crate) async fn failed(
             ..draft(app, restore, &run_id, "failed")
         },
     };
-    Ok(report.report(&app.base, invocation).await?)
+    // As in `began`; the person is asked all the same.
+    drop(report.report(&app.base, invocation).await);
 }
 
 /// Pages, reports and records a restore that never began.
@@ -218,12 +218,24 @@ async fn present(app: &App, restore: &Restore) -> BTreeMap<String, String> {
     }
 }
 
+/// The secrets in which others put another version in force. The end must not depend on Secrets Manager.
+async fn changed(app: &App, restore: &Restore, ending: Ending) -> Vec<Changed> {
+    if ending == Ending::Rejected {
+        return Vec::new();
+    }
+    switch::changed(app, restore).await.unwrap_or_else(|error| {
+        tracing::warn!(message = format!("the secrets were not read: {}", chain(&error)));
+        restore.told()
+    })
+}
+
 /// Reports and records the end; once.
 pub(crate) async fn closed(app: &App, restore: &Restore, ending: Ending, invocation: &Invocation) {
     let stack = close::Stack {
         cluster: &app.cluster,
         has_admin: app.other_secrets.iter().any(|arn| arn.contains(":secret:rds!")),
         present: present(app, restore).await,
+        changed: changed(app, restore, ending).await,
         patterns: app.other_secrets.iter().map(String::as_str).filter(|it| it.contains(['*', '?'])).collect(),
     };
     let message = close::closed(&app.base.settings, restore, ending, &stack, invocation.now);

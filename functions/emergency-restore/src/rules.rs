@@ -4,6 +4,7 @@ pub(crate) mod choice;
 pub(crate) mod guard;
 pub(crate) mod instance;
 pub(crate) mod name;
+pub(crate) mod obstacle;
 pub(crate) mod order;
 pub(crate) mod proved;
 pub(crate) mod restore;

@@ -3,11 +3,12 @@
 pub(crate) mod ask;
 pub(crate) mod close;
 pub(crate) mod failure;
+pub(crate) mod obstacle;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use shared::policy::Area;
-use shared::run::command::Command;
+use shared::run::command::{Command, snapshots};
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -50,6 +51,10 @@ pub(crate) fn order(settings: &Settings, restore: &Restore, verb: Verb, more: &[
         ("run".to_owned(), restore.run.as_str().into()),
         ("by".to_owned(), who(settings.language).into()),
     ]);
+    if verb == Verb::Approve {
+        // An older question was about another instance.
+        event.insert("instance".to_owned(), restore.target.instance.as_str().into());
+    }
     event.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     Command::invoke(&settings.function, &Value::Object(event))
 }
@@ -58,6 +63,16 @@ pub(crate) fn order(settings: &Settings, restore: &Restore, verb: Verb, more: &[
 pub(crate) fn choose(settings: &Settings, restore: &Restore, source: &Source) -> Command {
     let source = serde_json::to_value(source).unwrap_or_default();
     order(settings, restore, Verb::Choose, &[("source", source)])
+}
+
+/// How a snapshot is restored whose name the function's role does not allow: why, the copy, and the choice of the copy.
+pub(crate) fn barred(settings: &Settings, restore: &Restore, name: &str) -> [String; 3] {
+    let copy = Source::Snapshot(snapshots::name_of_copy(settings, name));
+    [
+        snapshots::reason(settings.language).to_owned(),
+        snapshots::copy(settings, name, None).to_string(),
+        choose(settings, restore, &copy).to_string(),
+    ]
 }
 
 /// The command that tells how the restore stands.
@@ -96,6 +111,14 @@ pub(crate) fn loss(language: Language, restore: &Restore, now: Timestamp) -> Opt
         Source::Latest => language.pick("último instante possível", "latest possible instant").to_owned(),
         Source::Snapshot(name) => format!("snapshot `{name}`"),
         Source::Time(at) => time::local(*at),
+        Source::Backup { resource, time: None } => {
+            shared::tr!(
+                language,
+                "último instante possível de `{resource}`",
+                "latest possible instant of `{resource}`"
+            )
+        }
+        Source::Backup { resource, time: Some(at) } => format!("{}, `{resource}`", time::local(*at)),
     };
     let minutes = restore.loss_minutes(now)?;
     let until = time::local(restore.data?);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::types::{DbInstance, DbSnapshot, Tag};
+use shared::database::secret::Address;
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
 use shared::runtime::time::instant;
@@ -49,14 +50,15 @@ impl From<DbInstance> for Instance {
         let secret = instance
             .master_user_secret
             .and_then(|secret| Some((secret.secret_arn?, secret.secret_status.unwrap_or_default())));
-        let endpoint = instance.endpoint;
-        let port = endpoint.as_ref().and_then(|endpoint| endpoint.port);
+        let address = instance.endpoint.and_then(|endpoint| {
+            let port = endpoint.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(5432);
+            Some(Address { host: endpoint.address?, port })
+        });
         Self {
             name: instance.db_instance_identifier.unwrap_or_default(),
             resource: instance.dbi_resource_id.unwrap_or_default(),
             status: instance.db_instance_status.unwrap_or_default(),
-            host: endpoint.and_then(|endpoint| endpoint.address),
-            port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(5432),
+            address,
             created: instant(instance.instance_create_time),
             tags,
             is_protected: instance.deletion_protection == Some(true),

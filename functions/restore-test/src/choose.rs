@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use shared::aws::snapshots::{Progress, prefix, progress};
+use shared::run::baselines::Index;
 use shared::runtime::time::local;
 
 use crate::answer::{Answer, Outcome, about};
 use crate::event::{Cause, Input, Request};
-use crate::rules::baseline::{INDEX, Index};
 use crate::rules::choice::{self, Candidate};
 use crate::rules::run::Run;
 use crate::{App, RestoreError, aws, note};
@@ -39,8 +39,8 @@ async fn baseline(app: &App, execution: &str, cause: &Cause) -> Result<Answer, R
         one.is_manual && one.instance == app.instance && progress(&one.status) == Progress::Available
     });
     let Some(found) = found else { return Ok(Answer::now(Outcome::Ignored)) };
-    let index: Option<Index> = app.base.reporter.documents.get(INDEX).await?;
-    let has_one = index.is_some_and(|index| index.has(name, execution, found.chosen.data_time()));
+    let index = Index::read(&app.base.reporter.documents).await?;
+    let has_one = index.has(name, execution, found.chosen.data_time());
     Ok(Answer::now(if has_one { Outcome::Ignored } else { Outcome::Baseline }))
 }
 

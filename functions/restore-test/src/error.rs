@@ -150,7 +150,7 @@ shared::workflow_errors! {
 ///
 /// Source: [RestoreDBInstanceFromDBSnapshot](https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html).
 pub(crate) fn refusal(call: CallError, snapshot: &str, region: &str) -> RestoreError {
-    match code(&call) {
+    match call.plain_code() {
         "DBSnapshotNotFound" => RestoreError::SnapshotNotFound(snapshot.to_owned(), region.to_owned()),
         "InvalidDBSnapshotState" => {
             RestoreError::SnapshotFailed(snapshot.to_owned(), "not available".to_owned())
@@ -175,11 +175,6 @@ pub(crate) fn refusal(call: CallError, snapshot: &str, region: &str) -> RestoreE
         | "CertificateNotFound" => RestoreError::ParametersRefused(call),
         _ => RestoreError::RdsCall(call),
     }
-}
-
-/// A call's error code, without the ending `Fault`.
-pub(crate) fn code(call: &CallError) -> &str {
-    call.code.strip_suffix("Fault").unwrap_or(&call.code)
 }
 
 #[cfg(test)]

@@ -203,6 +203,7 @@ fn request(value: Value) -> Result<Request, InvalidEvent> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shared::policy::{LONGEST_RESTORE_SECONDS, MOST_PIECES, PIECE_SECONDS};
 
     use super::*;
 
@@ -287,5 +288,13 @@ mod tests {
             let Ok(Event::Step(run)) = Event::try_from(event) else { panic!() };
             assert_eq!((run.input, run.broken.unwrap().detail.as_str()), (None, "field by"));
         }
+    }
+
+    #[test]
+    fn an_execution_may_take_as_long_as_its_greatest_limits() {
+        let definition: Value = serde_json::from_str(include_str!("../statemachine.asl.json")).unwrap();
+        let polls = 3 * LONGEST_RESTORE_SECONDS;
+        let pieces = 2 * u32::from(MOST_PIECES) * PIECE_SECONDS;
+        assert!(definition["TimeoutSeconds"].as_u64().unwrap() > u64::from(polls + pieces));
     }
 }

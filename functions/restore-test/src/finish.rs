@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use proof::{Facts, Reading, Verdict, judge, worst};
+use proof::{Facts, Plan, Reading, Verdict, judge, worst};
+use shared::aws::snapshots::major;
+use shared::run::baselines::document;
 use shared::run::documents::DocumentError;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::Invocation;
@@ -12,10 +14,8 @@ use shared::workflow::{self, Broken};
 use crate::answer::{Answer, Outcome, about, because};
 use crate::error::FailureKind;
 use crate::event::{Input, Step};
-use crate::rules::baseline::document;
 use crate::rules::case::Case;
 use crate::rules::ledger;
-use crate::rules::plan::plan;
 use crate::rules::run::Run;
 use crate::{App, REPORTING, RestoreError, aws, note, report, restore};
 
@@ -114,19 +114,18 @@ async fn noted(app: &App, execution: &str) -> Result<Option<Run>, RestoreError> 
 /// proof. `sha256` is what the list of baselines says of it.
 async fn stored(app: &App, case: &mut Case, name: &str, sha256: Option<&str>) -> Option<Reading> {
     let documents = &app.base.reporter.documents;
-    let mut read = documents.sealed(name).await;
-    if let Err(DocumentError::S3(call)) = &read {
+    let read = async || match sha256 {
+        Some(sha256) => documents.recorded(name, sha256).await,
+        None => documents.get(name).await,
+    };
+    let mut found = read().await;
+    if let Err(DocumentError::S3(call)) = &found {
         tracing::warn!(message = format!("{name} was not read: {}", chain(call)));
         tokio::time::sleep(PAUSE).await;
-        read = documents.sealed(name).await;
+        found = read().await;
     }
-    match read {
-        Ok(Some((_, found))) if sha256.is_some_and(|sha256| sha256 != found) => {
-            tracing::error!(message = format!("{name} is not what was recorded"), sha256 = found);
-            case.unread.push(format!("{name}: its SHA-256 is not the one that was recorded"));
-            None
-        }
-        Ok(read) => read.map(|(reading, _)| reading),
+    match found {
+        Ok(found) => found,
         Err(error) => {
             tracing::error!(message = format!("{name} was not read: {}", chain(&error)));
             case.unread.push(format!("{name}: {}", chain(&error)));
@@ -147,8 +146,9 @@ pub(crate) async fn prove(app: &App, case: &mut Case, run: &Run) {
         Some(execution) => stored(app, case, &document(execution), run.after_sha256.as_deref()).await,
         None => stored(app, case, &ledger::reading(&run.execution, "source"), None).await,
     };
-    let facts = Facts { snapshot: run.data_time().unwrap_or(run.begun), major: run.snapshot.major() };
-    case.lines = judge(&plan(app.policy()), before.as_ref(), after.as_ref(), &restored, &facts);
+    let snapshot = run.data_time().unwrap_or(run.begun);
+    let facts = Facts { snapshot, major: major(&run.snapshot.engine_version) };
+    case.lines = judge(&Plan::from(app.policy()), before.as_ref(), after.as_ref(), &restored, &facts);
     case.verdict = Some(worst(&case.lines));
     case.restored = Some(restored);
 }

@@ -1,35 +1,13 @@
 //! Logins to the source and to the restored copy, over verified TLS.
 
-use std::borrow::Borrow;
-
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use shared::aws::secrets;
-use shared::database::Session;
-use shared::database::secret::{Login, Secret};
+use shared::database::secret::{Login, Secret, admin_login};
+use shared::run::baselines::Origin;
 use shared::runtime::failure::chain;
-use tokio_postgres::Client;
 
-use crate::rules::baseline::Origin;
 use crate::rules::instance::Instance;
 use crate::rules::run::Run;
 use crate::{App, RestoreError, aws};
-
-/// A session that the proof can use; dropping it ends it.
-pub(crate) struct Open(pub Session);
-
-impl Borrow<Client> for Open {
-    fn borrow(&self) -> &Client {
-        &self.0.client
-    }
-}
-
-/// The secret in which RDS keeps a master's password.
-#[derive(Deserialize)]
-struct Master {
-    username: String,
-    password: String,
-}
 
 /// The application's own login.
 pub(crate) async fn application(app: &App) -> Result<Login, RestoreError> {
@@ -46,14 +24,7 @@ pub(crate) async fn source(app: &App) -> Result<(Login, Origin), RestoreError> {
     let found = aws::instance(&app.rds, &app.instance).await.map_err(RestoreError::RdsCall)?;
     let found = found
         .ok_or_else(|| RestoreError::SourceUnread(format!("the instance {} does not exist", app.instance)))?;
-    let endpoint = found.host.clone().map(|host| (host.to_ascii_lowercase(), found.port));
-    if endpoint != Some((login.host.trim_end_matches('.').to_ascii_lowercase(), login.port)) {
-        let endpoint = endpoint.map_or_else(|| "none".to_owned(), |(host, port)| format!("{host}:{port}"));
-        return Err(RestoreError::SourceUnread(format!(
-            "the secret names {}:{}, the endpoint of {} is {endpoint}",
-            login.host, login.port, app.instance
-        )));
-    }
+    login.must_be_at(&app.instance, found.address.as_ref()).map_err(RestoreError::SourceUnread)?;
     let origin = Origin { resource: found.resource, database: login.database.clone() };
     Ok((login, origin))
 }
@@ -65,20 +36,13 @@ pub(crate) async fn copy(
     instance: &Instance,
     password: &str,
 ) -> Result<Login, RestoreError> {
-    let database = application(app).await?.database;
+    let address = instance.address.clone();
+    let address = address.ok_or_else(|| RestoreError::LoginFailed("RDS names no endpoint".to_owned()))?;
+    let of = Login { host: address.host, port: address.port, search_path: None, ..application(app).await? };
     let value = secrets::value(app.secrets_of(&run.region)?, password, None)
         .await
         .map_err(RestoreError::SecretCall)?;
-    // The parser's message could quote the value.
-    let master: Master = serde_json::from_str(value.expose_secret())
-        .map_err(|_| RestoreError::LoginFailed("RDS's secret has an unknown form".to_owned()))?;
-    let host = instance.host.clone();
-    Ok(Login {
-        host: host.ok_or_else(|| RestoreError::LoginFailed("RDS names no endpoint".to_owned()))?,
-        port: instance.port,
-        database,
-        user: master.username,
-        password: SecretString::from(master.password),
-        search_path: None,
+    admin_login(&value, &of).map(Login::with_system_names).map_err(|error| {
+        RestoreError::LoginFailed(format!("RDS's secret has an unknown form: {}", chain(&error)))
     })
 }

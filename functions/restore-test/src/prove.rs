@@ -2,90 +2,25 @@
 
 use std::time::Duration;
 
-use proof::{ReadError, Reading, Role};
-use shared::database::DatabaseError;
-use shared::database::secret::Login;
+use proof::{Plan, Reading, Role};
+use shared::run::baselines::{Index, Taken, document};
+use shared::run::reading::Reader;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
-use tokio::time::Instant;
 
 use crate::answer::{Answer, Fields, Outcome, about};
 use crate::event::{Cause, Input};
-use crate::login::{self, Open};
-use crate::rules::baseline::{INDEX, Index, Taken, document, unread};
+use crate::rules::baseline::unread;
 use crate::rules::ledger;
-use crate::rules::plan::plan;
 use crate::rules::run::Run;
-use crate::{App, RestoreError, note, report, restore};
-
-/// Time reserved to keep what was read.
-const STORING: Duration = Duration::from_secs(25);
-
-/// Between the end of the longest statement and the time to keep what was read.
-const MARGIN: Duration = Duration::from_secs(10);
+use crate::{App, RestoreError, login, note, report, restore};
 
 /// Pause before the second and last login to a source that refused the first.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Goes on with a reading, until all is read or the invocation's time is nearly over.
-///
-/// The outer result is about the note of the reading; the inner about the server. What was read before a failure is
-/// kept.
-async fn piece(
-    app: &App,
-    name: &str,
-    role: Role,
-    login: &Login,
-    invocation: &Invocation,
-) -> Result<Result<Reading, String>, RestoreError> {
+fn reader(app: &App) -> Reader<'_> {
     let documents = &app.base.reporter.documents;
-    let mut reading: Reading = documents.get(name).await?.unwrap_or_default();
-    if reading.complete() {
-        return Ok(Ok(reading));
-    }
-    let plan = plan(app.policy());
-    let begun = reading.progress();
-    // The last statement may take as long as any.
-    let until = Instant::now() + invocation.left().saturating_sub(STORING + MARGIN + plan.statement);
-    let connect = async || app.database.login(login).await.map(Open);
-    let read = proof::read(connect, &plan, role, &mut reading, until);
-    let error = match invocation.before_deadline(STORING, read).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(told(&error)),
-        Err(late) => Some(chain(&late)),
-    };
-    let left = reading.left();
-    tracing::info!(
-        message = "read",
-        proof.note = name,
-        proof.done = left.done,
-        proof.left = left.objects,
-        proof.bytes_left = left.bytes,
-        proof.piece = reading.times.pieces
-    );
-    // A slower attempt of the same step must not undo a faster one.
-    let kept = documents.update(name, |kept: &mut Reading| {
-        if reading.progress() >= kept.progress() {
-            kept.clone_from(&reading);
-        }
-    });
-    kept.await?;
-    match error {
-        Some(error) if reading.progress() == begun => Ok(Err(error)),
-        Some(error) => {
-            tracing::warn!(message = format!("the piece ended early: {error}"));
-            Ok(Ok(reading))
-        }
-        None => Ok(Ok(reading)),
-    }
-}
-
-/// The error of a piece, without what the driver says: it may quote a row.
-fn told(error: &ReadError<DatabaseError>) -> String {
-    match error {
-        ReadError::Connect(_) => chain(error),
-        ReadError::SetUp(_) | ReadError::Catalog(_) => error.to_string(),
-    }
+    Reader { documents, database: &app.database, plan: Plan::from(app.policy()) }
 }
 
 /// Whether another call has to go on, and is allowed to.
@@ -107,7 +42,7 @@ pub(crate) async fn read(
         .ok_or_else(|| RestoreError::LoginFailed("RDS no longer keeps the master's password".to_owned()))?;
     let login = login::copy(app, &run, &instance, secret).await?;
     let name = ledger::reading(execution, "restored");
-    let reading = piece(app, &name, Role::Copy, &login, invocation).await?;
+    let reading = reader(app).piece(&name, Role::Copy, &login, invocation).await?;
     let reading = reading.map_err(RestoreError::ReadFailed)?;
     let status = if goes_on(app, &reading, poll) { Outcome::Reading } else { Outcome::Read };
     let mut answer = about(&run, 0, status);
@@ -125,8 +60,7 @@ pub(crate) async fn source(
 ) -> Result<Answer, RestoreError> {
     let now = invocation.now;
     let run = note::mine(app, execution, now).await?;
-    let index: Option<Index> = app.base.reporter.documents.get(INDEX).await?;
-    let index = index.unwrap_or_default();
+    let index = Index::read(&app.base.reporter.documents).await?;
     // Without its name, no database is the right one.
     let database = login::application(app).await.map(|login| login.database).unwrap_or_default();
     let (before, after) = run
@@ -168,14 +102,14 @@ async fn attempt(
     name: &str,
     invocation: &Invocation,
 ) -> Result<Result<Reading, String>, RestoreError> {
-    match login::source(app).await {
-        Ok((_, origin)) if !origin.is_of(&run.snapshot.resource, &origin.database) => Ok(Err(format!(
-            "the instance {} is now {}, and the snapshot is of {}",
-            app.instance, origin.resource, run.snapshot.resource
-        ))),
-        Ok((login, _)) => piece(app, name, Role::Source, &login, invocation).await,
-        Err(error) => Ok(Err(chain(&error))),
+    let (login, origin) = match login::source(app).await {
+        Ok(source) => source,
+        Err(error) => return Ok(Err(chain(&error))),
+    };
+    if let Err(reason) = origin.must_be_of(&app.instance, &run.snapshot.resource) {
+        return Ok(Err(reason));
     }
+    Ok(reader(app).piece(name, Role::Source, &login, invocation).await?)
 }
 
 /// Reads the source for later tests.
@@ -189,7 +123,7 @@ pub(crate) async fn baseline(
     let documents = &app.base.reporter.documents;
     let (login, origin) = login::source(app).await?;
     let name = ledger::reading(execution, "baseline");
-    let reading = piece(app, &name, Role::Source, &login, invocation).await?;
+    let reading = reader(app).piece(&name, Role::Source, &login, invocation).await?;
     let reading = reading.map_err(RestoreError::SourceUnread)?;
     let mut answer = Answer::now(Outcome::Read);
     answer.fields = Fields { left: Some(reading.left().objects), ..Fields::default() };
@@ -215,7 +149,7 @@ pub(crate) async fn baseline(
     let unread = unread(&reading).into_iter().map(|(name, _)| name.to_owned()).collect();
     let execution = execution.to_owned();
     let taken = Taken { execution, started, finished, snapshot, origin, sha256, unread };
-    documents.update(INDEX, |index: &mut Index| index.add(&taken)).await?;
+    Index::keep(documents, &taken).await?;
     report::baseline(app, &taken, &reading, invocation).await;
     Ok(answer)
 }

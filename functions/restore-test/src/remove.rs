@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use shared::runtime::failure::{CallError, chain};
 
 use crate::answer::{Answer, Outcome, about};
-use crate::error::code;
 use crate::event::Input;
 use crate::rules::instance::{Instance, Removal, removal};
 use crate::rules::run::Run;
@@ -91,7 +90,7 @@ pub(crate) async fn advance(client: &aws_sdk_rds::Client, instance: &Instance) -
     };
     match done {
         // Its state changes, or it is gone: the next poll decides again.
-        Err(call) if ["InvalidDBInstanceState", "DBInstanceNotFound"].contains(&code(&call)) => {
+        Err(call) if ["InvalidDBInstanceState", "DBInstanceNotFound"].contains(&call.plain_code()) => {
             tracing::info!(message = "not now", rds.instance = name, code = call.code);
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Report: page, message and record of a run, of a baseline, and of what the reaper found.
 
 use proof::{Reading, Verdict};
+use shared::run::baselines::Taken;
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
@@ -8,7 +9,7 @@ use shared::runtime::time;
 use shared::workflow::{Broken, Failed, PageFailed};
 
 use crate::error::FailureKind;
-use crate::rules::baseline::{Taken, unread};
+use crate::rules::baseline::unread;
 use crate::rules::case::Case;
 use crate::rules::instance::Instance;
 use crate::rules::run::Run;

@@ -7,7 +7,7 @@ use shared::database::Quotes;
 use shared::runtime::failure::chain;
 
 use crate::answer::{Answer, Outcome, about};
-use crate::error::{code, refusal};
+use crate::error::refusal;
 use crate::rules::instance::{Instance, State, state};
 use crate::rules::run::Run;
 use crate::{App, PROCEDURE, RestoreError, aws, login, note};
@@ -64,7 +64,7 @@ pub(crate) async fn restore(
     let restored = aws::restore(client, (&run.instance, &run.snapshot.name), place, tags(app, &run)).await;
     let found = match restored {
         Ok(_) => own(app, &run).await?,
-        Err(call) if code(&call) == "DBInstanceAlreadyExists" || call.is_unanswered() => {
+        Err(call) if call.plain_code() == "DBInstanceAlreadyExists" || call.is_unanswered() => {
             let found = own(app, &run).await?;
             Some(found.ok_or(RestoreError::RdsCall(call))?)
         }
@@ -171,7 +171,7 @@ pub(crate) async fn open(
             match aws::manage_password(app.rds_of(&run.region)?, &run.instance).await {
                 Ok(()) => {}
                 // It changes by itself, e.g. because an earlier request is in progress.
-                Err(call) if code(&call) == "InvalidDBInstanceState" => {}
+                Err(call) if call.plain_code() == "InvalidDBInstanceState" => {}
                 Err(call) => return Err(RestoreError::RdsCall(call)),
             }
         }

@@ -5,5 +5,4 @@ pub(crate) mod case;
 pub(crate) mod choice;
 pub(crate) mod instance;
 pub(crate) mod ledger;
-pub(crate) mod plan;
 pub(crate) mod run;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use shared::aws::rds;
 use shared::aws::snapshots::{self, Database, Kind, Snapshot};
 
-use crate::error::{code, refusal};
+use crate::error::refusal;
 use crate::observe::{Seen, look, save, update};
 use crate::rules::request::Request;
 use crate::rules::tags::{is_of, tags};
@@ -59,8 +59,9 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
             Err(call) => call,
         };
         // The database is also unavailable while RDS makes this deploy's snapshot.
-        let is_busy = ["InvalidDBInstanceState", "InvalidDBClusterState"].contains(&code(&call));
-        let exists = ["DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExists"].contains(&code(&call));
+        let is_busy = ["InvalidDBInstanceState", "InvalidDBClusterState"].contains(&call.plain_code());
+        let exists =
+            ["DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExists"].contains(&call.plain_code());
         if !is_busy && !exists && !call.is_unanswered() {
             return Err(refused(call));
         }

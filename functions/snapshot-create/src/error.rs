@@ -101,7 +101,7 @@ shared::workflow_errors! {
 
 /// Maps a refused call to its error. Codes come as in the API and, with the ending `Fault`, as in its model.
 pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
-    match code(&call) {
+    match call.plain_code() {
         "DBInstanceNotFound" => SnapshotError::InstanceNotFound(database.to_owned()),
         "DBClusterNotFound" => SnapshotError::ClusterNotFound(database.to_owned()),
         "SnapshotQuotaExceeded" => SnapshotError::SnapshotQuotaExceeded(call),
@@ -109,11 +109,6 @@ pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
         "KMSKeyNotAccessible" => SnapshotError::KeyNotAccessible(call),
         _ => SnapshotError::RdsCall(call),
     }
-}
-
-/// A call's error code, without the ending `Fault`.
-pub(crate) fn code(call: &CallError) -> &str {
-    call.code.strip_suffix("Fault").unwrap_or(&call.code)
 }
 
 #[cfg(test)]

@@ -10,6 +10,12 @@ use crate::{PolicyError, is_line, within};
 /// Longest wait of `emergency-restore` for one thing, in seconds.
 pub const LONGEST_EMERGENCY_SECONDS: u32 = 43_200;
 
+/// Days after which the application deletes and makes anonymous, by its variables.
+const RETENTION: [&str; 2] = ["DATA_RETENTION_DAYS", "DATA_RETENTION_ANONYMIZE_DAYS"];
+
+/// Least days in a guard: no restored row is that old.
+const LEAST_RETENTION_DAYS: u32 = 3650;
+
 /// Settings of `emergency-restore` (guide, 2.1 step 4).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +84,7 @@ impl Emergency {
                 return Err(PolicyError::at(format!("{path}.guard.{name}"), reason));
             }
         }
+        self.keeps_data(&format!("{path}.guard"))?;
         let Some(migration) = &self.migration else { return Ok(()) };
         let path = format!("{path}.migration");
         let named = [
@@ -99,6 +106,23 @@ impl Emergency {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a guard that is none: an empty one, or one with which the application would delete after less than ten
+    /// years.
+    fn keeps_data(&self, path: &str) -> Result<(), PolicyError> {
+        if self.guard.is_empty() {
+            return Err(PolicyError::at(path, "expected at least one variable"));
+        }
+        for name in RETENTION {
+            let Some(days) = self.guard.get(name) else { continue };
+            if days.parse::<u32>().is_ok_and(|days| days >= LEAST_RETENTION_DAYS) {
+                continue;
+            }
+            let reason = format!("expected a number of days of at least {LEAST_RETENTION_DAYS}");
+            return Err(PolicyError::at(format!("{path}.{name}"), reason));
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +146,12 @@ mod tests {
             (json!({"pieces": 0}), "pieces"),
             (json!({"guard": {"A-B": "1"}}), "guard.A-B"),
             (json!({"guard": {"A": ""}}), "guard.A"),
+            (json!({"guard": {"DATA_RETENTION_DAYS": "3649"}}), "guard.DATA_RETENTION_DAYS"),
+            (
+                json!({"guard": {"DATA_RETENTION_ANONYMIZE_DAYS": "never"}}),
+                "guard.DATA_RETENTION_ANONYMIZE_DAYS",
+            ),
+            (json!({"guard": {"DATA_RETENTION_DAYS": null, "DATA_RETENTION_ANONYMIZE_DAYS": null}}), "guard"),
             (migration("service", json!("")), "migration.service"),
             (migration("container", json!("a b")), "migration.container"),
             (migration("task_definition", json!("a:1")), "migration.task_definition"),
@@ -132,6 +162,7 @@ mod tests {
             assert_eq!(refused.path, format!("emergency.{path}"), "{refused}");
         }
         assert!(Policy::of(&json!({"emergency": migration("command", json!([]))})).is_ok());
+        assert!(Policy::of(&json!({"emergency": {"guard": {"DATA_RETENTION_DAYS": "3650"}}})).is_ok());
     }
 
     #[test]

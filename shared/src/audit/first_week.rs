@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::audit::findings::Group;
 use crate::run::evidence::Step;
 use crate::run::paging::{self, Page, Severity};
+use crate::runtime::hex::hex;
 use crate::runtime::language::Language;
 use crate::runtime::time;
 
@@ -130,7 +131,7 @@ pub fn causes<'a>(causes: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(cause);
         hash.update("\n");
     }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().iter().take(4))
 }
 
 /// One page for several causes, with a dedup key of these causes.

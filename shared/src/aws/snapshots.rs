@@ -216,6 +216,11 @@ pub fn progress(status: &str) -> Progress {
     }
 }
 
+/// The major version of PostgreSQL in a version as RDS reports it: 15 of `15.8`.
+pub fn major(engine_version: &str) -> Option<u32> {
+    engine_version.split('.').next()?.parse().ok()
+}
+
 /// Prefix of the names of this environment's snapshots and instances.
 pub fn prefix(settings: &Settings) -> String {
     format!("{}-{}-", settings.project, settings.environment)
@@ -284,6 +289,13 @@ mod tests {
             ("deleting", Progress::Deleted),
         ] {
             assert_eq!(progress(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_major_version_is_read() {
+        for (version, expected) in [("15.8", Some(15)), ("16", Some(16)), ("", None)] {
+            assert_eq!(major(version), expected, "{version}");
         }
     }
 

@@ -135,6 +135,15 @@ pub struct Login {
     pub search_path: Option<String>,
 }
 
+impl Login {
+    /// This login with the system's names only. In a database that others may write, a session of its master would run
+    /// their operators and functions: the owner can set any search path for the database.
+    #[must_use]
+    pub fn with_system_names(self) -> Self {
+        Self { search_path: Some("pg_catalog, pg_temp".to_owned()), ..self }
+    }
+}
+
 /// A secret's parsed value.
 #[derive(Debug)]
 pub struct Secret {

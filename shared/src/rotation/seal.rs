@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Request, RotationError};
 use crate::run::documents::Documents;
+use crate::runtime::hex::hex;
 
 /// Maximum number of attempts at createSecret whose seals are kept. Only one attempt fills the version, and a hundred
 /// retries without an answer from PutSecretValue take days.
@@ -27,7 +28,7 @@ fn seal(token: &str, value: &SecretString) -> String {
     hash.update(token);
     hash.update([0]);
     hash.update(value.expose_secret());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 fn note(request: &Request) -> String {

@@ -1,6 +1,7 @@
 //! Shell commands that messages, pages and reports advise.
 
 pub mod secrets;
+pub mod snapshots;
 
 use std::fmt::{self, Display, Formatter};
 

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::runtime::failure::{CallError, chain};
+use crate::runtime::hex::hex;
 use crate::runtime::time;
 
 pub(super) const JSON: &str = "application/json";
@@ -41,6 +42,9 @@ pub enum DocumentError {
         /// The reason.
         reason: String,
     },
+    /// The object's SHA-256, in hexadecimal, is this one, and another one was recorded.
+    #[error("its SHA-256 is not the one that was recorded")]
+    Exchanged(String),
     /// Other runs changed the object with this key on every attempt.
     #[error("{0} was changed by other runs in {ATTEMPTS} attempts; run the procedure again")]
     Contended(String),
@@ -115,6 +119,23 @@ impl Documents {
         let Some(key) = self.first(&self.key(run_id)).await? else { return Ok(None) };
         let read = self.read(&key).await?;
         Ok(Some((read.content, read.sha256)))
+    }
+
+    /// The content of a document that a record names by its SHA-256, in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::Exchanged`] if the document has another one; [`DocumentError::S3`] or
+    /// [`DocumentError::Unreadable`].
+    pub async fn recorded<T: DeserializeOwned>(
+        &self,
+        run_id: &str,
+        sha256: &str,
+    ) -> Result<Option<T>, DocumentError> {
+        match self.sealed(run_id).await? {
+            Some((_, found)) if found != sha256 => Err(DocumentError::Exchanged(found)),
+            sealed => Ok(sealed.map(|(content, _)| content)),
+        }
     }
 
     /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the
@@ -284,7 +305,7 @@ fn pause(attempt: u32, nanoseconds: i32) -> Duration {
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

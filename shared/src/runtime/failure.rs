@@ -151,6 +151,12 @@ impl CallError {
         Self { operation, code: "EmptyAnswer".to_owned(), message }
     }
 
+    /// The code without the ending `Fault`: RDS answers with the code of its API, or with the name in its model, which has
+    /// the ending.
+    pub fn plain_code(&self) -> &str {
+        self.code.strip_suffix("Fault").unwrap_or(&self.code)
+    }
+
     /// Whether the outcome is unknown: the call may have taken effect.
     pub fn is_unanswered(&self) -> bool {
         matches!(self.code.as_str(), "EmptyAnswer" | "NoServiceCode")

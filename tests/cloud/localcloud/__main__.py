@@ -49,7 +49,7 @@ def main() -> None:
         TMPDIR=str(state / "tmp"),
     )
     (state / "tmp").mkdir(exist_ok=True)
-    warmcli.start(str(state), os.environ["AWS_ENDPOINT_URL"])
+    warmcli.start(str(state), os.environ["AWS_ENDPOINT_URL"], args.time_scale)
 
     from localcloud.cloud import Cloud
     from localcloud.server import serve

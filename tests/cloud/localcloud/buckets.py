@@ -3,10 +3,11 @@
 ListBuckets takes MaxBuckets from 1 to 10000 and a ContinuationToken from an earlier answer. An invalid bucket policy is
 MalformedPolicy. A lifecycle rule keeps its Prefix in place of a Filter, and a configuration its
 TransitionDefaultMinimumObjectSize. An object in a bucket without encryption settings is encrypted with AES256 and shows
-that. The account has a public access block, by S3 Control's model in botocore: it adds to a bucket's, setting by
-setting, and requires s3:GetAccountPublicAccessBlock and s3:PutAccountPublicAccessBlock on `*` ("Service Authorization
-Reference"). ministack searches all buckets for a bucket's owner, several times per request; this module does so only if
-the caller has no bucket of that name. Not modelled: 403 for an absent key if the caller lacks s3:ListBucket; it is 404.
+that. A copy has the class STANDARD unless its request names another. The account has a public access block, by S3
+Control's model in botocore: it adds to a bucket's, setting by setting, and requires s3:GetAccountPublicAccessBlock and
+s3:PutAccountPublicAccessBlock on `*` ("Service Authorization Reference"). ministack searches all buckets for a bucket's
+owner, several times per request; this module does so only if the caller has no bucket of that name. Not modelled: 403
+for an absent key if the caller lacks s3:ListBucket; it is 404.
 
 CloudFormation does not delete a bucket that holds versions, and does not add a second policy to a bucket
 (`Bucket Policy Already Exists`, HandlerErrorCode AlreadyExists, as reported in brefphp/bref#1620).
@@ -117,7 +118,14 @@ def install(cloud: Cloud) -> None:
     def blocked(account: str, bucket: str, setting: str) -> bool:
         return _blocks.get(account, {}).get(setting, False) or is_blocked(account, bucket, setting)
 
+    storage_class = aws._resolve_storage_class
+
+    def of_request(headers: dict, default: str = "STANDARD") -> tuple:
+        # Only a copy gives another default: its source's class.
+        return storage_class(headers)
+
     ministack.app._handle_s3_control_request = controlled
+    aws._resolve_storage_class = of_request
     aws._public_access_blocked = blocked
     aws._dispatch = answered
     aws._list_buckets = listed

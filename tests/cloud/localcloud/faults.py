@@ -77,6 +77,9 @@ LOG_LENGTH = 100_000
 # Beginnings of the names of AWS's actions that only read.
 READS = ("BatchGet", "Describe", "Filter", "Get", "Head", "List", "Lookup", "Query", "Scan", "Simulate")
 
+# The number of a call that does not come.
+NEVER = 10**9
+
 # A server cannot be made to raise 00000, which means success.
 SQLSTATE = re.compile(r"(?!0{5})[0-9A-Z]{5}")
 
@@ -136,13 +139,13 @@ Describe = Callable[[dict[str, Any], dict[str, str], bytes], Awaitable[Call | No
 Refuse = Callable[[Call, Rule, dict[str, str]], Answer]
 
 
-def _check(fields: dict[str, Any]) -> Rule:
+def check(fields: dict[str, Any]) -> Rule:
     """The rule from a request's fields; refuses the first invalid field by name."""
 
     def text(value):
         return isinstance(value, str) and value != ""
 
-    def whole(least, most=10**9):
+    def whole(least, most=NEVER):
         return lambda value: type(value) is int and least <= value <= most
 
     def seconds(value):
@@ -214,11 +217,20 @@ class Switches:
         self._sequence = 0
 
     async def arm(self, fields: dict[str, Any]) -> dict[str, Any]:
-        rule = _check(fields)
+        return {"id": self.add(check(fields))}
+
+    def add(self, rule: Rule) -> int:
+        """Arms a rule; called on any thread. Returns its id."""
         with self._lock:
             self._last += 1
             self._rules[self._last] = rule
-            return {"id": self._last}
+            return self._last
+
+    def retire(self, number: int) -> None:
+        """Lets a rule strike no more; its hits remain."""
+        with self._lock:
+            if number in self._rules:
+                self._rules[number] = dataclasses.replace(self._rules[number], nth=NEVER)
 
     async def armed(self, _: dict[str, Any]) -> dict[str, Any]:
         with self._lock:

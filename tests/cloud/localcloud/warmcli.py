@@ -15,6 +15,8 @@ import signal
 import socket
 import struct
 import sys
+import time
+import types
 
 SOCKET = "aws.sock"
 # The services of nearly all commands. A command for another one loads its model itself.
@@ -22,9 +24,10 @@ SERVICES = ("cloudformation", "ecs", "iam", "lambda", "logs", "rds", "s3", "secr
 LENGTH = struct.Struct(">I")
 
 
-def start(folder: str, endpoint: str) -> None:
+def start(folder: str, endpoint: str, time_scale: float = 1) -> None:
     """Forks the server, which ends when this process does. A process that has threads must not call this.
 
+    The pauses of the CLI's waiters, such as `aws rds wait`, are multiplied by `time_scale`, as are AWS's times.
     The folder is the caller's alone: a socket in it is left from an earlier cloud.
     """
     with contextlib.suppress(FileNotFoundError):
@@ -34,7 +37,7 @@ def start(folder: str, endpoint: str) -> None:
     parent = os.getpid()
     if os.fork() == 0:
         try:
-            serve(listener, endpoint, parent)
+            serve(listener, endpoint, parent, time_scale)
         finally:
             os._exit(1)
     listener.close()
@@ -52,8 +55,12 @@ def at(folder: str, attach) -> socket.socket:
         os.chdir(before)
 
 
-def serve(listener: socket.socket, endpoint: str, parent: int) -> None:
+def serve(listener: socket.socket, endpoint: str, parent: int, time_scale: float) -> None:
+    import botocore.waiter
+
     from localcloud import cli
+
+    botocore.waiter.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * time_scale))
 
     driver = cli.create()
     for service in SERVICES:

@@ -494,4 +494,4 @@ def test_a_wrong_question_to_the_log_is_refused(cloud, query):
 def test_kill_is_refused_where_processes_cannot_be_found(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(AdminError, match=r"effect: kill .* Linux"):
-        faults._check({**GOOD, "effect": "kill"})
+        faults.check({**GOOD, "effect": "kill"})

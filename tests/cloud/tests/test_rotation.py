@@ -607,6 +607,9 @@ def test_a_version_never_changes(bench):
     bench.manager.put_secret_value(**put, SecretString="one")
     again = bench.manager.put_secret_value(**put, SecretString="one")
     assert again["VersionStages"] == ["AWSPENDING"]
+    # As documented, the operation then does nothing, so no label moves either.
+    again = bench.manager.put_secret_value(**put | {"VersionStages": ["AWSCURRENT"]}, SecretString="one")
+    assert again["VersionStages"] == ["AWSPENDING"]
     refused("ResourceExistsException", bench.manager.put_secret_value, **put, SecretString="two")
     refused("ResourceExistsException", bench.manager.put_secret_value, **put, SecretBinary=b"one")
     refused(

@@ -30,6 +30,7 @@ pub(crate) fn content(
         Read::BrokenOff(why) => {
             return vec![(Check::Object, Outcome::BrokenOff { why: why.clone(), cure: cure.cloned() })];
         }
+        Read::TooLarge(bytes) => return vec![(Check::Object, too_large(*bytes, row))],
         other => return vec![(Check::Object, not_read(other, kms_key))],
     };
     vec![
@@ -74,6 +75,9 @@ pub(crate) fn restore(version: &str, original: &Read, copy: &Read, kms_key: Opti
         }
         (Read::Whole(_), Read::Whole(_)) => Outcome::RestoreDiffers { version: version.to_owned() },
         (Read::Absent, _) => Outcome::Changed,
+        (Read::Archived { is_tier }, _) => {
+            Outcome::Archived { is_tier: *is_tier, version: Some(version.to_owned()) }
+        }
         (Read::Whole(_), Read::Absent) => unreadable("the copy was removed while it was read"),
         (Read::Whole(_), other) | (other, _) => not_read(other, kms_key),
     }
@@ -90,8 +94,8 @@ fn not_read(read: &Read, kms_key: Option<&str>) -> Outcome {
         Read::Locked(code) => {
             Outcome::KeyUnusable { code: code.clone(), kms_key: kms_key.map(str::to_owned) }
         }
-        Read::Archived => Outcome::Archived,
-        Read::TooLarge(bytes) => Outcome::TooLarge { bytes: *bytes },
+        Read::Archived { is_tier } => Outcome::Archived { is_tier: *is_tier, version: None },
+        Read::TooLarge(bytes) => Outcome::TooLarge { bytes: *bytes, expected: None },
     }
 }
 
@@ -104,6 +108,7 @@ pub(crate) fn on_prem(row: &Row, bucket: &str, read: &Read, due: bool) -> Outcom
         Read::Absent => Outcome::NotDue,
         Read::Whole(digest) if is_wrong(row, digest) => Outcome::SentDiffers { bucket: bucket() },
         Read::Whole(_) if row.checksum.is_none() => Outcome::NoChecksum,
+        Read::TooLarge(bytes) => too_large(*bytes, row),
         // The uploads have a key of their own, which the stack does not name.
         other => not_read(other, None),
     }
@@ -144,6 +149,10 @@ pub(crate) fn download(row: &Row, read: Option<&Digest>, served: &Served) -> Out
             }
         }
     }
+}
+
+fn too_large(bytes: u64, row: &Row) -> Outcome {
+    Outcome::TooLarge { bytes, expected: row.checksum.clone() }
 }
 
 fn unreadable(why: &str) -> Outcome {
@@ -215,9 +224,19 @@ mod tests {
         check(&of(&Read::NoBucket, &[]), "Unreadable", Unverified);
         check(&of(&Read::Failed("why".to_owned()), &[]), "Unreadable", Unverified);
         check(&of(&Read::TooLarge(MOST_READ + 1), &[]), "TooLarge", Unverified);
+        // The row says what a person has to find.
+        let (known, large) = (row(None, Some("x")), Read::TooLarge(MOST_READ + 1));
+        for outcome in
+            [content(&known, &large, &[], None, None)[0].1.clone(), on_prem(&known, "b", &large, true)]
+        {
+            assert!(
+                matches!(&outcome, Outcome::TooLarge { expected: Some(x), .. } if x == "x"),
+                "{outcome:?}"
+            );
+        }
         // There, and nobody can read it.
         check(&of(&Read::BrokenOff("why".to_owned()), &[]), "BrokenOff", Fail);
-        check(&of(&Read::Archived, &[]), "Archived", Fail);
+        check(&of(&Read::Archived { is_tier: true }, &[]), "Archived", Fail);
         let locked = of(&Read::Locked("KMS.DisabledException".to_owned()), &[]);
         check(&locked, "KeyUnusable", Fail);
         assert!(matches!(&locked, Outcome::KeyUnusable { kms_key: Some(key), .. } if key == "arn:k"));
@@ -235,7 +254,9 @@ mod tests {
         use Verdict::{Fail, Pass, Unverified};
         let restore = |version, original: &Read, copy: &Read| super::restore(version, original, copy, None);
         let whole = |sha256: &str| Read::Whole(digest(3, sha256));
-        check(&restore("v", &Read::Archived, &whole("x")), "Archived", Fail);
+        let archived = restore("v", &Read::Archived { is_tier: false }, &whole("x"));
+        check(&archived, "Archived", Fail);
+        assert!(matches!(&archived, Outcome::Archived { version: Some(version), .. } if version == "v"));
         check(&restore("v", &whole("x"), &Read::Locked(String::new())), "KeyUnusable", Fail);
         check(&restore("v", &whole("x"), &whole("x")), "Sound", Pass);
         check(&restore("v", &whole("x"), &whole("y")), "RestoreDiffers", Fail);

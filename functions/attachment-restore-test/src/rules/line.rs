@@ -95,8 +95,8 @@ pub(crate) enum Outcome {
     UnknownPlace,
     /// A call failed.
     Unreadable { why: String },
-    /// Larger than what the test reads.
-    TooLarge { bytes: u64 },
+    /// Larger than what the test reads; with the row's checksum, if it is the row's content and the row has one.
+    TooLarge { bytes: u64, expected: Option<String> },
     /// The bucket has more versions than a run lists.
     NotAllListed { pages: u16 },
     /// The rows were not read again, so that a failure may be of a row that changed meanwhile.
@@ -133,8 +133,9 @@ pub(crate) enum Outcome {
     KeyUnusable { code: String, kms_key: Option<String> },
     /// No attempt could read the object to its end.
     BrokenOff { why: String, cure: Option<Cure> },
-    /// The object is in an archive, so nobody can read it.
-    Archived,
+    /// The object, or this version of it, is in an archive, so nobody can read it. A tier of S3 Intelligent-Tiering is an
+    /// archive that objects return from for good.
+    Archived { is_tier: bool, version: Option<String> },
     /// The size differs from the row's.
     WrongSize { expected: u64, found: u64, cure: Option<Cure> },
     /// The content differs from the row's checksum.
@@ -183,7 +184,7 @@ impl Outcome {
             | Self::Hidden { .. }
             | Self::KeyUnusable { .. }
             | Self::BrokenOff { .. }
-            | Self::Archived
+            | Self::Archived { .. }
             | Self::WrongSize { .. }
             | Self::WrongContent { .. }
             | Self::RestoreDiffers { .. }
@@ -236,7 +237,7 @@ impl Outcome {
             Self::Hidden { .. } => "Hidden",
             Self::KeyUnusable { .. } => "KeyUnusable",
             Self::BrokenOff { .. } => "BrokenOff",
-            Self::Archived => "Archived",
+            Self::Archived { .. } => "Archived",
             Self::WrongSize { .. } => "WrongSize",
             Self::WrongContent { .. } => "WrongContent",
             Self::RestoreDiffers { .. } => "RestoreDiffers",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use shared::runtime::hex::hex;
 
 /// Why a row is in the sample.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -89,8 +90,7 @@ impl Row {
 pub(crate) fn shown(key: &str) -> String {
     let hashed = |part: &str| {
         let hash = Sha256::digest(part.as_bytes());
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256-{hash}")
+        format!("sha256-{}", hex(hash.iter().take(4)))
     };
     let is_id = |part: &str| {
         (1..=64).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
@@ -149,7 +149,10 @@ pub(crate) enum Read {
     /// KMS does not decrypt it, with this code: its key is disabled, about to be deleted, or gone.
     Locked(String),
     /// It is in an archive, and must be restored from there before anyone can read it.
-    Archived,
+    Archived {
+        /// Whether the archive is a tier of S3 Intelligent-Tiering.
+        is_tier: bool,
+    },
     /// It is larger than what the test reads.
     TooLarge(u64),
 }

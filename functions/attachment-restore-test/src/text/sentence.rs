@@ -175,7 +175,7 @@ pub(crate) fn sentence(outcome: &Outcome, language: Language) -> String {
             let why = visible(why);
             tr!(language, "não pôde ser lido: {why}", "could not be read: {why}")
         }
-        Outcome::TooLarge { bytes } => tr!(
+        Outcome::TooLarge { bytes, .. } => tr!(
             language,
             "tem {bytes} bytes, mais do que o teste lê (1 GiB)",
             "has {bytes} bytes, more than the test reads (1 GiB)",
@@ -267,7 +267,7 @@ pub(crate) fn sentence(outcome: &Outcome, language: Language) -> String {
                 "the object exists and none of 3 attempts read it to its end: {why}",
             )
         }
-        Outcome::Archived => say(
+        Outcome::Archived { .. } => say(
             "o objeto está arquivado, e ninguém o lê sem trazê-lo de volta",
             "the object is in an archive, and nobody can read it before it is brought back",
         ),

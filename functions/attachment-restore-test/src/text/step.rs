@@ -16,14 +16,22 @@ pub(super) fn next_step(line: &Line, language: Language) -> Option<String> {
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english).to_owned();
     let step = match &line.outcome {
         Outcome::Sound { .. } | Outcome::Changed | Outcome::NotDue => return None,
-        Outcome::TooLarge { .. } => of_object(line, |bucket, key| {
+        Outcome::TooLarge { expected: Some(expected), .. } => of_object(line, |bucket, key| {
             let read = command!("aws s3 cp s3://{bucket}/{key} - | sha256sum", bucket, key).code();
             tr!(
                 language,
-                "comparar à mão com o banco: {read}",
-                "compare it with the database by hand: {read}"
+                "comparar à mão: {read} tem de responder o SHA-256 do banco, {expected}",
+                "compare it by hand: {read} must answer the database's SHA-256, {expected}",
             )
         })?,
+        Outcome::TooLarge { expected: None, .. } if line.check == Check::Object => say(
+            "a linha também não tem SHA-256 com que comparar; aos donos da aplicação: gravar o checksum de cada anexo",
+            "nor has the row a SHA-256 to compare with; for the application's owners: store the checksum of each attachment",
+        ),
+        Outcome::TooLarge { expected: None, .. } => say(
+            "nada: o teste não copia uma versão deste tamanho, e a restauração dela não é provada",
+            "none: the test copies no version of this size, whose restore is not proved",
+        ),
         Outcome::NotAllListed { .. } => say(
             "aumentar attachments.listing_pages na política",
             "raise attachments.listing_pages in the policy",
@@ -43,17 +51,35 @@ pub(super) fn next_step(line: &Line, language: Language) -> Option<String> {
             )
         })?,
         Outcome::KeyUnusable { code, kms_key } => of_key(line, code, kms_key.as_deref(), language)?,
-        Outcome::Archived => of_object(line, |bucket, key| {
+        Outcome::Archived { is_tier, version } => of_object(line, |bucket, key| {
+            let version = version.as_ref().map(|version| command!(" --version-id {version}", version));
+            if *is_tier {
+                // S3 refuses days for a tier, which an object leaves for good. Source: S3's user guide, "Restoring an
+                // archived object".
+                let restore = command!(
+                    "aws s3api restore-object --bucket {bucket} --key {key}{version} --restore-request 'GlacierJobParameters={{Tier=Standard}}'",
+                    bucket,
+                    key,
+                    version
+                );
+                let restore = restore.code();
+                return tr!(
+                    language,
+                    "trazê-lo de volta, o que leva de 3 a 12 horas: {restore}. Ver a configuração de Intelligent-Tiering do bucket que o arquivou",
+                    "bring it back, which takes 3 to 12 hours: {restore}. Check the bucket's Intelligent-Tiering configuration that archived it",
+                );
+            }
             let restore = command!(
-                "aws s3api restore-object --bucket {bucket} --key {key} --restore-request Days=7",
+                "aws s3api restore-object --bucket {bucket} --key {key}{version} --restore-request Days=7",
                 bucket,
-                key
+                key,
+                version
             );
             let restore = restore.code();
             tr!(
                 language,
-                "trazê-lo de volta por 7 dias: {restore}. Ver a regra de lifecycle que o arquivou",
-                "bring it back for 7 days: {restore}. Check the lifecycle rule that archived it",
+                "trazê-lo de volta por 7 dias, o que leva de 3 a 12 horas: {restore}. Ver a regra de lifecycle que o arquivou",
+                "bring it back for 7 days, which takes 3 to 12 hours: {restore}. Check the lifecycle rule that archived it",
             )
         })?,
         Outcome::Missing => of_object(line, |bucket, key| {

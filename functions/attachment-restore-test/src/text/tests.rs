@@ -23,7 +23,7 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::OtherBucket { bucket: text.clone() },
         Outcome::UnknownPlace,
         Outcome::Unreadable { why: text.clone() },
-        Outcome::TooLarge { bytes: 1 },
+        Outcome::TooLarge { bytes: 1, expected: None },
         Outcome::NotAllListed { pages: 1 },
         Outcome::NotConfirmed { why: text.clone() },
         Outcome::Changed,
@@ -42,7 +42,7 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::Hidden { marker: "m".to_owned() },
         Outcome::KeyUnusable { code: "KMS.DisabledException".to_owned(), kms_key: None },
         Outcome::BrokenOff { why: text.clone(), cure: None },
-        Outcome::Archived,
+        Outcome::Archived { is_tier: true, version: None },
         Outcome::WrongSize { expected: 1, found: 2, cure: None },
         Outcome::WrongContent { expected: text.clone(), found: text.clone(), cure: None },
         Outcome::RestoreDiffers { version: text.clone() },
@@ -118,7 +118,7 @@ fn the_report_states_the_confidence_of_its_sample() {
     // Those that were not compared may be the damaged ones.
     let mut partly = progress(&[Outcome::Sound { bytes: 1 }], 60);
     for id in ["id-000", "id-001"] {
-        partly.done.get_mut(id).unwrap()[0].outcome = Outcome::Archived;
+        partly.done.get_mut(id).unwrap()[0].outcome = Outcome::Archived { is_tier: false, version: None };
         partly.done.get_mut(id).unwrap()[0].check = Check::Download;
     }
     let said = result(&partly, Language::Portuguese);
@@ -195,6 +195,39 @@ fn a_key_that_is_of_no_use_is_told_with_the_command_for_its_state() {
     assert_eq!(commands("KMS.KMSInvalidStateException", Some("arn:k")), [both.as_str(), look]);
     assert_eq!(commands("KMS.NotFoundException", Some("arn:k")), [look]);
     assert_eq!(commands("KMS.DisabledException", None), [look]);
+}
+
+#[test]
+fn an_archived_object_is_asked_back_as_its_archive_requires() {
+    let settings = settings(FUNCTION, Language::Portuguese);
+    let restore = |is_tier: bool, version: Option<&str>| {
+        let outcome = Outcome::Archived { is_tier, version: version.map(str::to_owned) };
+        let text = summary(&settings, "r", &progress(&[outcome], 1), None).text();
+        assert!(text.contains("leva de 3 a 12 horas"), "{text}");
+        let mut codes = text.split('`').filter(|code| code.contains("restore-object"));
+        words(codes.next().unwrap()).split_off(6)
+    };
+    assert_eq!(restore(false, None), ["--restore-request", "Days=7"]);
+    assert_eq!(restore(false, Some("v")), ["--version-id", "v", "--restore-request", "Days=7"]);
+    assert_eq!(restore(true, None), ["--restore-request", "GlacierJobParameters={Tier=Standard}"]);
+}
+
+#[test]
+fn what_is_too_large_is_compared_with_the_rows_checksum() {
+    let settings = settings(FUNCTION, Language::Portuguese);
+    let told = |expected: Option<&str>, check: Check| {
+        let outcome = Outcome::TooLarge { bytes: 1 << 31, expected: expected.map(str::to_owned) };
+        let mut progress = progress(&[outcome], 1);
+        progress.done.get_mut("id-000").unwrap()[0].check = check;
+        summary(&settings, "r", &progress, None).text()
+    };
+    let hash = "ab".repeat(32);
+    let text = told(Some(&hash), Check::Object);
+    assert!(text.contains("- | sha256sum` tem de responder") && text.contains(&hash), "{text}");
+    for (check, part) in [(Check::Object, "gravar o checksum"), (Check::Restore, "não é provada")] {
+        let text = told(None, check);
+        assert!(text.contains(part) && !text.contains("sha256sum"), "{text}");
+    }
 }
 
 #[test]

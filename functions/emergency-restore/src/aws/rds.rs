@@ -10,6 +10,7 @@ use aws_sdk_rds::types::{
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use shared::aws::snapshots::major;
 use shared::database::secret::Address;
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
@@ -44,6 +45,8 @@ pub(crate) struct Backup {
     pub window: Option<(Timestamp, Timestamp)>,
     /// RDS's id of the instance.
     pub resource: Option<String>,
+    /// Major version of the engine.
+    pub major: Option<u32>,
     /// The settings that RDS keeps with the backups.
     pub settings: Settings,
     /// The engine.
@@ -165,6 +168,7 @@ fn found(snapshot: DbSnapshot) -> Found {
         engine: snapshot.engine.unwrap_or_default(),
         instance: snapshot.db_instance_identifier.unwrap_or_default(),
         resource: snapshot.dbi_resource_id.unwrap_or_default(),
+        major: snapshot.engine_version.as_deref().and_then(major),
         data,
         automated: snapshot.snapshot_type.as_deref() == Some("automated"),
     }
@@ -192,20 +196,21 @@ pub(crate) async fn snapshot(client: &Client, name: &str) -> Result<Option<Found
     }
 }
 
-/// The automated backups of an instance, the newest ones if it was deleted; none if RDS keeps none.
-pub(crate) async fn backup(client: &Client, instance: &str) -> Result<Option<Backup>, CallError> {
+/// The automated backups of every instance that has or had this name, deleted ones too; the newest first.
+pub(crate) async fn backups(client: &Client, instance: &str) -> Result<Vec<Backup>, CallError> {
     let of = Filter::builder().name("db-instance-id").values(instance).build();
     let mut pages = client.describe_db_instance_automated_backups().filters(of).into_paginator().send();
     let mut all = Vec::new();
     while let Some(page) = pages.next().await {
         match page.map_err(CallError::during("rds:DescribeDBInstanceAutomatedBackups")) {
             Ok(page) => all.extend(page.db_instance_automated_backups.unwrap_or_default()),
-            Err(call) if call.code.contains("NotFound") => return Ok(None),
+            Err(call) if call.code.contains("NotFound") => return Ok(Vec::new()),
             Err(call) => return Err(call),
         }
     }
-    let backups = all.into_iter().map(backup_of);
-    Ok(backups.max_by_key(|backup| backup.window.map(|(_, to)| to)))
+    let mut backups: Vec<_> = all.into_iter().map(backup_of).collect();
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.window.map(|(_, to)| to)));
+    Ok(backups)
 }
 
 fn backup_of(backup: DbInstanceAutomatedBackup) -> Backup {
@@ -213,6 +218,7 @@ fn backup_of(backup: DbInstanceAutomatedBackup) -> Backup {
     Backup {
         window: window.and_then(|it| instant(it.earliest_time).zip(instant(it.latest_time))),
         resource: backup.dbi_resource_id,
+        major: backup.engine_version.as_deref().and_then(major),
         engine: backup.engine.unwrap_or_default(),
         settings: Settings {
             option_group: backup.option_group_name,
@@ -273,12 +279,17 @@ pub(crate) async fn restore(
             let sent = request.customize().config_override(patience).send().await;
             sent.map_err(CallError::during("rds:RestoreDBInstanceFromDBSnapshot"))?;
         }
-        Source::Latest | Source::Time(_) => {
+        Source::Latest | Source::Time(_) | Source::Backup { .. } => {
+            let (resource, at) = match source {
+                Source::Backup { resource, time } => (Some(resource.clone()), *time),
+                Source::Time(at) => (lost.resource.clone().filter(|_| !by_name), Some(*at)),
+                _ => (lost.resource.clone().filter(|_| !by_name), None),
+            };
             let request = client
                 .restore_db_instance_to_point_in_time()
                 .target_db_instance_identifier(&target.instance)
-                .set_source_db_instance_identifier(by_name.then(|| lost.instance.clone()))
-                .set_source_dbi_resource_id(lost.resource.clone().filter(|_| !by_name))
+                .set_source_db_instance_identifier(resource.is_none().then(|| lost.instance.clone()))
+                .set_source_dbi_resource_id(resource)
                 .set_db_instance_class(settings.class.clone())
                 .set_multi_az(settings.multi_az)
                 .set_db_subnet_group_name(settings.subnet_group.clone())
@@ -296,9 +307,9 @@ pub(crate) async fn restore(
                 .publicly_accessible(false)
                 .deletion_protection(true)
                 .set_tags(Some(tags));
-            let request = match source {
-                Source::Time(at) => request.restore_time(DateTime::from_secs(at.as_second())),
-                _ => request.use_latest_restorable_time(true),
+            let request = match at {
+                Some(at) => request.restore_time(DateTime::from_secs(at.as_second())),
+                None => request.use_latest_restorable_time(true),
             };
             let sent = request.customize().config_override(patience).send().await;
             sent.map_err(CallError::during("rds:RestoreDBInstanceToPointInTime"))?;

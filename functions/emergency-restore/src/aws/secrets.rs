@@ -4,7 +4,8 @@ use aws_sdk_secretsmanager::Client;
 use secrecy::{ExposeSecret, SecretString};
 use shared::runtime::failure::CallError;
 
-/// Stores a new version and makes it the current one. The same version with the same value again changes nothing.
+/// Stores a new version and makes it the current one. The same version with the same value again changes nothing, not even
+/// a label.
 pub(crate) async fn put(
     client: &Client,
     secret: &str,

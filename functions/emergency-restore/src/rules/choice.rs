@@ -2,12 +2,14 @@
 //!
 //! Source: [Restoring a DB instance to a specified time](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Source;
 
-/// Most snapshots that are listed.
+/// Most snapshots that are listed, of those that can be restored and of those that cannot.
 pub(crate) const LISTED: usize = 5;
 
 /// Something that can be restored.
@@ -22,6 +24,12 @@ pub(crate) enum Choice {
         data: Timestamp,
         /// Whether RDS made it by itself.
         automated: bool,
+        /// Whether its name keeps the function's role from restoring it.
+        #[serde(default)]
+        barred: bool,
+        /// `DbiResourceId` of its database; empty if RDS does not report it.
+        #[serde(default)]
+        resource: String,
     },
     /// Any instant of a window.
     Window {
@@ -29,6 +37,9 @@ pub(crate) enum Choice {
         from: Timestamp,
         /// The latest.
         to: Timestamp,
+        /// `DbiResourceId` of its database; empty if RDS does not report it.
+        #[serde(default)]
+        resource: String,
     },
 }
 
@@ -45,25 +56,104 @@ pub(crate) struct Found {
     pub instance: String,
     /// RDS's id of that database.
     pub resource: String,
+    /// Major version of the database.
+    pub major: Option<u32>,
     /// The last instant whose data it has; none while it is being made.
     pub data: Option<Timestamp>,
     /// Whether RDS made it by itself.
     pub automated: bool,
 }
 
-/// The choices: the newest snapshots of the lost instance that are available, and the window.
-pub(crate) fn choices(snapshots: &[Found], window: Option<(Timestamp, Timestamp)>) -> Vec<Choice> {
-    let available = snapshots.iter().filter(|found| found.status == "available");
-    let mut all: Vec<_> = available
-        .filter_map(|found| {
-            Some(Choice::Snapshot { name: found.name.clone(), data: found.data?, automated: found.automated })
-        })
-        .collect();
+/// The names of the snapshots that the function's role may restore. The template's `EmergencyRestoreRole` has the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// Prefix of the environment's names.
+    pub prefix: &'a str,
+    /// The template's instance.
+    pub instance: &'a str,
+}
+
+impl Names<'_> {
+    /// Whether the role may restore the snapshot of this name.
+    pub(crate) fn allow(self, snapshot: &str) -> bool {
+        match snapshot.strip_prefix("rds:") {
+            None => snapshot.starts_with(self.prefix) || snapshot.starts_with("awsbackup:"),
+            Some(of) => {
+                let is_of_instance =
+                    of.strip_prefix(self.instance).is_some_and(|after| after.starts_with('-'));
+                is_of_instance || of.starts_with(self.prefix)
+            }
+        }
+    }
+}
+
+/// The automated backups of one database.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Window {
+    /// The earliest instant that can be restored.
+    pub from: Timestamp,
+    /// The latest.
+    pub to: Timestamp,
+    /// `DbiResourceId` of the database; empty if RDS does not report it.
+    pub resource: String,
+}
+
+/// What a source has, as RDS described it when it was chosen.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Contents {
+    /// The last instant whose data it has.
+    pub until: Timestamp,
+    /// `DbiResourceId` of the instance that they are of; empty if RDS does not report it.
+    pub resource: String,
+    /// Major version of that instance.
+    pub major: Option<u32>,
+}
+
+/// The choices: the newest snapshots that are available of each database that had the lost instance's name, and its
+/// window.
+pub(crate) fn choices(snapshots: &[Found], windows: &[Window], names: Names<'_>) -> Vec<Choice> {
+    let available = |barred: bool| {
+        let found = snapshots.iter().filter(|found| found.status == "available");
+        let found = found.filter(|found| names.allow(&found.name) != barred);
+        let mut newest: Vec<_> = found
+            .filter_map(|found| {
+                let (name, automated, resource) =
+                    (found.name.clone(), found.automated, found.resource.clone());
+                Some(Choice::Snapshot { name, data: found.data?, automated, barred, resource })
+            })
+            .collect();
+        newest.sort_by_key(|choice| std::cmp::Reverse(choice.data()));
+        let mut listed: BTreeMap<String, usize> = BTreeMap::new();
+        newest.retain(|choice| {
+            let count = listed.entry(choice.resource().to_owned()).or_default();
+            *count += 1;
+            *count <= LISTED
+        });
+        newest
+    };
+    // The barred ones take no place of the others.
+    let mut all = [available(false), available(true)].concat();
     all.sort_by_key(|choice| std::cmp::Reverse(choice.data()));
-    all.truncate(LISTED);
-    // The window is the least loss, so it is first.
-    all.splice(0..0, window.map(|(from, to)| Choice::Window { from, to }));
+    // A window is the least loss, so it is first.
+    let windows = windows.iter().cloned();
+    all.splice(0..0, windows.map(|Window { from, to, resource }| Choice::Window { from, to, resource }));
     all
+}
+
+/// The databases that had or have the instance's name: those of the choices and the present one, without those that RDS
+/// does not name. More than one if the instance was made again since its snapshots.
+pub(crate) fn resources<'a>(choices: &'a [Choice], present: Option<&'a str>) -> BTreeSet<&'a str> {
+    let all = choices.iter().map(Choice::resource).chain(present);
+    all.filter(|resource| !resource.is_empty()).collect()
+}
+
+/// The source with the least loss; of several databases, the newest window's.
+pub(crate) fn latest(choices: &[Choice], present: Option<&str>) -> Source {
+    let window = choices.iter().find(|choice| matches!(choice, Choice::Window { .. }));
+    match window {
+        Some(window) if resources(choices, present).len() > 1 => window.of_backup(None),
+        _ => Source::Latest,
+    }
 }
 
 impl Choice {
@@ -73,6 +163,18 @@ impl Choice {
             Self::Snapshot { data, .. } => *data,
             Self::Window { to, .. } => *to,
         }
+    }
+
+    /// `DbiResourceId` of its database; empty if RDS does not report it.
+    pub(crate) fn resource(&self) -> &str {
+        match self {
+            Self::Snapshot { resource, .. } | Self::Window { resource, .. } => resource,
+        }
+    }
+
+    /// An instant of its database's automated backups, or the latest one.
+    pub(crate) fn of_backup(&self, time: Option<Timestamp>) -> Source {
+        Source::Backup { resource: self.resource().to_owned(), time }
     }
 }
 
@@ -90,8 +192,8 @@ pub(crate) fn data(
     let no_window =
         || "the instance has no automated backups, so no point in time can be restored".to_owned();
     match source {
-        Source::Latest => window.map(|(_, to)| to).ok_or_else(no_window),
-        Source::Time(at) => {
+        Source::Latest | Source::Backup { time: None, .. } => window.map(|(_, to)| to).ok_or_else(no_window),
+        Source::Time(at) | Source::Backup { time: Some(at), .. } => {
             let (from, to) = window.ok_or_else(no_window)?;
             if (from..=to).contains(at) {
                 return Ok(*at);
@@ -133,26 +235,86 @@ mod tests {
             engine: "postgres".to_owned(),
             instance: "moveongs-dev-db".to_owned(),
             resource: "db-A".to_owned(),
+            major: Some(15),
             data: minutes.map(at),
             automated: false,
         }
     }
 
+    const NAMES: Names<'_> = Names { prefix: "moveongs-dev-", instance: "main" };
+
     #[test]
     fn the_choices_are_the_window_and_the_newest_available_snapshots() {
-        let mut snapshots: Vec<_> = (0..7).map(|n| found(&format!("s{n}"), "available", Some(n))).collect();
-        snapshots.push(found("half", "creating", None));
-        snapshots.push(found("bad", "failed", Some(100)));
-        let listed = choices(&snapshots, Some((at(-100), at(50))));
-        let shown: Vec<_> = listed
-            .iter()
-            .map(|choice| match choice {
-                Choice::Snapshot { name, .. } => name.as_str(),
-                Choice::Window { .. } => "window",
-            })
-            .collect();
-        assert_eq!(shown, ["window", "s6", "s5", "s4", "s3", "s2"]);
-        assert_eq!(choices(&[], None), []);
+        let mut snapshots: Vec<_> =
+            (0..7).map(|n| found(&format!("moveongs-dev-{n}"), "available", Some(n))).collect();
+        snapshots.push(found("moveongs-dev-half", "creating", None));
+        snapshots.push(found("moveongs-dev-bad", "failed", Some(100)));
+        let shown = |snapshots: &[Found]| -> Vec<String> {
+            let listed = choices(snapshots, &[window(-100, 50, "db-A")], NAMES);
+            let shown = listed.into_iter().map(|choice| match choice {
+                Choice::Snapshot { name, barred, .. } => format!("{name}{}", if barred { "!" } else { "" }),
+                Choice::Window { .. } => "window".to_owned(),
+            });
+            shown.collect()
+        };
+        let newest = ["window"].into_iter().map(str::to_owned);
+        let newest: Vec<_> = newest.chain((2..7).rev().map(|n| format!("moveongs-dev-{n}"))).collect();
+        assert_eq!(shown(&snapshots), newest);
+        assert_eq!(choices(&[], &[], NAMES), []);
+        // What cannot be restored as it is hides nothing.
+        snapshots.extend((0..7).map(|n| found(&format!("before-{n}"), "available", Some(10 + n))));
+        let barred = (2..7).rev().map(|n| format!("before-{n}!"));
+        let all = ["window".to_owned()].into_iter().chain(barred).chain(newest.into_iter().skip(1));
+        assert_eq!(shown(&snapshots), all.collect::<Vec<_>>());
+    }
+
+    fn window(from: i64, to: i64, resource: &str) -> Window {
+        Window { from: at(from), to: at(to), resource: resource.to_owned() }
+    }
+
+    #[test]
+    fn each_database_that_had_the_name_is_listed_and_the_latest_names_one() {
+        let of = |resource: &str, name: &str, minutes| Found {
+            resource: resource.to_owned(),
+            ..found(name, "available", Some(minutes))
+        };
+        let mut snapshots = vec![of("db-A", "moveongs-dev-lost", -50)];
+        let windows = [window(-9, -1, "db-B"), window(-100, -20, "db-A")];
+        // The new one's snapshots hide none of the lost one's.
+        snapshots.extend((0..9).map(|n| of("db-B", &format!("moveongs-dev-{n}"), n)));
+        let all = choices(&snapshots, &windows, NAMES);
+        assert_eq!(all.len(), 2 + LISTED + 1);
+        assert!(all.iter().any(|choice| choice.data() == at(-50)));
+        for (snapshots, windows, present, count, backup) in [
+            (&snapshots[..], &windows[..], Some("db-B"), 2, Some("db-B")),
+            // An instance that is younger than its only backups.
+            (&[], &windows[1..], Some("db-B"), 2, Some("db-A")),
+            (&snapshots[..1], &[], Some("db-B"), 2, None),
+            (&snapshots[..1], &windows[1..], Some("db-A"), 1, None),
+            (&[], &windows[1..], None, 1, None),
+            (&[], &[], None, 0, None),
+        ] {
+            let all = choices(snapshots, windows, NAMES);
+            assert_eq!(resources(&all, present).len(), count);
+            let backup = backup.map(|it| Source::Backup { resource: it.to_owned(), time: None });
+            assert_eq!(latest(&all, present), backup.unwrap_or(Source::Latest));
+        }
+    }
+
+    #[test]
+    fn the_role_restores_the_environments_snapshots() {
+        for (name, expected) in [
+            ("moveongs-dev-20261130", true),
+            ("awsbackup:job-1", true),
+            ("rds:main-2026-11-30-05-10", true),
+            ("rds:moveongs-dev-db-2026-11-30-05-10", true),
+            ("before-a-migration", false),
+            ("main-2026", false),
+            ("moveongs-prod-20261130", false),
+            ("rds:mainframe-2026-11-30-05-10", false),
+        ] {
+            assert_eq!(NAMES.allow(name), expected, "{name}");
+        }
     }
 
     #[test]
@@ -172,6 +334,20 @@ mod tests {
         for (source, window, named, expected) in [
             (Source::Latest, window, None, Ok(at(50))),
             (Source::Latest, None, None, Err("no automated backups")),
+            (Source::Backup { resource: "db-A".to_owned(), time: None }, window, None, Ok(at(50))),
+            (Source::Backup { resource: "db-A".to_owned(), time: Some(at(1)) }, window, None, Ok(at(1))),
+            (
+                Source::Backup { resource: "db-A".to_owned(), time: Some(at(51)) },
+                window,
+                None,
+                Err("outside the window"),
+            ),
+            (
+                Source::Backup { resource: "db-A".to_owned(), time: None },
+                None,
+                None,
+                Err("no automated backups"),
+            ),
             (Source::Time(at(50)), window, None, Ok(at(50))),
             (Source::Time(at(-100)), window, None, Ok(at(-100))),
             (Source::Time(at(51)), window, None, Err("outside the window")),

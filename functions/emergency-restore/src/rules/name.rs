@@ -31,6 +31,11 @@ pub(crate) fn instance(lost: &str, run: &str, attempt: u16) -> String {
     format!("{}{ending}", stem.trim_end_matches('-'))
 }
 
+/// The lost instance's name with the environment's prefix: the role makes no instance without it.
+pub(crate) fn allowed(lost: &str, prefix: &str) -> String {
+    if lost.starts_with(prefix) { lost.to_owned() } else { format!("{prefix}{lost}") }
+}
+
 /// The name without the ending of an earlier restore: `-r20261130-1`, or `-r20261130-1-2`.
 fn stem(name: &str) -> &str {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,6 +61,20 @@ pub(crate) fn tags(of_lost: &BTreeMap<String, String>, run: &str, lost: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_instance_has_the_prefix_that_the_role_demands() {
+        for (lost, expected) in [
+            ("moveongs-dev-db", "moveongs-dev-db-r20261130-1"),
+            ("main", "moveongs-dev-main-r20261130-1"),
+            ("moveongs-dev-db-r20261129-1", "moveongs-dev-db-r20261130-1"),
+        ] {
+            let first = instance(&allowed(lost, "moveongs-dev-"), "r20261130-1", 1);
+            assert_eq!(first, expected);
+            // Another try keeps it.
+            assert_eq!(instance(&first, "r20261130-1", 2), format!("{expected}-2"));
+        }
+    }
 
     #[test]
     fn a_restore_is_named_after_its_day_and_number() {

@@ -2,27 +2,31 @@
 
 use jiff::Timestamp;
 use proof::Verdict;
+use shared::command;
 
+use super::choice::Contents;
 use super::name;
 use super::proved;
-use super::restore::{Approval, Direction, Ending, Given, Phase, Restore, Target};
+use super::restore::{Approval, Changed, Direction, Ending, Given, Phase, Restore, Target};
 use super::settings::Settings;
 use crate::error::RestoreError;
-use crate::event::{Order, Verb};
+use crate::event::{Found, Order, Verb};
 
 /// What the rules must know beside the restore.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     /// Whether another person than the one who started it has to approve.
     pub needs_two: bool,
     /// When the order was given.
     pub now: Timestamp,
-    /// For `choose`: the last instant whose data the source has, which was checked with RDS.
-    pub data: Option<Timestamp>,
+    /// For `choose`: what the source has, which was checked with RDS.
+    pub contents: Option<Contents>,
     /// Whether the migration's task still runs.
     pub is_migrating: bool,
     /// For `reject`: whether a secret names the new database.
     pub is_moved: bool,
+    /// For `close`: the secrets whose version in force is not the restore's.
+    pub changed: Vec<Changed>,
 }
 
 /// Gives an order: checks that it fits, and changes the restore. The same order again, before the state machine went on,
@@ -30,7 +34,7 @@ pub(crate) struct Context {
 ///
 /// # Errors
 ///
-/// [`RestoreError`]: `OtherRun`, `OrderNotPossible`, `SecondPersonNeeded` or `ProofNotGood`.
+/// [`RestoreError`]: `OtherRun`, `OrderNotPossible`, `SecondPersonNeeded`, `ProofNotGood` or `SecretChanged`.
 pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> Result<(), RestoreError> {
     if order.run != restore.run {
         return Err(RestoreError::OtherRun(restore.run.clone(), order.run.clone()));
@@ -42,9 +46,9 @@ pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> R
     if !restore.waits() {
         return Err(not_possible("no order is awaited now; the order status tells where the restore stands"));
     }
-    let Context { now, needs_two, data, is_migrating, is_moved } = *context;
+    let Context { now, needs_two, is_migrating, is_moved, .. } = *context;
     match order.order {
-        Verb::Choose => choose(restore, order, data)?,
+        Verb::Choose => choose(restore, order, context.contents.as_ref())?,
         Verb::Approve => approve(restore, order, needs_two, now)?,
         Verb::Reject => {
             // Moves are noted before they are made; AWS may have refused the first one.
@@ -61,8 +65,11 @@ pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> R
         // A task that starts now reads the secret: after a turn it would migrate the other database.
         Verb::RollBack | Verb::Forward if is_migrating => {
             let task = restore.migration.as_ref().map(|it| it.task.as_str()).unwrap_or_default();
+            // `arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`.
+            let cluster = task.split('/').nth(1).unwrap_or_default();
+            let stop = command!("aws ecs stop-task --cluster {cluster} --task {task}", cluster, task);
             return Err(RestoreError::OrderNotPossible(format!(
-                "the migration still runs: wait for its end, or stop it with aws ecs stop-task, task {task}"
+                "the migration still runs: wait for its end, or stop it: {stop}"
             )));
         }
         Verb::RollBack => turn(restore, Direction::Old, now)?,
@@ -80,7 +87,7 @@ pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> R
                 };
                 return Err(not_possible(why));
             }
-            restore.ended = Some(Ending::Closed);
+            close(restore, &context.changed)?;
         }
         Verb::Status => return Ok(()),
     }
@@ -94,13 +101,13 @@ fn not_possible(why: &str) -> RestoreError {
 }
 
 /// Chooses what to restore; after a failure or a bad proof, something else, which makes another instance.
-fn choose(restore: &mut Restore, order: &Order, data: Option<Timestamp>) -> Result<(), RestoreError> {
+fn choose(restore: &mut Restore, order: &Order, contents: Option<&Contents>) -> Result<(), RestoreError> {
     if restore.phase > Phase::Approve || restore.approval.is_some() || !restore.moves.is_empty() {
         return Err(not_possible("the restore was approved already, so nothing else can be chosen"));
     }
     restore.change_settings(order);
-    if let (Some(source), Some(data)) = (&order.source, data) {
-        restore.choose(source.clone(), data);
+    if let (Some(source), Some(contents)) = (&order.source, contents) {
+        restore.choose(source.clone(), contents);
     }
     Ok(())
 }
@@ -111,9 +118,15 @@ fn approve(
     needs_two: bool,
     now: Timestamp,
 ) -> Result<(), RestoreError> {
+    let present = &restore.target.instance;
+    if let Some(seen) = order.instance.as_ref().filter(|seen| *seen != present) {
+        return Err(RestoreError::OrderNotPossible(format!(
+            "the approval is of {seen}, and the present new instance is {present}: read its proof first"
+        )));
+    }
     if let Some(failure) = &restore.failure
         && restore.phase == Phase::Smoke
-        && failure.kind == "SmokeFailed"
+        && matches!(failure.kind.as_str(), "SmokeFailed" | "NotInUse")
     {
         if order.despite_smoke.is_none() {
             return Err(not_possible(
@@ -155,6 +168,22 @@ fn approve(
     Ok(())
 }
 
+/// Ends the restore as it is, unless others put a version in force of which the person was not told.
+fn close(restore: &mut Restore, changed: &[Changed]) -> Result<(), RestoreError> {
+    let has_told = restore.failure.as_ref().is_some_and(|failure| failure.kind == "SecretChanged");
+    let is_told = |it: &Changed| {
+        has_told && restore.foreign.get(&it.secret).is_some_and(|found| found.version == it.current)
+    };
+    let untold = changed.iter().filter(|it| !is_told(it));
+    let untold: Vec<_> = untold.map(|it| format!("{} (the way back: {})", it.name, it.put_back())).collect();
+    if !untold.is_empty() {
+        return Err(RestoreError::SecretChanged(untold.join(", ")));
+    }
+    restore.overrule();
+    restore.ended = Some(Ending::Closed);
+    Ok(())
+}
+
 /// Whether two names are one person's, as far as names show.
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.trim().trim_start_matches('@').to_lowercase();
@@ -166,18 +195,44 @@ fn retry(restore: &mut Restore, order: &Order, now: Timestamp) -> Result<(), Res
     if order.settings.is_some() && restore.phase != Phase::Restore {
         return Err(not_possible("the new instance has its settings already: choose makes another one"));
     }
-    let failure = restore.failure.take();
-    let Some(failure) = failure else {
+    let Some(failure) = restore.failure.clone() else {
         return Err(not_possible("nothing failed, so nothing can be repeated"));
     };
+    let found = match (failure.kind == "MigrationUnknown", order.migration) {
+        (true, None) => {
+            return Err(not_possible(
+                "nobody knows whether the migration was done: find out, and say it in migration: done or again",
+            ));
+        }
+        (false, Some(_)) => return Err(not_possible("the migration's end is not in doubt")),
+        (_, found) => found,
+    };
+    restore.failure = None;
     restore.overrule();
     restore.change_settings(order);
     match restore.phase {
-        Phase::Guard | Phase::Deploy => restore.redeploy(now),
-        Phase::Migrate => restore.forget_migration(&failure.kind),
-        // RDS keeps what failed, so another instance is needed.
+        // What others deployed since the switch counts.
+        Phase::Deploy if failure.kind == "ServiceNotDeployed" => {}
+        Phase::Guard | Phase::Deploy => {
+            restore.redeploy(now);
+            // A person may have deployed a corrected revision, which the guard's must be made from.
+            if restore.phase == Phase::Guard && failure.kind == "RolloutFailed" {
+                restore.guards.clear();
+            }
+        }
+        Phase::Migrate => match found {
+            Some(Found::Done) => {
+                restore.migration.iter_mut().for_each(|migration| migration.exit = Some(0));
+                restore.advance(Phase::Migrate, Phase::Deploy, now);
+            }
+            Some(Found::Again) => restore.forget_task(),
+            None => restore.forget_migration(&failure.kind),
+        },
+        // RDS keeps what failed, so another instance is needed; but not for one that was in use: it has data that no other
+        // has, and nobody approved another one.
         Phase::Restore | Phase::Align
-            if failure.kind == "InstanceFailed" || failure.kind == "InstanceGone" =>
+            if restore.moves.is_empty()
+                && (failure.kind == "InstanceFailed" || failure.kind == "InstanceGone") =>
         {
             restore.another_instance();
         }
@@ -189,6 +244,11 @@ fn retry(restore: &mut Restore, order: &Order, now: Timestamp) -> Result<(), Res
         && restore.direction == Direction::New
     {
         restore.phase = Phase::Align;
+    }
+    // Another caller put its version in force after the move.
+    if failure.kind == "SecretChanged" && restore.phase > Phase::Switch {
+        restore.redeploy(now);
+        restore.phase = Phase::Switch;
     }
     // A deploy by others replaced the task definition with the guard.
     if failure.kind == "GuardLost" && restore.phase >= Phase::Guard {
@@ -203,6 +263,9 @@ fn retry(restore: &mut Restore, order: &Order, now: Timestamp) -> Result<(), Res
 fn turn(restore: &mut Restore, to: Direction, now: Timestamp) -> Result<(), RestoreError> {
     if restore.moves.is_empty() {
         return Err(not_possible("no secret was moved yet: there is nothing to return from"));
+    }
+    if to == Direction::New && !restore.is_approved() {
+        return Err(not_possible("nobody approved the present new instance: stay with the old database"));
     }
     if restore.direction == to && restore.failure.is_none() {
         return Err(not_possible(match to {
@@ -222,12 +285,14 @@ fn turn(restore: &mut Restore, to: Direction, now: Timestamp) -> Result<(), Rest
 
 impl Restore {
     /// Notes the choice. Another choice than before needs another instance.
-    pub(crate) fn choose(&mut self, source: crate::event::Source, data: Timestamp) {
+    pub(crate) fn choose(&mut self, source: crate::event::Source, contents: &Contents) {
         if self.target.requested.is_some() {
             self.another_instance();
         }
         self.source = Some(source);
-        self.data = Some(data);
+        self.data = Some(contents.until);
+        self.data_resource.clone_from(&contents.resource);
+        self.data_major = contents.major;
         self.failure = None;
         self.phase = Phase::Restore;
     }
@@ -249,7 +314,8 @@ impl Restore {
     fn another_instance(&mut self) {
         self.former.push(self.target.instance.clone());
         let attempt = self.target.attempt + 1;
-        let instance = name::instance(&self.lost.instance, &self.run, attempt);
+        // The lost one's name may lack the prefix that the role demands.
+        let instance = name::instance(&self.target.instance, &self.run, attempt);
         self.target = Target { instance, attempt, ..Target::default() };
         self.proof = None;
         // Both were for the instance before.
@@ -269,9 +335,13 @@ impl Restore {
     /// run, and stays.
     fn forget_migration(&mut self, kind: &str) {
         if matches!(kind, "MigrationFailed" | "MigrationNotStarted") {
-            self.migration = None;
-            self.migrations = self.migrations.saturating_add(1);
+            self.forget_task();
         }
+    }
+
+    fn forget_task(&mut self) {
+        self.migration = None;
+        self.migrations = self.migrations.saturating_add(1);
     }
 
     /// Forgets the present deployments, so that the next step begins others.
@@ -290,7 +360,7 @@ mod tests {
     use shared::runtime::failure::Failure as _;
 
     use super::super::proved::Proved;
-    use super::super::restore::tests::{at, restore};
+    use super::super::restore::tests::{approved, at, restore};
     use super::super::restore::{Failure, Foreign, Guarded, Migration};
     use super::*;
     use crate::answer::Status;
@@ -300,13 +370,21 @@ mod tests {
         let mut event = json!({"run": "r20261130-1", "by": "bia"});
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         match Event::try_from(event).unwrap() {
-            Event::Order(order) => order,
+            Event::Order(order) => *order,
             other => panic!("{other:?}"),
         }
     }
 
     fn context() -> Context {
-        Context { needs_two: true, now: at(10), data: Some(at(-3)), is_migrating: false, is_moved: true }
+        let contents = Contents { until: at(-3), resource: "db-A".to_owned(), major: Some(15) };
+        Context {
+            needs_two: true,
+            now: at(10),
+            contents: Some(contents),
+            is_migrating: false,
+            is_moved: true,
+            changed: Vec::new(),
+        }
     }
 
     fn failed(phase: Phase, kind: &str) -> Restore {
@@ -340,6 +418,10 @@ mod tests {
         let good = || proved(Verdict::Pass);
         let approved = check(good(), approve(json!({})), Ok(Status::Guard));
         assert_eq!(approved.approval.unwrap().by, "bia");
+        // An older question was about another instance.
+        let seen = approved.target.instance;
+        check(good(), approve(json!({"instance": seen})), Ok(Status::Guard));
+        check(good(), approve(json!({"instance": format!("{seen}-2")})), Err("OrderNotPossible"));
         for same in ["ana", " Ana", "@ANA"] {
             check(good(), approve(json!({"by": same})), Err("SecondPersonNeeded"));
             let alone = check(good(), approve(json!({"by": same, "override": "alone"})), Ok(Status::Guard));
@@ -392,7 +474,12 @@ mod tests {
             (hold(), "rollBack", Ok(Status::Switch)),
             (hold(), "forward", Err("OrderNotPossible")),
             (hold(), "close", Ok(Status::Finish)),
-            (Restore { direction: Direction::Old, ..hold() }, "forward", Ok(Status::Switch)),
+            (Restore { direction: Direction::Old, ..hold() }, "forward", Err("OrderNotPossible")),
+            (
+                Restore { direction: Direction::Old, phase: Phase::Hold, ..approved() },
+                "forward",
+                Ok(Status::Switch),
+            ),
             (Restore { direction: Direction::Old, ..hold() }, "rollBack", Err("OrderNotPossible")),
             (Restore { direction: Direction::Old, ..hold() }, "close", Ok(Status::Finish)),
             // While a step works, no order is awaited.
@@ -410,6 +497,10 @@ mod tests {
                 "retry",
                 Ok(Status::Switch),
             ),
+            (failed(Phase::Deploy, "SecretChanged"), "retry", Ok(Status::Switch)),
+            (failed(Phase::Hold, "SecretChanged"), "retry", Ok(Status::Switch)),
+            (failed(Phase::Align, "InstanceGone"), "retry", Ok(Status::Align)),
+            (failed(Phase::Align, "InstanceGone"), "rollBack", Ok(Status::Switch)),
             (unmoved(failed(Phase::Restore, "InstanceFailed")), "retry", Ok(Status::Restore)),
             (unmoved(failed(Phase::Align, "InstanceGone")), "retry", Ok(Status::Restore)),
             (unmoved(failed(Phase::Restore, "RestoreRefused")), "rollBack", Err("OrderNotPossible")),
@@ -424,6 +515,7 @@ mod tests {
         let first = Restore { phase: Phase::Choose, moves: Vec::new(), ..restore() };
         let chosen = check(first, json!({"order": "choose", "source": "latest"}), Ok(Status::Restore));
         assert_eq!((chosen.target.attempt, chosen.data), (1, Some(at(-3))));
+        assert_eq!((chosen.data_resource.as_str(), chosen.data_major), ("db-A", Some(15)));
         let mut requested = Restore { phase: Phase::Approve, ..chosen };
         requested.target.requested = Some(at(2));
         requested.proof = Some(Proved::default());
@@ -456,6 +548,90 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_that_was_in_use_is_neither_replaced_nor_forgotten() {
+        for kind in ["InstanceFailed", "InstanceGone"] {
+            let failure = Some(Failure { kind: kind.to_owned(), detail: String::new(), at: at(3) });
+            let in_use = Restore { phase: Phase::Align, failure, ..approved() };
+            let again = check(in_use.clone(), json!({"order": "retry"}), Ok(Status::Align));
+            assert_eq!((&again.target, again.former.len()), (&in_use.target, 0), "{kind}");
+            assert!(again.is_approved(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn nobody_goes_forward_to_an_instance_that_was_not_approved() {
+        for phase in [Phase::Switch, Phase::Deploy, Phase::Hold] {
+            let back = |restore| Restore { direction: Direction::Old, phase, ..restore };
+            let failure = failed(phase, "EcsCall").failure;
+            let mut other = back(Restore { failure, ..approved() });
+            check(other.clone(), json!({"order": "forward"}), Ok(Status::Switch));
+            other.target.instance = "moveongs-dev-db-r20261130-1-2".to_owned();
+            check(other.clone(), json!({"order": "forward"}), Err("OrderNotPossible"));
+            check(Restore { approval: None, ..other }, json!({"order": "forward"}), Err("OrderNotPossible"));
+        }
+    }
+
+    #[test]
+    fn a_version_of_others_is_closed_only_after_it_was_told() {
+        let close = order(json!({"order": "close"}));
+        let found = |version: &str| Foreign { version: version.to_owned(), overruled: false };
+        let hold = || Restore { phase: Phase::Hold, ..restore() };
+        let told = |version: &str| {
+            let mut told = failed(Phase::Hold, "SecretChanged");
+            told.foreign.insert("arn".to_owned(), found(version));
+            told
+        };
+        let mut unpaged = hold();
+        unpaged.foreign.insert("arn".to_owned(), found("3"));
+        for (mut open, current, is_closed) in [
+            (hold(), "2", true),
+            (hold(), "3", false),
+            (unpaged, "3", false),
+            (told("3"), "3", true),
+            (told("3"), "4", false),
+        ] {
+            let it = open.moves[0].clone();
+            let changed = open.changed(&it, current).into_iter().collect();
+            let given = give(&mut open, &close, &Context { changed, ..context() });
+            assert_eq!(given.is_ok(), is_closed, "{current} {:?}", open.foreign);
+            if let Err(error) = given {
+                assert_eq!((error.kind(), open.ended), ("SecretChanged", None));
+                let back = format!("--move-to-version-id 2 --remove-from-version-id {current}");
+                assert!(error.to_string().contains(&back), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_corrected_revision_gets_the_guard_when_its_rollout_is_repeated() {
+        let guard = Guarded { with: "b".to_owned(), deployment: Some("x".to_owned()) };
+        for (kind, is_kept) in [("RolloutFailed", false), ("EcsCall", true)] {
+            let mut failing = failed(Phase::Guard, kind);
+            failing.guards.insert("api".to_owned(), guard.clone());
+            failing.unguarded.insert("api".to_owned(), "a".to_owned());
+            let again = check(failing, json!({"order": "retry"}), Ok(Status::Guard));
+            assert_eq!((again.guards.is_empty(), again.since), (!is_kept, Some(at(10))), "{kind}");
+            assert_eq!(again.unguarded["api"], "a", "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_migration_whose_end_nobody_knows_is_decided_by_a_person() {
+        let migration = Some(Migration { task: "t".to_owned(), exit: None });
+        let unknown =
+            || Restore { migration: migration.clone(), ..failed(Phase::Migrate, "MigrationUnknown") };
+        check(unknown(), json!({"order": "retry"}), Err("OrderNotPossible"));
+        let done = check(unknown(), json!({"order": "retry", "migration": "done"}), Ok(Status::Deploy));
+        assert_eq!((done.migration.unwrap().exit, done.migrations), (Some(0), 0));
+        let again = check(unknown(), json!({"order": "retry", "migration": "again"}), Ok(Status::Migrate));
+        assert_eq!((again.migration, again.migrations), (None, 1));
+        let back = check(unknown(), json!({"order": "rollBack"}), Ok(Status::Switch));
+        assert_eq!((back.migration, back.migrations), (migration.clone(), 0));
+        let failing = Restore { migration, ..failed(Phase::Migrate, "MigrationFailed") };
+        check(failing, json!({"order": "retry", "migration": "done"}), Err("OrderNotPossible"));
+    }
+
+    #[test]
     fn what_cannot_be_proved_is_approved_by_name() {
         let broken = || Restore { proof: None, moves: Vec::new(), ..failed(Phase::Prove, "ProofBroken") };
         check(broken(), json!({"order": "approve"}), Err("ProofNotGood"));
@@ -479,7 +655,8 @@ mod tests {
 
     #[test]
     fn a_migration_that_may_still_run_is_kept() {
-        let migration = Migration { task: "task/1".to_owned(), exit: None };
+        let task = "arn:aws:ecs:us-east-1:000000000000:task/moveongs-dev-cluster/1";
+        let migration = Migration { task: task.to_owned(), exit: None };
         for (kind, verb, is_kept) in [
             ("MigrationSlow", "retry", true),
             ("EcsCall", "retry", true),
@@ -499,6 +676,10 @@ mod tests {
             let migrates = Context { is_migrating: true, ..context() };
             let given = give(&mut running, &order(json!({"order": verb})), &migrates);
             assert_eq!(given.is_ok(), verb == "retry", "{kind} {verb}");
+            if let Err(error) = given {
+                let stop = format!("aws ecs stop-task --cluster moveongs-dev-cluster --task {task}");
+                assert!(error.to_string().ends_with(&stop), "{error}");
+            }
         }
     }
 

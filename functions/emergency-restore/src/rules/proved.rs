@@ -1,11 +1,8 @@
 //! The proof's result, as it is kept and shown. No I/O, no clock.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use proof::{AgedColumn, DigestChain, Line, Plan, Verdict};
+use proof::{Line, Verdict};
 use serde::{Deserialize, Serialize};
-use shared::policy::Restores;
 
 /// Most lines that are kept in the note; the evidence has all.
 const KEPT: usize = 20;
@@ -23,6 +20,12 @@ pub(crate) struct Proved {
     pub rows: u64,
     /// What it was compared with: `baseline`, `source`, both with a comma, or nothing.
     pub against: String,
+    /// Baselines that were not compared, because they are not as they were recorded; each with the reason.
+    #[serde(default)]
+    pub unread: Vec<String>,
+    /// Why the lost database could not be read.
+    #[serde(default)]
+    pub source_unread: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -35,33 +38,21 @@ impl Default for Proved {
             lines: Vec::new(),
             rows: 0,
             against: String::new(),
+            unread: Vec::new(),
+            source_unread: None,
             at: Timestamp::default(),
         }
     }
 }
 
-/// What the policy asks of a proof; the same as of a restore test.
-pub(crate) fn plan(policy: &Restores) -> Plan {
-    let newest = policy.newest.iter().map(|one| AgedColumn {
-        table: one.table.clone(),
-        column: one.column.clone(),
-        limit: Duration::from_secs(u64::from(one.max_age_hours) * 3600),
-    });
-    let chain = policy.chain.as_ref();
-    Plan {
-        critical: policy.critical_tables.clone(),
-        tolerance_percent: u8::try_from(policy.tolerance_percent).unwrap_or(100),
-        newest: newest.collect(),
-        chain: chain.map(|it| DigestChain { rows: it.rows.clone(), digests: it.digests.clone() }),
-        statement: Duration::from_secs(policy.statement_seconds.into()),
-        connections: policy.connections.into(),
-        sample_rows: policy.sample_rows.into(),
-        volatile: policy.volatile_tables.clone(),
-    }
-}
-
-/// Summarises the lines of a proof.
-pub(crate) fn summarise(lines: &[Line], rows: u64, against: String, at: Timestamp) -> Proved {
+/// Summarises the lines of a proof. One that a baseline was kept from is not good, whatever the others say.
+pub(crate) fn summarise(
+    lines: &[Line],
+    rows: u64,
+    against: String,
+    unread: Vec<String>,
+    at: Timestamp,
+) -> Proved {
     let mut counts = [0; 5];
     for line in lines {
         if let Some(count) = counts.get_mut(line.verdict as usize) {
@@ -71,7 +62,9 @@ pub(crate) fn summarise(lines: &[Line], rows: u64, against: String, at: Timestam
     let mut bad: Vec<_> = lines.iter().filter(|line| line.verdict != Verdict::Pass).cloned().collect();
     bad.sort_by_key(|line| std::cmp::Reverse(line.verdict));
     bad.truncate(KEPT);
-    Proved { verdict: proof::worst(lines), counts, lines: bad, rows, against, at }
+    let worst = proof::worst(lines);
+    let verdict = if unread.is_empty() { worst } else { worst.max(Verdict::Unverified) };
+    Proved { verdict, counts, lines: bad, rows, against, unread, source_unread: None, at }
 }
 
 /// Whether the restored database may be used without a reason. A check that this version of PostgreSQL lacks says
@@ -106,12 +99,26 @@ mod tests {
             [Verdict::Pass, Verdict::Unavailable, Verdict::Unverified, Verdict::NotFinished, Verdict::Fail];
         for (place, worst) in all.into_iter().enumerate() {
             let lines: Vec<_> = all.into_iter().take(place + 1).map(line).collect();
-            let proved = summarise(&lines, 7, String::new(), at(0));
+            let proved = summarise(&lines, 7, String::new(), Vec::new(), at(0));
             assert_eq!((proved.verdict, is_good(worst)), (worst, place < 2));
             assert_eq!(proved.counts.iter().sum::<usize>(), place + 1);
             assert_eq!(proved.lines.len(), place);
         }
-        assert_eq!(summarise(&[], 0, String::new(), at(0)).verdict, Verdict::Unverified);
+        assert_eq!(summarise(&[], 0, String::new(), Vec::new(), at(0)).verdict, Verdict::Unverified);
         assert_eq!(Proved::default().verdict, Verdict::Unverified);
+    }
+
+    #[test]
+    fn a_proof_without_a_baseline_that_was_exchanged_is_not_good() {
+        for (verdict, expected) in [
+            (Verdict::Pass, Verdict::Unverified),
+            (Verdict::NotFinished, Verdict::NotFinished),
+            (Verdict::Fail, Verdict::Fail),
+        ] {
+            let line = Line { check: Check::Rows, object: "t".to_owned(), verdict, figure: Figure::None };
+            let unread = vec!["baseline:e: its SHA-256 is not the one that was recorded".to_owned()];
+            let proved = summarise(&[line], 7, String::new(), unread.clone(), at(0));
+            assert_eq!((proved.verdict, proved.unread), (expected, unread));
+        }
     }
 }

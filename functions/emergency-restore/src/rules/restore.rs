@@ -3,21 +3,26 @@
 //! An order takes effect in this document before the waiting task hears of it, so that neither a lost answer nor a dead
 //! execution loses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shared::command;
 use shared::database::secret::Address;
+use shared::run::command::Command;
 use shared::run::open_restore::{Left, Move};
 
 use super::choice::Choice;
+use super::obstacle::Obstacle;
 use super::proved::Proved;
 use super::settings::Settings;
 use super::smoke::Check;
 use crate::answer::Status;
+use crate::error::RestoreError;
 use crate::event::{Order, Source};
 
-/// Most closed restores, and versions that they left, that the document keeps. The evidence has all.
+/// Most closed restores, versions that they left, and executions that were replaced, that the document keeps. The evidence
+/// has all.
 const KEPT: usize = 50;
 
 /// The document.
@@ -32,6 +37,9 @@ pub(crate) struct Book {
     /// The closed restores.
     #[serde(default)]
     pub past: Vec<Past>,
+    /// Executions from which another one took over. What fails in one of them is no longer anybody's concern.
+    #[serde(default)]
+    pub replaced: Vec<String>,
 }
 
 /// A closed restore.
@@ -245,6 +253,32 @@ pub(crate) struct Foreign {
     pub overruled: bool,
 }
 
+/// A secret whose version in force is not the restore's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Changed {
+    /// Its ARN.
+    pub secret: String,
+    /// Its name.
+    pub name: String,
+    /// The version that the restore put in force.
+    pub due: String,
+    /// The version in force; empty if none is.
+    pub current: String,
+}
+
+impl Changed {
+    /// Puts the restore's version in force again.
+    pub(crate) fn put_back(&self) -> Command {
+        let Self { name, due, current, .. } = self;
+        command!(
+            "aws secretsmanager update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT --move-to-version-id {due} --remove-from-version-id {current}",
+            name,
+            due,
+            current
+        )
+    }
+}
+
 /// A restore.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Restore {
@@ -283,12 +317,24 @@ pub(crate) struct Restore {
     /// What can be restored.
     #[serde(default)]
     pub choices: Vec<Choice>,
+    /// What will stop it after the approval.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
     /// What is restored.
     #[serde(default)]
     pub source: Option<Source>,
+    /// The source of the execution's input, if it was refused.
+    #[serde(default)]
+    pub refused: Option<Source>,
     /// Last instant whose data the source has, and the minutes that are lost.
     #[serde(default)]
     pub data: Option<Timestamp>,
+    /// `DbiResourceId` of the instance that these data are of; empty if RDS does not report it.
+    #[serde(default)]
+    pub data_resource: String,
+    /// Major version of PostgreSQL that they were written by; none if unknown.
+    #[serde(default)]
+    pub data_major: Option<u32>,
     /// The new instance.
     #[serde(default)]
     pub target: Target,
@@ -310,7 +356,10 @@ pub(crate) struct Restore {
     /// The secrets that were moved, or are about to be.
     #[serde(default)]
     pub moves: Vec<Move>,
-    /// What a return found in force that is not the restore's, by the secret's ARN.
+    /// The instances that a secret named, or was about to name: they may have data that no other has.
+    #[serde(default)]
+    pub used: BTreeSet<String>,
+    /// What was found in force after a move that is not the restore's, by the secret's ARN.
     #[serde(default)]
     pub foreign: BTreeMap<String, Foreign>,
     /// The instances of earlier tries; they stay.
@@ -361,6 +410,31 @@ impl Book {
     /// The open restore, if the execution may act on it.
     pub(crate) fn of(&mut self, execution: &str) -> Option<&mut Restore> {
         self.open.as_mut().filter(|open| open.execution == execution)
+    }
+
+    /// Lets another execution go on with the open restore, which must have this name. A repeated step changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`]: `NoOpenRestore` or `OtherRun`.
+    pub(crate) fn take_over(
+        &mut self,
+        execution: &str,
+        run: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Restore, RestoreError> {
+        let open = self.open.as_mut().ok_or(RestoreError::NoOpenRestore)?;
+        if open.run != run {
+            return Err(RestoreError::OtherRun(open.run.clone(), run.to_owned()));
+        }
+        if open.execution != execution {
+            self.replaced.push(std::mem::replace(&mut open.execution, execution.to_owned()));
+            self.replaced.drain(..self.replaced.len().saturating_sub(KEPT));
+            open.wait = Wait::default();
+            open.resumed.push((by.to_owned(), now));
+        }
+        Ok(open.clone())
     }
 
     /// Closes the execution's restore. A repeated step changes nothing.
@@ -421,6 +495,40 @@ impl Restore {
             Direction::Old => it.from.clone(),
         };
         self.moves.iter().map(|it| Left { secret: it.secret.clone(), version: version(it) }).collect()
+    }
+
+    /// The secret of a move if another version is in force than the one that the direction demands.
+    pub(crate) fn changed(&self, it: &Move, current: &str) -> Option<Changed> {
+        let due = match self.direction {
+            Direction::New => &it.to,
+            Direction::Old => &it.from,
+        };
+        (due != current).then(|| Changed {
+            secret: it.secret.clone(),
+            name: it.name.clone(),
+            due: due.clone(),
+            current: current.to_owned(),
+        })
+    }
+
+    /// What others put in force, as it was last told.
+    pub(crate) fn told(&self) -> Vec<Changed> {
+        self.moves.iter().filter_map(|it| self.changed(it, &self.foreign.get(&it.secret)?.version)).collect()
+    }
+
+    /// The databases that had or have the lost instance's name, by `DbiResourceId`.
+    pub(crate) fn resources(&self) -> BTreeSet<&str> {
+        super::choice::resources(&self.choices, self.lost.resource.as_deref())
+    }
+
+    /// The source with the least loss.
+    pub(crate) fn latest(&self) -> Source {
+        super::choice::latest(&self.choices, self.lost.resource.as_deref())
+    }
+
+    /// Whether an instance may have data that no other has.
+    pub(crate) fn was_used(&self, instance: &str) -> bool {
+        self.used.contains(instance) || (instance == self.target.instance && !self.moves.is_empty())
     }
 
     /// Whether a return may move the label of a secret away from this version.
@@ -492,6 +600,46 @@ pub(crate) mod tests {
             }],
             ..Restore::default()
         }
+    }
+
+    /// The same, with the approval of its instance.
+    pub(crate) fn approved() -> Restore {
+        let restore = restore();
+        let approval = Approval {
+            by: "bia".to_owned(),
+            at: at(2),
+            instance: restore.target.instance.clone(),
+            alone: None,
+            despite: None,
+        };
+        Restore { approval: Some(approval), ..restore }
+    }
+
+    #[test]
+    fn a_version_of_others_is_told_with_the_command_that_puts_the_restores_back() {
+        let mut open = restore();
+        let it = open.moves[0].clone();
+        for (direction, current, due) in [
+            (Direction::New, "2", None),
+            (Direction::New, "1", Some("2")),
+            (Direction::New, "3", Some("2")),
+            (Direction::Old, "1", None),
+            (Direction::Old, "2", Some("1")),
+            (Direction::Old, "", Some("1")),
+        ] {
+            open.direction = direction;
+            assert_eq!(
+                open.changed(&it, current).map(|it| it.due).as_deref(),
+                due,
+                "{direction:?} {current}"
+            );
+        }
+        assert_eq!(open.told(), []);
+        open.foreign.insert("arn".to_owned(), Foreign { version: "3".to_owned(), overruled: false });
+        assert_eq!(
+            open.told()[0].put_back().to_string(),
+            "aws secretsmanager update-secret-version-stage --secret-id n --version-stage AWSCURRENT --move-to-version-id 1 --remove-from-version-id 3"
+        );
     }
 
     #[test]

@@ -96,6 +96,18 @@ pub(crate) fn list(answered: &Answered) -> Check {
     }
 }
 
+/// Name of the check whether the application uses the new database.
+pub(crate) const SESSIONS: &str = "sessions";
+
+/// Sessions of the application's login at the new instance: most at once, or why they could not be counted.
+pub(crate) fn sessions(user: &str, instance: &str, seen: Result<usize, String>) -> Check {
+    match seen {
+        Ok(0) => check(SESSIONS, Outcome::Failed, format!("the login {user} has no session at {instance}")),
+        Ok(seen) => check(SESSIONS, Outcome::Passed, format!("{seen} of {user} at {instance}")),
+        Err(why) => check(SESSIONS, Outcome::Failed, format!("at {instance} none could be counted: {why}")),
+    }
+}
+
 /// The first failed check.
 pub(crate) fn failed(checks: &[Check]) -> Option<&Check> {
     checks.iter().find(|check| check.outcome == Outcome::Failed)
@@ -137,6 +149,14 @@ mod tests {
         ] {
             assert_eq!(check.outcome, expected, "{check:?}");
             assert!(!check.detail.contains("aa.bb"));
+        }
+        for (seen, expected, told) in [
+            (Ok(0), Outcome::Failed, "no session at new"),
+            (Ok(3), Outcome::Passed, "3 of imm at new"),
+            (Err("refused".to_owned()), Outcome::Failed, "none could be counted: refused"),
+        ] {
+            let check = sessions("imm", "new", seen);
+            assert!(check.outcome == expected && check.detail.contains(told), "{check:?}");
         }
         assert_eq!(failed(&[health(&answer(200, r#"{"status":"ok"}"#))]), None);
         assert!(

@@ -42,6 +42,7 @@ pub(crate) async fn align(
     }
     let secrets = held(app, &restore).await?;
     must_have_own(app, &secrets)?;
+    login::must_agree(&secrets, &restore.target.master)?;
     let own = login::master_of(&secrets, &restore.target.master);
     if !restore.target.completed {
         // RDS refuses a change while it makes another one.
@@ -134,6 +135,16 @@ async fn all(
         let did = match takes(app, &login).await? {
             true => "nothing",
             false if has_role(session, &login.user).await? => {
+                // An owner may not log in. Of a pair, the login that was not in use may not either.
+                let is_login = may_log_in(session, &login.user).await?
+                    || may_log_in(session, &other(&login.user)).await?;
+                if !is_login {
+                    return Err(RestoreError::LoginRefused {
+                        secret: held.listed.name.clone(),
+                        user: login.user.clone(),
+                        why: "neither it nor the login that takes turns with it may log in in the restored data",
+                    });
+                }
                 session.enable(&login.user, &login.password, async || Ok::<(), DatabaseError>(())).await?;
                 "password"
             }

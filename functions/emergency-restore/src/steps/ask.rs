@@ -3,14 +3,17 @@
 use shared::runtime::lambda::Invocation;
 
 use super::guard::must_be_guarded;
+use super::switch::must_be_in_force;
 use super::{about, next};
 use crate::aws::workflow;
+use crate::observe::obstacles;
 use crate::report;
 use crate::rules::restore::{Direction, Phase};
 use crate::{Answer, App, RestoreError, Status};
 
-/// Asks. If an order came before the task began to wait, the task goes on at once. While the new database is in use, the
-/// state comes back every few minutes, and the guard is checked first: whoever deploys by habit takes it away.
+/// Asks. If an order came before the task began to wait, the task goes on at once. While a database is in use, the state
+/// comes back every few minutes, and checks first that the secrets still name it, and, of the new one, the guard: whoever
+/// deploys by habit takes it away.
 pub(crate) async fn ask(
     app: &App,
     execution: &str,
@@ -18,8 +21,11 @@ pub(crate) async fn ask(
     invocation: &Invocation,
 ) -> Result<Answer, RestoreError> {
     let restore = app.mine(execution).await?;
-    if restore.next() == Status::Hold && restore.direction == Direction::New {
-        must_be_guarded(app, &restore).await?;
+    if restore.next() == Status::Hold {
+        must_be_in_force(app, execution, &restore).await?;
+        if restore.direction == Direction::New {
+            must_be_guarded(app, &restore).await?;
+        }
     }
     let restore = app
         .amend(execution, |restore| {
@@ -30,12 +36,22 @@ pub(crate) async fn ask(
         })
         .await?;
     if restore.waits() {
-        // What can be restored changes with time.
-        let restore = if restore.phase == Phase::Choose && restore.failure.is_none() {
-            let choices = super::choices::of(app, &restore.lost).await?;
-            app.amend(execution, |restore| restore.choices.clone_from(&choices)).await?
-        } else {
-            restore
+        // What can be restored, and what will stop it, change with time.
+        let restore = match (restore.phase, &restore.failure) {
+            (Phase::Choose, None) => {
+                let choices = super::choices::of(app, &restore.lost).await?;
+                let obstacles = obstacles(app, &restore).await;
+                let amended = app.amend(execution, |restore| {
+                    restore.choices.clone_from(&choices);
+                    restore.obstacles.clone_from(&obstacles);
+                });
+                amended.await?
+            }
+            (Phase::Approve, None) => {
+                let obstacles = obstacles(app, &restore).await;
+                app.amend(execution, |restore| restore.obstacles.clone_from(&obstacles)).await?
+            }
+            _ => restore,
         };
         report::ask(app, &restore, invocation).await?;
     }

@@ -9,8 +9,9 @@ use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
 use super::guard::must_be_guarded;
+use super::switch::must_be_in_force;
 use super::{about, next, whole_milliseconds};
-use crate::observe::{held, readers};
+use crate::observe::{Reader, held, readers};
 use crate::rules::restore::{Direction, Phase};
 use crate::{Answer, App, RestoreError, Status};
 
@@ -44,6 +45,7 @@ pub(crate) async fn deploy(
     let since = restore.since.unwrap_or(begun);
     let mut deployments = restore.deployments.clone();
     if poll == 1 || deployments.is_empty() {
+        must_be_in_force(app, execution, &restore).await?;
         // The way back must not depend on the guard: the old data is as old as it was.
         if restore.direction == Direction::New {
             must_be_guarded(app, &restore).await?;
@@ -78,15 +80,30 @@ pub(crate) async fn deploy(
         }
         Progress::Failed(detail) => Err(RestoreError::RolloutFailed(detail)),
         Progress::Steady => {
-            // A deploy by others may have come in between.
+            // A value or a deploy by others may have come in between.
+            must_be_in_force(app, execution, &restore).await?;
             if restore.direction == Direction::New {
                 must_be_guarded(app, &restore).await?;
+            }
+            let stale = stale(&readers(app, &held(app, &restore).await?).await?, since);
+            if !stale.is_empty() {
+                return Err(RestoreError::ServiceNotDeployed(stale.join(", ")));
             }
             let restore =
                 app.amend(execution, |restore| restore.advance(Phase::Deploy, Phase::Smoke, now)).await?;
             Ok(next(&restore))
         }
     }
+}
+
+/// The services that only others can deploy, and that have tasks from before `since`.
+fn stale(readers: &[Reader], since: Timestamp) -> Vec<String> {
+    let of_others = readers.iter().filter(|reader| !reader.is_ours && reader.pinned.is_empty());
+    let stale = of_others.filter(|Reader { service, .. }| {
+        let has_tasks = service.running > 0 || !service.sets.is_empty();
+        has_tasks && !service.others_since(since)
+    });
+    stale.map(|reader| format!("{} ({})", reader.service.name, reader.controller())).collect()
 }
 
 /// Checks the deployments once; `deployments` has their ids by service.
@@ -121,4 +138,37 @@ pub(crate) async fn judge(
         }
     }
     Ok(progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::ecs::rollout::Service;
+
+    use super::*;
+
+    #[test]
+    fn a_service_of_others_counts_as_new_when_every_task_set_is() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (controller, is_active, running, sets, expected) in [
+            ("EXTERNAL", true, 1, &[9][..], Some("batch (EXTERNAL)")),
+            ("CODE_DEPLOY", true, 2, &[9, 11], Some("batch (CODE_DEPLOY)")),
+            ("EXTERNAL", true, 1, &[10], None),
+            ("EXTERNAL", true, 0, &[], None),
+            ("EXTERNAL", true, 1, &[], Some("batch (EXTERNAL)")),
+            ("ECS", false, 1, &[], Some("batch (DRAINING)")),
+        ] {
+            let service = Service {
+                name: "batch".to_owned(),
+                is_active,
+                controller: controller.to_owned(),
+                running,
+                sets: sets.iter().map(|second| at(*second)).collect(),
+                ..Service::default()
+            };
+            let reader = |is_ours| Reader { service: service.clone(), is_ours, pinned: Vec::new() };
+            let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(stale(&[reader(false)], at(10)), expected, "{controller} {sets:?}");
+            assert_eq!(stale(&[reader(true)], at(10)), Vec::<String>::new());
+        }
+    }
 }

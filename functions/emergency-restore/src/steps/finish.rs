@@ -3,7 +3,7 @@
 use shared::runtime::lambda::Invocation;
 use shared::workflow::{Broken, Run};
 
-use super::about;
+use super::{about, next};
 use crate::event::{Input, Step};
 use crate::report;
 use crate::rules::restore::{Ending, Failure};
@@ -35,10 +35,14 @@ pub(crate) async fn fail(
     match noted {
         Ok(restore) => {
             tracing::Span::current().record("run_id", restore.run.as_str());
-            report::failed(app, &restore, &broken, invocation).await?;
+            report::failed(app, &restore, &broken, invocation).await;
             Ok(about(&restore, 0, restore.next()))
         }
         Err(RestoreError::NotOpen) if broken.kind == "NotOpen" => Ok(Answer::now(Status::Replaced)),
+        // A step that ran on while another execution took over.
+        Err(RestoreError::NotOpen) if app.book().await?.replaced.iter().any(|it| it == execution) => {
+            Ok(Answer::now(Status::Replaced))
+        }
         Err(RestoreError::NotOpen) => {
             report::refused(app, execution, &broken, invocation).await?;
             Ok(Answer::now(Status::Refused))
@@ -63,7 +67,8 @@ pub(crate) async fn finish(
         }
         Err(error) => return Err(error),
     };
-    let ending = restore.ended.unwrap_or(Ending::Rejected);
+    // Nobody ended it, so it stays open.
+    let Some(ending) = restore.ended else { return Ok(next(&restore)) };
     report::closed(app, &restore, ending, invocation).await;
     app.update(|book| book.close(execution, ending)).await?;
     Ok(about(&restore, 0, status(ending)))

@@ -14,7 +14,7 @@ use shared::runtime::lambda::Invocation;
 use super::deploy::{Progress, judge};
 use super::{about, next, whole_milliseconds};
 use crate::aws;
-use crate::observe::{Reader, held, readers};
+use crate::observe::{Reader, held, must_follow, readers};
 use crate::rules::restore::{Guarded, Phase, Restore};
 use crate::{Answer, App, RestoreError, Status};
 
@@ -36,15 +36,16 @@ pub(crate) async fn guard(
         return Ok(next(&restore));
     }
     let readers = readers(app, &held(app, &restore).await?).await?;
+    must_follow(&readers)?;
     let mut refused = Vec::new();
     let mut deployments = BTreeMap::new();
-    for Reader { service, is_ours } in &readers {
+    for reader @ Reader { service, is_ours, .. } in &readers {
         if *is_ours {
             if let Some(id) = deploy(app, execution, &restore, service).await? {
                 deployments.insert(service.name.clone(), id);
             }
         } else if !is_guarded(app, service).await? {
-            refused.push(format!("{} ({})", service.name, service.controller));
+            refused.push(format!("{} ({})", service.name, reader.controller()));
         }
     }
     if !refused.is_empty() {
@@ -138,6 +139,7 @@ async fn is_guarded(app: &App, service: &Service) -> Result<bool, RestoreError> 
 /// Refuses to go on if a service that reads the secrets has lost the guard, for example by a deploy.
 pub(crate) async fn must_be_guarded(app: &App, restore: &Restore) -> Result<(), RestoreError> {
     let readers = readers(app, &held(app, restore).await?).await?;
+    must_follow(&readers)?;
     let mut without = Vec::new();
     for Reader { service, .. } in &readers {
         if !is_guarded(app, service).await? {

@@ -46,8 +46,7 @@ pub(crate) async fn migrate(
     let found = aws::ecs::task(&app.ecs, &app.cluster, &migration.task, &policy.container).await;
     let found = found.map_err(RestoreError::EcsCall)?;
     let Some(task) = found else {
-        let why = "an unknown result: ECS no longer knows its task".to_owned();
-        return Err(RestoreError::MigrationFailed(why));
+        return Err(RestoreError::MigrationUnknown(migration.task.clone()));
     };
     if !task.is_stopped {
         if polls.is_last(poll) {

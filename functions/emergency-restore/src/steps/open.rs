@@ -1,6 +1,7 @@
 //! State Open: takes the only place for a restore and opens the incident; or goes on with the open restore.
 
 use shared::aws::snapshots::prefix;
+use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
@@ -41,19 +42,7 @@ async fn take_over(
     invocation: &Invocation,
 ) -> Result<Restore, RestoreError> {
     let now = invocation.now;
-    let taken = app.update(|book| {
-        let open = book.open.as_mut().ok_or(RestoreError::NoOpenRestore)?;
-        if open.run != *resume {
-            return Err(RestoreError::OtherRun(open.run.clone(), resume.clone()));
-        }
-        if open.execution != execution {
-            execution.clone_into(&mut open.execution);
-            open.wait.token = None;
-            open.wait.times = 0;
-            open.resumed.push((by.clone(), now));
-        }
-        Ok(open.clone())
-    });
+    let taken = app.update(|book| book.take_over(execution, resume, by, now));
     let restore = taken.await??;
     report::resumed(app, &restore, by, invocation).await;
     Ok(restore)
@@ -84,7 +73,8 @@ async fn begin(
                     return if is_own { Ok(open.clone()) } else { Err(other()) };
                 }
                 let run = name::run(&day, book.past.iter().map(|past| past.run.as_str()));
-                let instance = name::instance(&draft.lost.instance, &run, 1);
+                let named = name::allowed(&draft.lost.instance, &prefix(&app.base.settings));
+                let instance = name::instance(&named, &run, 1);
                 let target = Target { instance, attempt: 1, ..Target::default() };
                 let restore = Restore { run, target, ..draft.clone() };
                 book.open = Some(restore.clone());
@@ -93,7 +83,7 @@ async fn begin(
             .await??
         }
     };
-    report::began(app, &restore, invocation).await?;
+    report::began(app, &restore, invocation).await;
     Ok(restore)
 }
 
@@ -112,6 +102,14 @@ async fn observe(
     let instances = rds::instances(&app.rds).await.map_err(RestoreError::RdsCall)?;
     let by_address = instances.iter().find(|it| it.seen.address.as_ref() == Some(&address));
     let lost = match (&start.instance, by_address) {
+        // Else choices and loss would be of one database, and the move of another.
+        (Some(named), Some(found)) if found.seen.name != *named => {
+            let reason = format!(
+                "the secret {secret} names {}: leave it out, or set the secret to {named} first",
+                found.seen.name
+            );
+            return Err(InvalidEvent::at("instance", &reason).into());
+        }
         (Some(named), _) => named.clone(),
         (None, Some(found)) => found.seen.name.clone(),
         (None, None) => {
@@ -134,7 +132,8 @@ async fn observe(
     if found.is_none() && rds::is_cluster(&app.rds, &lost).await.map_err(RestoreError::RdsCall)? {
         return Err(RestoreError::ClusterNotSupported(lost));
     }
-    let backup = rds::backup(&app.rds, &lost).await.map_err(RestoreError::RdsCall)?.unwrap_or_default();
+    let backups = rds::backups(&app.rds, &lost).await.map_err(RestoreError::RdsCall)?;
+    let backup = backups.into_iter().next().unwrap_or_default();
     let engine = found.as_ref().map_or(&backup.engine, |it| &it.engine);
     if !engine.is_empty() && engine != POSTGRES {
         return Err(RestoreError::EngineNotSupported(lost, engine.clone()));

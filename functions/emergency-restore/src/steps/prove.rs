@@ -1,48 +1,30 @@
 //! State Prove: reads the new instance, a piece in each call, and judges it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use proof::{Facts, ReadError, Reading, Role};
-use serde::Deserialize;
+use proof::{Facts, Plan, Reading, Role};
 use shared::database::secret::Login;
 use shared::database::{DatabaseError, Quotes, Session};
+use shared::run::baselines::{Index, Origin, document};
+use shared::run::documents::DocumentError;
+use shared::run::reading::Reader;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
-use tokio::time::Instant;
 
 use super::{about, next};
-use crate::login::{self, Open};
+use crate::aws::rds;
 use crate::observe::{held, own_login};
-use crate::report;
-use crate::rules::proved::{self, plan};
+use crate::rules::proved::{self, Proved};
 use crate::rules::restore::{Phase, Restore};
-use crate::{Answer, App, RestoreError, Status};
-
-/// Time reserved to keep what was read.
-const STORING: Duration = Duration::from_secs(25);
-
-/// The procedure that reads the source for its tests, and the name of its note with the list of these readings.
-const TESTS: (&str, &str) = ("restore-test", "note:baselines");
+use crate::{Answer, App, RestoreError, Status, login, report};
 
 /// Removes what the proof needed, so that the database is as it was.
 const TIDY: &str = "DO $$ BEGIN \
     IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'restore_proof') THEN \
     DROP OWNED BY restore_proof; DROP ROLE restore_proof; END IF; END $$";
 
-/// The list of the readings.
-#[derive(Default, Deserialize)]
-struct Index {
-    #[serde(default)]
-    baselines: Vec<Taken>,
-}
-
-/// One reading of the source.
-#[derive(Deserialize)]
-struct Taken {
-    execution: String,
-    started: Timestamp,
-    finished: Timestamp,
+fn reader(app: &App) -> Reader<'_> {
+    let plan = Plan::from(&app.base.settings.policy.restores);
+    Reader { documents: app.documents(), database: &app.database, plan }
 }
 
 /// Goes on reading, and judges when all is read.
@@ -59,38 +41,51 @@ pub(crate) async fn prove(
     let secrets = held(app, &restore).await?;
     let master = login::master(app, &restore, &secrets).await?;
     prepare(app, execution, &restore, &master).await?;
-    let copy = piece(app, &restore.reading(), Role::Copy, &master, invocation).await?;
+    let reader = reader(app);
+    let copy = reader.piece(&restore.reading(), Role::Copy, &master, invocation).await?;
     let copy = copy.map_err(RestoreError::ProofBroken)?;
     if !copy.complete() && poll < app.policy().pieces {
         return Ok(about(&restore, 0, Status::Running));
     }
     let data = restore.data.unwrap_or(restore.began);
-    let (before, after) = baselines(app, data).await?;
-    let source = if after.is_none() && restore.lost.exists {
-        read_source(app, &restore, invocation).await?
-    } else {
-        None
-    };
-    // The source is read in as many pieces as time allows; what is missing is not verified, and says so.
-    if source.as_ref().is_some_and(|reading| !reading.complete()) && poll < app.policy().pieces {
-        return Ok(about(&restore, 0, Status::Running));
+    let Baselines { before, mut after, mut unread } =
+        baselines(app, &restore, data, &master.database).await?;
+    let mut source_unread = None;
+    if after.is_none() && restore.lost.exists {
+        match source(app, &restore, invocation).await? {
+            // The source is read in as many pieces as time allows; what is missing is not verified, and says so.
+            Ok(reading) if !reading.complete() && poll < app.policy().pieces => {
+                return Ok(about(&restore, 0, Status::Running));
+            }
+            Ok(reading) => after = Some(reading),
+            Err(reason) => {
+                tracing::warn!(message = format!("the lost database could not be read: {reason}"));
+                source_unread = Some(reason);
+            }
+        }
     }
-    let after = after.or(source);
-    let plan = plan(&app.base.settings.policy.restores);
-    // The server's version before is not kept: the restored one is shown as it is.
-    let facts = Facts { snapshot: data, major: None };
-    let lines = proof::judge(&plan, before.as_ref(), after.as_ref(), &copy, &facts);
+    // The source may be an empty one, which the copy would agree with.
+    if before.is_none() && unread.is_empty() {
+        unread.push("there is none from before the data".to_owned());
+    }
+    let facts = Facts { snapshot: data, major: restore.data_major };
+    let lines = proof::judge(&reader.plan, before.as_ref(), after.as_ref(), &copy, &facts);
     let against = [("baseline", before.is_some()), ("source", after.is_some())];
     let against: Vec<_> =
         against.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect();
-    let proof = proved::summarise(&lines, copy.rows(), against.join(", "), invocation.now);
+    let proof = proved::summarise(&lines, copy.rows(), against.join(", "), unread, invocation.now);
+    let proof = Proved { source_unread, ..proof };
     let tidied = tidy(app, &restore, &master).await;
     report::proved(app, &restore, &lines, &proof, invocation).await;
     let restore = app
-        .amend(execution, |restore| {
-            restore.proof = Some(proof.clone());
-            restore.target.tidied = tidied;
-            restore.advance(Phase::Prove, Phase::Approve, invocation.now);
+        .amend(execution, |present| {
+            // An attempt that was taken for dead must not note its proof for another instance.
+            if present.phase != Phase::Prove || present.target.instance != restore.target.instance {
+                return;
+            }
+            present.proof = Some(proof.clone());
+            present.target.tidied = tidied;
+            present.advance(Phase::Prove, Phase::Approve, invocation.now);
         })
         .await?;
     Ok(next(&restore))
@@ -140,87 +135,54 @@ async fn tidy(app: &App, restore: &Restore, master: &Login) -> bool {
     }
 }
 
-/// The readings of the source that are closest to an instant, on each side of it.
-async fn baselines(app: &App, data: Timestamp) -> Result<(Option<Reading>, Option<Reading>), RestoreError> {
-    let (procedure, index) = TESTS;
-    let documents = app.documents().of(procedure);
-    let Index { baselines } = documents.get(index).await?.unwrap_or_default();
-    let before = baselines.iter().filter(|one| one.finished <= data).max_by_key(|one| one.finished);
-    let after = baselines.iter().filter(|one| one.started >= data).min_by_key(|one| one.started);
-    let mut found = [None, None];
-    for (place, taken) in found.iter_mut().zip([before, after]) {
-        if let Some(taken) = taken {
-            *place = documents.get(&format!("baseline:{}", taken.execution)).await?;
-        }
-    }
-    let [before, after] = found;
-    Ok((before, after))
+/// The baselines around the restored data.
+#[derive(Default)]
+struct Baselines {
+    before: Option<Reading>,
+    after: Option<Reading>,
+    /// Those that are not as they were recorded, each with the reason.
+    unread: Vec<String>,
 }
 
-/// Reads the lost database, if it can still be read; it may be the reason for the restore.
-async fn read_source(
+async fn baselines(
+    app: &App,
+    restore: &Restore,
+    data: Timestamp,
+    database: &str,
+) -> Result<Baselines, RestoreError> {
+    let index = Index::read(app.documents()).await?;
+    let (before, after) = index.around(data, &restore.data_resource, database);
+    let mut found = Baselines::default();
+    for (place, taken) in [(&mut found.before, before), (&mut found.after, after)] {
+        let Some(taken) = taken else { continue };
+        match taken.read(app.documents()).await {
+            Ok(reading) => *place = reading,
+            Err(error @ DocumentError::S3(_)) => return Err(error.into()),
+            Err(error) => {
+                let reason = format!("{}: {}", document(&taken.execution), chain(&error));
+                tracing::error!(message = format!("a baseline is not compared: {reason}"));
+                found.unread.push(reason);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the lost database, if it can still be read; it may be the reason for the restore. The inner error is why not.
+async fn source(
     app: &App,
     restore: &Restore,
     invocation: &Invocation,
-) -> Result<Option<Reading>, RestoreError> {
-    let (_, login) = own_login(app).await?;
-    let name = format!("{}/source", restore.target.instance);
-    match piece(app, &name, Role::Source, &login, invocation).await? {
-        Ok(reading) => Ok(Some(reading)),
-        Err(reason) => {
-            tracing::warn!(message = format!("the lost database could not be read: {reason}"));
-            Ok(None)
-        }
-    }
-}
-
-/// Goes on with a reading, until all is read or the invocation's time is nearly over. The outer result is about the note
-/// of the reading; the inner about the server. What was read before a failure is kept.
-async fn piece(
-    app: &App,
-    name: &str,
-    role: Role,
-    login: &Login,
-    invocation: &Invocation,
 ) -> Result<Result<Reading, String>, RestoreError> {
-    let mut reading: Reading = app.documents().get(name).await?.unwrap_or_default();
-    if reading.complete() {
-        return Ok(Ok(reading));
+    let instance = &restore.lost.instance;
+    let (_, login) = own_login(app).await?;
+    let found = rds::instance(&app.rds, instance).await.map_err(RestoreError::RdsCall)?;
+    let Some(found) = found else { return Ok(Err(format!("the instance {instance} does not exist"))) };
+    let origin = Origin { resource: found.resource.unwrap_or_default(), database: login.database.clone() };
+    let is_lost = login.must_be_at(instance, found.seen.address.as_ref());
+    if let Err(reason) = is_lost.and_then(|()| origin.must_be_of(instance, &restore.data_resource)) {
+        return Ok(Err(reason));
     }
-    let plan = plan(&app.base.settings.policy.restores);
-    let done = reading.left().done;
-    // The last statement may take as long as any.
-    let until = Instant::now() + invocation.left().saturating_sub(STORING + plan.statement);
-    let connect = async || app.database.login(login).await.map(Open);
-    let read = proof::read(connect, &plan, role, &mut reading, until);
-    let error = match invocation.before_deadline(STORING, read).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(told(&error)),
-        Err(late) => Some(chain(&late)),
-    };
-    let left = reading.left();
-    tracing::info!(message = "read", proof.note = name, proof.done = left.done, proof.left = left.objects);
-    // A slower attempt of the same step must not undo a faster one.
-    let kept = app.documents().update(name, |kept: &mut Reading| {
-        if reading.left().done >= kept.left().done {
-            kept.clone_from(&reading);
-        }
-    });
-    kept.await?;
-    match error {
-        Some(error) if reading.left().done == done => Ok(Err(error)),
-        Some(error) => {
-            tracing::warn!(message = format!("the piece ended early: {error}"));
-            Ok(Ok(reading))
-        }
-        None => Ok(Ok(reading)),
-    }
-}
-
-/// The error of a piece, without what the driver says: it may quote a row.
-fn told(error: &ReadError<DatabaseError>) -> String {
-    match error {
-        ReadError::Connect(_) => chain(error),
-        ReadError::SetUp(_) | ReadError::Catalog(_) => error.to_string(),
-    }
+    let name = format!("{}/source", restore.target.instance);
+    Ok(reader(app).piece(&name, Role::Source, &login, invocation).await?)
 }

@@ -32,7 +32,11 @@ pub(crate) async fn restore(
         // It may have gone since the beginning.
         let lost = rds::instance(&app.rds, &restore.lost.instance).await.map_err(RestoreError::RdsCall)?;
         let status = lost.as_ref().map(|lost| lost.seen.status.as_str());
-        let by_name = is_source(status) || (lost.is_some() && restore.lost.resource.is_none());
+        let present = lost.as_ref().and_then(|lost| lost.resource.as_deref());
+        // Somebody may have made an empty one of the same name since.
+        let is_other =
+            !restore.data_resource.is_empty() && present.is_some_and(|it| it != restore.data_resource);
+        let by_name = !is_other && (is_source(status) || (lost.is_some() && restore.lost.resource.is_none()));
         // What a living instance does not have, the new one does not need.
         let missing = if restore.lost.exists { Vec::new() } else { restore.settings.missing() };
         if !missing.is_empty() {

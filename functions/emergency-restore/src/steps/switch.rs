@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use shared::database::secret::{Secret, Server};
 use shared::run::open_restore::Move;
 use shared::runtime::failure::chain;
+use shared::runtime::hex::hex;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
@@ -15,7 +16,7 @@ use super::guard::must_be_guarded;
 use super::{next, whole_milliseconds};
 use crate::aws::secrets;
 use crate::observe::{Held, describe, held, value};
-use crate::rules::restore::{Direction, Foreign, Phase, Restore};
+use crate::rules::restore::{Changed, Direction, Foreign, Phase, Restore};
 use crate::{Answer, App, RestoreError};
 
 /// Moves the secrets in the note's direction.
@@ -30,6 +31,9 @@ pub(crate) async fn switch(
     }
     match restore.direction {
         Direction::New => {
+            if !restore.is_approved() {
+                return Err(RestoreError::NotApproved(restore.target.instance));
+            }
             must_be_guarded(app, &restore).await?;
             forward(app, execution, &restore).await?;
         }
@@ -45,6 +49,7 @@ pub(crate) async fn switch(
                 return;
             }
             restore.redeploy(since);
+            restore.foreign.clear();
             let is_done = restore.migration.as_ref().is_some_and(|migration| migration.exit == Some(0));
             let is_due = migrates && restore.direction == Direction::New && !is_done;
             let to = if is_due { Phase::Migrate } else { Phase::Deploy };
@@ -56,9 +61,7 @@ pub(crate) async fn switch(
 
 /// A version's id: the same in every attempt, another one if the value in force has changed since.
 fn version(run: &str, secret: &str, from: &str, instance: &str) -> String {
-    let hash = Sha256::digest(format!("{run} {secret} {from} {instance}"));
-    let digits: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut digits = digits.concat();
+    let mut digits = hex(&Sha256::digest(format!("{run} {secret} {from} {instance}")));
     digits.truncate(32);
     let parts =
         [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];
@@ -109,6 +112,7 @@ async fn forward(app: &App, execution: &str, restore: &Restore) -> Result<(), Re
             restore.moves.retain(|known| known.secret != planned.secret);
             restore.moves.push(planned.clone());
         }
+        restore.used.insert(restore.target.instance.clone());
     })
     .await?;
     for (held, planned) in all.iter().zip(&planned) {
@@ -128,6 +132,42 @@ pub(crate) async fn has_moved(app: &App, restore: &Restore) -> Result<bool, Rest
         }
     }
     Ok(false)
+}
+
+/// The secrets whose version in force is not the one that the restore put there.
+pub(crate) async fn changed(app: &App, restore: &Restore) -> Result<Vec<Changed>, RestoreError> {
+    let mut changed = Vec::new();
+    for it in &restore.moves {
+        let listed = describe(app, &it.secret).await?;
+        changed.extend(restore.changed(it, listed.labelled("AWSCURRENT").unwrap_or_default()));
+    }
+    Ok(changed)
+}
+
+/// Refuses to go on if another caller put a version of a moved secret in force since the move: the application may use the
+/// other database.
+pub(crate) async fn must_be_in_force(
+    app: &App,
+    execution: &str,
+    restore: &Restore,
+) -> Result<(), RestoreError> {
+    match changed(app, restore).await? {
+        changed if changed.is_empty() => Ok(()),
+        changed => Err(told(app, execution, changed).await?),
+    }
+}
+
+/// The error about versions of others, which are noted so that a person can overrule what was told, and nothing else.
+async fn told(app: &App, execution: &str, changed: Vec<Changed>) -> Result<RestoreError, RestoreError> {
+    app.amend(execution, |restore| {
+        for it in &changed {
+            let found = Foreign { version: it.current.clone(), overruled: false };
+            restore.foreign.insert(it.secret.clone(), found);
+        }
+    })
+    .await?;
+    let names: Vec<_> = changed.into_iter().map(|it| it.name).collect();
+    Ok(RestoreError::SecretChanged(names.join(", ")))
 }
 
 /// Refuses a move if the note has changed since the step began: another execution may have taken the restore over, or a
@@ -182,7 +222,16 @@ async fn move_to(
             let error = shared::database::secret::FormError::Unwritable;
             return Err(RestoreError::SecretForm(planned.name.clone(), error));
         }
-        secrets::put(&app.secrets, &planned.secret, &planned.to, &value).await
+        let put = secrets::put(&app.secrets, &planned.secret, &planned.to, &value).await;
+        // Secrets Manager does nothing for a version that it has already: a return that overruled a foreign version has
+        // taken all labels from this one.
+        let listed = describe(app, &planned.secret).await?;
+        match put {
+            Ok(()) if listed.labelled("AWSCURRENT") == Some(planned.from.as_str()) => {
+                secrets::make_current(&app.secrets, &planned.secret, &planned.from, &planned.to).await
+            }
+            put => put,
+        }
     };
     done.map_err(RestoreError::SecretsManagerCall)?;
     must_be(app, planned, &planned.to).await?;
@@ -200,20 +249,10 @@ async fn back(app: &App, execution: &str, restore: &Restore) -> Result<(), Resto
     for it in &restore.moves {
         let listed = describe(app, &it.secret).await?;
         let current = listed.labelled("AWSCURRENT").unwrap_or_default();
-        if current != it.from && !restore.may_replace(it, current) {
-            changed.push((it.secret.clone(), it.name.clone(), current.to_owned()));
-        }
+        changed.extend(restore.changed(it, current).filter(|_| !restore.may_replace(it, current)));
     }
     if !changed.is_empty() {
-        app.amend(execution, |restore| {
-            for (secret, _, version) in &changed {
-                let found = Foreign { version: version.clone(), overruled: false };
-                restore.foreign.insert(secret.clone(), found);
-            }
-        })
-        .await?;
-        let names: Vec<_> = changed.into_iter().map(|(_, name, _)| name).collect();
-        return Err(RestoreError::SecretChanged(names.join(", ")));
+        return Err(told(app, execution, changed).await?);
     }
     for it in &restore.moves {
         if let Ok(secret) = Secret::parse(&value(app, &it.secret, Some(&it.from)).await?) {

@@ -2,18 +2,21 @@
 
 use jiff::Timestamp;
 use proof::Verdict;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::run::notify::Message;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 use shared::runtime::time;
 
-use super::{about, behind, choose, loss, order, plain, resume, standing, status, title, who, why};
+use super::{
+    about, barred, behind, choose, failure, loss, obstacle, order, plain, resume, standing, status, title,
+    who, why,
+};
 use crate::event::{Source, Verb};
 use crate::rules::choice::{Choice, minutes};
 use crate::rules::proved::{self, Proved};
 use crate::rules::restore::{Direction, Phase, Restore};
-use crate::rules::smoke::{Check, Outcome};
+use crate::rules::smoke::{Check, Outcome, SESSIONS};
 
 /// Most lines of a proof in a message; the evidence has all.
 const SHOWN: usize = 6;
@@ -68,18 +71,26 @@ pub(crate) fn choice(settings: &Settings, restore: &Restore, now: Timestamp, run
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
     let mut lines = vec![about(language, restore)];
+    lines.extend(ambiguity(language, restore));
+    lines.extend(restore.obstacles.iter().map(|it| obstacle::line(language, it)));
+    let is_ambiguous = restore.resources().len() > 1;
     for choice in &restore.choices {
         let lost = minutes(choice.data(), now);
         let at = time::local(choice.data());
+        let of = if is_ambiguous { format!(" ({})", choice.resource()) } else { String::new() };
         match choice {
             Choice::Window { from, .. } => {
-                let command = choose(settings, restore, &Source::Latest).code();
+                let (latest, other) = match is_ambiguous {
+                    true => (choice.of_backup(None), choice.of_backup(Some(choice.data()))),
+                    false => (Source::Latest, Source::Time(choice.data())),
+                };
+                let command = choose(settings, restore, &latest).code();
                 lines.push(shared::tr!(
                     language,
-                    "• *perde {lost} min*: o último instante possível, {at}: {command}",
-                    "• *loses {lost} min*: the latest possible instant, {at}: {command}",
+                    "• *perde {lost} min*: o último instante possível{of}, {at}: {command}",
+                    "• *loses {lost} min*: the latest possible instant{of}, {at}: {command}",
                 ));
-                let command = choose(settings, restore, &Source::Time(choice.data())).code();
+                let command = choose(settings, restore, &other).code();
                 let from = time::local(*from);
                 lines.push(shared::tr!(
                     language,
@@ -87,13 +98,22 @@ pub(crate) fn choice(settings: &Settings, restore: &Restore, now: Timestamp, run
                     "• another instant since {from}, in UTC in the command (e.g. just before the mistake): {command}",
                 ));
             }
-            Choice::Snapshot { name, automated, .. } => {
+            Choice::Snapshot { name, automated, barred: is_barred, .. } => {
                 let kind = if *automated { say("automático", "automated") } else { say("manual", "manual") };
+                if *is_barred {
+                    let [reason, copy, choose] = barred(settings, restore, name);
+                    lines.push(shared::tr!(
+                        language,
+                        "• *perde {lost} min*: snapshot {kind} `{name}`{of} de {at}; *não restaurável* com este nome: {reason} `{copy}`. Depois: `{choose}`",
+                        "• *loses {lost} min*: {kind} snapshot `{name}`{of} of {at}; *not restorable* under this name: {reason} `{copy}`. Then: `{choose}`",
+                    ));
+                    continue;
+                }
                 let command = choose(settings, restore, &Source::Snapshot(name.clone())).code();
                 lines.push(shared::tr!(
                     language,
-                    "• *perde {lost} min*: snapshot {kind} de {at}: {command}",
-                    "• *loses {lost} min*: {kind} snapshot of {at}: {command}",
+                    "• *perde {lost} min*: snapshot {kind}{of} de {at}: {command}",
+                    "• *loses {lost} min*: {kind} snapshot{of} of {at}: {command}",
                 ));
             }
         }
@@ -108,6 +128,25 @@ pub(crate) fn choice(settings: &Settings, restore: &Restore, now: Timestamp, run
     Message::new(settings, &heading, lines, run_id)
 }
 
+/// The line about several databases that had the lost instance's name.
+fn ambiguity(language: Language, restore: &Restore) -> Option<String> {
+    let all = restore.resources();
+    if all.len() < 2 {
+        return None;
+    }
+    let shown = all.into_iter().map(|resource| {
+        let is_present = restore.lost.exists && restore.lost.resource.as_deref() == Some(resource);
+        let present = language.pick(" (a que existe agora)", " (the present one)");
+        format!("`{resource}`{}", if is_present { present } else { "" })
+    });
+    let (shown, instance) = (shown.collect::<Vec<_>>().join(", "), &restore.lost.instance);
+    Some(shared::tr!(
+        language,
+        "*Mais de um banco teve o nome `{instance}`*: {shown}. Alguém pode ter criado um vazio depois da perda, por exemplo com `terraform apply`: escolher pelo id, que cada linha mostra.",
+        "*More than one database had the name `{instance}`*: {shown}. Somebody may have made an empty one after the loss, e.g. with `terraform apply`: choose by the id, which each line shows.",
+    ))
+}
+
 /// Asks for the approval.
 pub(crate) fn approval(
     settings: &Settings,
@@ -119,15 +158,12 @@ pub(crate) fn approval(
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
     let mut lines = vec![about(language, restore)];
+    lines.extend(restore.obstacles.iter().map(|it| obstacle::line(language, it)));
     lines.extend(loss(language, restore, now));
     let proof = restore.proof.clone().unwrap_or_default();
     lines.extend(proved_lines(language, &proof));
-    let word = proved::word(proof.verdict);
     let reason = why(language);
-    let mut more = Vec::new();
-    if !proved::is_good(proof.verdict) {
-        more.push(("despiteProof", json!(format!("{word}: {reason}"))));
-    }
+    let mut more = despite(language, &proof);
     let by = plain(&restore.by);
     let command = order(settings, restore, Verb::Approve, &more).code();
     lines.push(if needs_two {
@@ -157,7 +193,7 @@ pub(crate) fn approval(
     lines.push(format!(
         "{} {}",
         say("Restaurar de outra fonte:", "Restore from another source:"),
-        choose(settings, restore, &Source::Latest).code()
+        choose(settings, restore, &restore.latest()).code()
     ));
     lines.push(format!(
         "{} {}",
@@ -173,6 +209,12 @@ pub(crate) fn approval(
     );
     let heading = title(language, restore, &asked(language, restore, say("aprova?", "approve?")));
     Message::new(settings, &heading, lines, run_id)
+}
+
+/// What an approval must say of a proof that is not good.
+fn despite(language: Language, proof: &Proved) -> Vec<(&'static str, Value)> {
+    let named = || json!(format!("{}: {}", proved::word(proof.verdict), why(language)));
+    (!proved::is_good(proof.verdict)).then(|| ("despiteProof", named())).into_iter().collect()
 }
 
 /// The lines about a proof.
@@ -193,6 +235,14 @@ pub(crate) fn proved_lines(language: Language, proof: &Proved) -> Vec<String> {
         "*Prova: {word}* · {rows} linhas lidas, {against} · {pass} conferências boas, {failed} com falha, {unverified} não verificadas, {unfinished} não terminadas, {unavailable} que esta versão não tem",
         "*Proof: {word}* · {rows} rows read, {against} · {pass} checks good, {failed} failed, {unverified} not verified, {unfinished} not finished, {unavailable} that this version lacks",
     )];
+    lines.extend(proof.unread.iter().map(|reason| {
+        let reason = plain(reason);
+        shared::tr!(
+            language,
+            "• unverified: leitura de referência não usada: {reason}",
+            "• unverified: baseline not used: {reason}"
+        )
+    }));
     let bad = proof.lines.iter().filter(|line| line.verdict != Verdict::Unavailable);
     lines.extend(bad.clone().take(SHOWN).map(|line| {
         format!("• {}: {}", proved::word(line.verdict), plain(&proof::text::sentence(line, language)))
@@ -239,7 +289,9 @@ pub(crate) fn hold(settings: &Settings, restore: &Restore, now: Timestamp, run_i
             )
         }
     };
-    lines.push(turn);
+    if restore.direction == Direction::New || restore.is_approved() {
+        lines.push(turn);
+    }
     lines.push(format!("{} {close}", say("*Encerrar*, quando estiver bom:", "*Close*, when all is well:")));
     lines.push(
         say(
@@ -269,7 +321,7 @@ pub(crate) fn checks(language: Language, checks: &[Check]) -> String {
             Outcome::Failed => language.pick("falhou", "failed"),
             Outcome::Unproved => language.pick("não provado", "not proved"),
         };
-        let detail = if check.outcome == Outcome::Passed {
+        let detail = if check.outcome == Outcome::Passed && check.name != SESSIONS {
             String::new()
         } else {
             format!(" ({})", plain(&check.detail))
@@ -301,8 +353,9 @@ pub(crate) fn standing_lines(settings: &Settings, restore: &Restore, now: Timest
     );
     let of = |verb| order(settings, restore, verb, &[]).to_string();
     match (&restore.failure, restore.phase) {
-        (Some(_), _) => {
-            lines.push(of(Verb::Retry));
+        (Some(failed), _) => {
+            let retries = failure::retries(settings, restore, &failed.kind);
+            lines.extend(retries.into_iter().map(|(_, command)| command.to_string()));
             if restore.moves.is_empty() {
                 lines.push(of(Verb::Reject));
             } else {
@@ -313,22 +366,135 @@ pub(crate) fn standing_lines(settings: &Settings, restore: &Restore, now: Timest
             }
         }
         (None, Phase::Choose) => {
-            lines.extend(restore.choices.iter().map(|choice| match choice {
-                Choice::Window { .. } => choose(settings, restore, &Source::Latest).to_string(),
-                Choice::Snapshot { name, .. } => {
-                    choose(settings, restore, &Source::Snapshot(name.clone())).to_string()
+            lines.extend(ambiguity(language, restore));
+            lines.extend(restore.obstacles.iter().map(|it| obstacle::line(language, it)));
+            for choice in &restore.choices {
+                match choice {
+                    Choice::Window { .. } => {
+                        let latest = match restore.resources().len() {
+                            0 | 1 => Source::Latest,
+                            _ => choice.of_backup(None),
+                        };
+                        lines.push(choose(settings, restore, &latest).to_string());
+                    }
+                    Choice::Snapshot { name, barred: true, .. } => {
+                        let [reason, copy, choose] = barred(settings, restore, name);
+                        lines.extend([format!("{name}: {reason}"), copy, choose]);
+                    }
+                    Choice::Snapshot { name, .. } => {
+                        lines.push(choose(settings, restore, &Source::Snapshot(name.clone())).to_string());
+                    }
                 }
-            }));
+            }
         }
-        (None, Phase::Approve) => lines.extend([of(Verb::Approve), of(Verb::Reject)]),
+        (None, Phase::Approve) => {
+            let more = despite(language, &restore.proof.clone().unwrap_or_default());
+            lines.extend([order(settings, restore, Verb::Approve, &more).to_string(), of(Verb::Reject)]);
+        }
         (None, Phase::Hold) => {
             let (to, turn) = match restore.direction {
                 Direction::New => (Direction::Old, Verb::RollBack),
                 Direction::Old => (Direction::New, Verb::Forward),
             };
-            lines.extend([behind(language, restore, to), of(turn), of(Verb::Close)]);
+            if to == Direction::Old || restore.is_approved() {
+                lines.extend([behind(language, restore, to), of(turn)]);
+            }
+            lines.push(of(Verb::Close));
         }
         (None, _) => {}
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::rules::order::{Context, give};
+    use crate::rules::restore::tests::{at, restore};
+
+    fn settings() -> Settings {
+        shared::testing::settings("moveongs-dev-emergency-restore", Language::Portuguese)
+    }
+
+    /// The event that a command sends, with its placeholders filled in.
+    fn sent(command: &str) -> Event {
+        let command = command.replace("QUEM", "bia").replace("MOTIVO", "it is enough");
+        let words = shared::testing::words(&command);
+        let event: Value = serde_json::from_str(words.last().unwrap()).unwrap();
+        Event::try_from(event).unwrap()
+    }
+
+    #[test]
+    fn the_status_shows_the_approval_that_is_accepted() {
+        for verdict in [Verdict::Pass, Verdict::Unavailable, Verdict::Unverified, Verdict::Fail] {
+            let proof = Some(Proved { verdict, ..Proved::default() });
+            let mut asking = Restore { phase: Phase::Approve, moves: Vec::new(), proof, ..restore() };
+            let lines = standing_lines(&settings(), &asking, at(9));
+            let command = lines.iter().find(|line| line.contains("approve")).unwrap();
+            let Event::Order(order) = sent(command) else { panic!("{command}") };
+            let context = Context {
+                needs_two: true,
+                now: at(10),
+                contents: None,
+                is_migrating: false,
+                is_moved: false,
+                changed: Vec::new(),
+            };
+            assert_eq!(give(&mut asking, &order, &context), Ok(()), "{command}");
+            assert_eq!(asking.phase, Phase::Guard);
+        }
+    }
+
+    #[test]
+    fn several_databases_of_one_name_are_told_first_and_each_command_names_one() {
+        let window =
+            |resource: &str| Choice::Window { from: at(0), to: at(1), resource: resource.to_owned() };
+        let mut asking = Restore { phase: Phase::Choose, moves: Vec::new(), ..restore() };
+        asking.lost.resource = Some("db-B".to_owned());
+        asking.choices = vec![window("db-B"), window("db-A")];
+        asking.obstacles = vec![crate::rules::obstacle::Obstacle::NoReader { secret: "url".to_owned() }];
+        let message = choice(&settings(), &asking, at(9), "id");
+        let line = &message.lines()[1];
+        assert!(line.contains("`db-A`, `db-B` (a que existe agora)"), "{line}");
+        assert!(message.text().contains("Nenhum serviço do ECS lê"), "{}", message.text());
+        let all = standing_lines(&settings(), &asking, at(9));
+        let chosen = all.iter().filter(|line| line.contains("choose")).map(|line| match sent(line) {
+            Event::Order(order) => order.source.unwrap(),
+            other => panic!("{other:?}"),
+        });
+        let of = |resource: &str| Source::Backup { resource: resource.to_owned(), time: None };
+        assert_eq!(chosen.collect::<Vec<_>>(), [of("db-B"), of("db-A")]);
+        asking.choices.remove(0);
+        asking.lost.resource = Some("db-A".to_owned());
+        let text = choice(&settings(), &asking, at(9), "id").text();
+        assert!(text.contains(r#""source":"latest""#) && !text.contains("Mais de um banco"), "{text}");
+    }
+
+    #[test]
+    fn a_snapshot_that_the_role_may_not_restore_is_told_with_its_copy() {
+        let snapshot = |name: &str, barred: bool| Choice::Snapshot {
+            name: name.to_owned(),
+            data: at(1),
+            automated: false,
+            barred,
+            resource: String::new(),
+        };
+        let choices = vec![snapshot("moveongs-dev-1", false), snapshot("before", true)];
+        let asking = Restore { phase: Phase::Choose, moves: Vec::new(), choices, ..restore() };
+        let copy = "aws rds copy-db-snapshot --source-db-snapshot-identifier before --target-db-snapshot-identifier moveongs-dev-before";
+        let message = choice(&settings(), &asking, at(9), "id");
+        let line = message.lines().iter().find(|line| line.contains("`before`")).unwrap();
+        for part in ["não restaurável", "o papel só restaura", copy, r#"{"snapshot":"moveongs-dev-before"}"#]
+        {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        let all = standing_lines(&settings(), &asking, at(9));
+        let at = all.iter().position(|line| line.starts_with("before: o papel só restaura")).unwrap();
+        assert!(all[at + 1].starts_with(copy), "{all:?}");
+        for (line, name) in [(&all[at - 1], "moveongs-dev-1"), (&all[at + 2], "moveongs-dev-before")] {
+            let Event::Order(order) = sent(line) else { panic!("{line}") };
+            assert_eq!(order.source, Some(Source::Snapshot(name.to_owned())));
+        }
+    }
 }

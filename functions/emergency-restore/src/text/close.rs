@@ -10,7 +10,7 @@ use shared::runtime::settings::Settings;
 
 use super::ask::{checks, rto};
 use super::{about, behind, brief, loss, plain, title};
-use crate::rules::restore::{Direction, Ending, Restore};
+use crate::rules::restore::{Changed, Direction, Ending, Restore};
 
 /// What the message must know of the stack.
 pub(crate) struct Stack<'a> {
@@ -22,6 +22,8 @@ pub(crate) struct Stack<'a> {
     pub present: BTreeMap<String, String>,
     /// Secrets that the stack names by a pattern, which were not moved.
     pub patterns: Vec<&'a str>,
+    /// Moved secrets in which others put another version in force.
+    pub changed: Vec<Changed>,
 }
 
 /// The message.
@@ -37,6 +39,9 @@ pub(crate) fn closed(
     let mut lines = vec![about(language, restore)];
     let heading = match (ending, restore.direction) {
         (Ending::Rejected, _) => say("encerrada, nada foi trocado", "ended, nothing was switched"),
+        (Ending::Closed, _) if !stack.changed.is_empty() => {
+            say("encerrada, com um segredo que outros mudaram", "closed, with a secret that others changed")
+        }
         (Ending::Closed, Direction::New) => say("encerrada, no banco novo", "closed, on the new database"),
         (Ending::Closed, Direction::Old) => say("encerrada, no banco antigo", "closed, on the old database"),
     };
@@ -71,6 +76,14 @@ fn todo(settings: &Settings, restore: &Restore, ending: Ending, stack: &Stack<'_
     let (new, lost) = (&restore.target.instance, &restore.lost.instance);
     let mut lines = Vec::new();
     let is_new = ending == Ending::Closed && restore.direction == Direction::New;
+    for changed in &stack.changed {
+        let (name, current, back) = (&changed.name, &changed.current, changed.put_back().code());
+        lines.push(shared::tr!(
+            language,
+            "*O segredo `{name}` não tem a versão desta restauração*, e sim `{current}`, de outros: conferir para que banco aponta. Para pôr a da restauração: {back}.",
+            "*The secret `{name}` does not have this restore's version*, but `{current}`, of others: check which database it names. To put the restore's in force: {back}.",
+        ));
+    }
     if is_new {
         let (address, state) = match &restore.terraform {
             Some((address, key)) => (address.clone(), format!(" ({key})")),
@@ -99,9 +112,9 @@ fn todo(settings: &Settings, restore: &Restore, ending: Ending, stack: &Stack<'_
         );
     }
     // Another caller's deploy must not be rolled back.
-    let is_there = |service: &String| match (stack.present.get(service), restore.guards.get(service)) {
-        (Some(present), Some(guard)) => *present == guard.with,
-        _ => true,
+    let is_there = |service: &String| match stack.present.get(service) {
+        Some(present) => restore.guards.get(service).is_some_and(|guard| *present == guard.with),
+        None => true,
     };
     for (service, former) in restore.unguarded.iter().filter(|(service, _)| !is_there(service)) {
         let present = stack.present.get(service).map(String::as_str).unwrap_or_default();
@@ -153,9 +166,8 @@ fn todo(settings: &Settings, restore: &Restore, ending: Ending, stack: &Stack<'_
             )
         });
     } else if restore.target.requested.is_some() {
-        let was_used = !restore.moves.is_empty();
-        let commands = remove(new, was_used).code();
-        if was_used {
+        let commands = remove(new, restore.was_used(new)).code();
+        if !restore.moves.is_empty() {
             let behind = behind(language, restore, Direction::Old);
             lines.push(shared::tr!(
                 language,
@@ -171,12 +183,20 @@ fn todo(settings: &Settings, restore: &Restore, ending: Ending, stack: &Stack<'_
         }
     }
     for former in &restore.former {
-        let commands = remove(former, false).code();
-        lines.push(shared::tr!(
-            language,
-            "A instância `{former}`, de uma tentativa anterior, nunca esteve em uso; se ainda existe, custa: {commands}.",
-            "The instance `{former}`, of an earlier try, was never in use; if it still exists, it costs: {commands}.",
-        ));
+        let commands = remove(former, restore.was_used(former)).code();
+        lines.push(if restore.was_used(former) {
+            shared::tr!(
+                language,
+                "*A instância `{former}`, de uma tentativa anterior, pode ter dados que nenhuma outra tem*: conferir; só depois removê-la, com um snapshot final: {commands}.",
+                "*The instance `{former}`, of an earlier try, may have data that no other has*: check; only then remove it, with a final snapshot: {commands}.",
+            )
+        } else {
+            shared::tr!(
+                language,
+                "A instância `{former}`, de uma tentativa anterior, nunca esteve em uso; se ainda existe, custa: {commands}.",
+                "The instance `{former}`, of an earlier try, was never in use; if it still exists, it costs: {commands}.",
+            )
+        });
     }
     if is_new && restore.migration.is_none() {
         lines.push(
@@ -247,12 +267,17 @@ mod tests {
     use crate::rules::restore::tests::{at, restore};
 
     fn text(restore: &Restore, ending: Ending) -> String {
+        text_with(restore, ending, Vec::new())
+    }
+
+    fn text_with(restore: &Restore, ending: Ending, changed: Vec<Changed>) -> String {
         let settings = shared::testing::settings("moveongs-dev-emergency-restore", Language::Portuguese);
         let stack = Stack {
             cluster: "moveongs-dev-cluster",
             has_admin: true,
             present: [("api".to_owned(), "arn:td:8".to_owned())].into(),
             patterns: vec!["arn:x-*"],
+            changed,
         };
         closed(&settings, restore, ending, &stack, at(60)).text()
     }
@@ -261,7 +286,7 @@ mod tests {
     fn a_deploy_by_others_is_not_rolled_back_and_every_instance_is_named() {
         let mut open = restore();
         open.former =
-            vec!["moveongs-dev-db-r20261130-1".to_owned(), "moveongs-dev-db-r20261130-1-2".to_owned()];
+            vec!["moveongs-dev-db-r20261130-1-2".to_owned(), "moveongs-dev-db-r20261130-1-3".to_owned()];
         open.unguarded.insert("api".to_owned(), "arn:td:6".to_owned());
         let guard = |with: &str| Guarded { with: with.to_owned(), deployment: None };
         open.guards.insert("api".to_owned(), guard("arn:td:8"));
@@ -275,6 +300,42 @@ mod tests {
         open.guards.insert("api".to_owned(), guard("arn:td:7"));
         let shown = text(&open, Ending::Closed);
         assert!(!shown.contains("--task-definition") && shown.contains("arn:td:8"), "{shown}");
+        // A revision that a person corrected after a failed rollout, with the guard.
+        open.guards.clear();
+        let shown = text(&open, Ending::Closed);
+        assert!(!shown.contains("--task-definition") && shown.contains("arn:td:8"), "{shown}");
+    }
+
+    #[test]
+    fn an_instance_that_a_secret_named_is_removed_only_with_a_last_snapshot() {
+        let mut open = restore();
+        open.target.requested = Some(at(1));
+        open.direction = Direction::Old;
+        open.former = vec!["moveongs-dev-db-used".to_owned(), "moveongs-dev-db-other".to_owned()];
+        open.used.insert("moveongs-dev-db-used".to_owned());
+        let delete = "delete-db-instance --db-instance-identifier";
+        let shown = text(&open, Ending::Closed);
+        let line =
+            |name: &str| shown.lines().find(|line| line.contains(&format!("{delete} {name}"))).unwrap();
+        let used = line("moveongs-dev-db-used");
+        assert!(used.contains("--final-db-snapshot-identifier") && !used.contains("nunca"), "{used}");
+        let other = line("moveongs-dev-db-other");
+        assert!(other.contains("--skip-final-snapshot") && other.contains("nunca"), "{other}");
+        // AWS may have refused the move, or it was undone by others before the end.
+        let mut rejected = Restore { moves: Vec::new(), ..open };
+        rejected.used.insert(rejected.target.instance.clone());
+        let shown = text(&rejected, Ending::Rejected);
+        assert!(shown.contains("moveongs-dev-db-r20261130-1-final"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_that_others_changed_is_not_called_the_new_database() {
+        let open = restore();
+        let changed = open.changed(&open.moves[0], "3").into_iter().collect();
+        let shown = text_with(&open, Ending::Closed, changed);
+        assert!(!shown.contains("encerrada, no banco novo"), "{shown}");
+        assert!(shown.contains("--move-to-version-id 2 --remove-from-version-id 3"), "{shown}");
+        assert!(text(&open, Ending::Closed).contains("encerrada, no banco novo"));
     }
 
     #[test]
@@ -286,6 +347,8 @@ mod tests {
         open.terraform =
             Some(("module.rds.aws_db_instance.this[0]".to_owned(), "dev/terraform.tfstate".to_owned()));
         open.unguarded.insert("api".to_owned(), "arn:td:7".to_owned());
+        let guard = Guarded { with: "arn:td:8".to_owned(), deployment: None };
+        open.guards.insert("api".to_owned(), guard);
         let shown = text(&open, Ending::Closed);
         for part in [
             "43 min",

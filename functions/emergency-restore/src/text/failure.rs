@@ -9,9 +9,9 @@ use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 use shared::workflow::Broken;
 
-use super::{about, behind, brief, choose, order, resume, standing, status, title, who, why};
+use super::{about, barred, behind, brief, choose, order, resume, standing, status, title, who, why};
 use crate::error::FailureKind;
-use crate::event::{Source, Verb};
+use crate::event::{Found, Source, Verb};
 use crate::rules::proved;
 use crate::rules::restore::{Direction, Phase, Restore};
 
@@ -58,7 +58,11 @@ pub(crate) fn lines(settings: &Settings, restore: &Restore, broken: &Broken) -> 
         next_step(language, &cure(settings, restore, &broken.kind.as_str().into())),
     ];
     let of = |verb| order(settings, restore, verb, &[]).code();
-    lines.push(format!("{} {}", say("*Tentar de novo*:", "*Try again*:"), of(Verb::Retry)));
+    lines.extend(
+        retries(settings, restore, kind)
+            .into_iter()
+            .map(|(text, command)| format!("{text} {}", command.code())),
+    );
     let reason = why(language);
     if restore.phase == Phase::Prove {
         let despite = json!(format!("{}: {reason}", proved::word(Verdict::Unverified)));
@@ -68,7 +72,7 @@ pub(crate) fn lines(settings: &Settings, restore: &Restore, broken: &Broken) -> 
             say("Aprovar sem a prova, dizendo o motivo:", "Approve without the proof, with a reason:")
         ));
     }
-    if restore.phase == Phase::Smoke && *kind == "SmokeFailed" {
+    if restore.phase == Phase::Smoke && matches!(kind.as_str(), "SmokeFailed" | "NotInUse") {
         let command = order(settings, restore, Verb::Approve, &[("despiteSmoke", json!(reason))]).code();
         lines.push(format!(
             "{} {command}",
@@ -80,7 +84,7 @@ pub(crate) fn lines(settings: &Settings, restore: &Restore, broken: &Broken) -> 
     }
     if restore.moves.is_empty() {
         if restore.phase <= Phase::Approve && restore.approval.is_none() {
-            let command = choose(settings, restore, &Source::Latest).code();
+            let command = choose(settings, restore, &restore.latest()).code();
             lines.push(format!(
                 "{} {command}",
                 say("Outra fonte, em outra instância:", "Another source, in another instance:")
@@ -106,13 +110,16 @@ pub(crate) fn lines(settings: &Settings, restore: &Restore, broken: &Broken) -> 
             (Verb::Forward, Direction::New, say("Ir ao banco novo", "Go to the new database")),
         ];
         for (verb, to, text) in turns {
+            if to == Direction::New && !restore.is_approved() {
+                continue;
+            }
             lines.push(format!("{text} ({}): {}", behind(language, restore, to), of(verb)));
         }
         if restore.phase == Phase::Hold {
             let text = say("*Encerrar* como está:", "*Close* as it is:");
             lines.push(format!("{text} {}", of(Verb::Close)));
         }
-        if restore.phase == Phase::Switch && !restore.times.contains_key(&Phase::Switch) {
+        if restore.phase <= Phase::Switch && !restore.times.contains_key(&Phase::Switch) {
             let text = say(
                 "Desistir, se nenhum segredo chegou a ser trocado:",
                 "Give up, if no secret was moved yet:",
@@ -122,6 +129,28 @@ pub(crate) fn lines(settings: &Settings, restore: &Restore, broken: &Broken) -> 
     }
     lines.push(go_on);
     lines
+}
+
+/// The commands that repeat a failed step, each with its text.
+pub(super) fn retries(settings: &Settings, restore: &Restore, kind: &str) -> Vec<(&'static str, Command)> {
+    let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
+    let retry = |more: &[(&str, serde_json::Value)]| order(settings, restore, Verb::Retry, more);
+    if kind != "MigrationUnknown" {
+        return vec![(say("*Tentar de novo*:", "*Try again*:"), retry(&[]))];
+    }
+    vec![
+        (
+            say("*Foi feita*: seguir sem outra:", "*It was done*: go on without another one:"),
+            retry(&[("migration", json!(Found::Done))]),
+        ),
+        (
+            say(
+                "*Não foi feita*, ou pode ser feita duas vezes: rodar outra:",
+                "*It was not done*, or may be done twice: run another one:",
+            ),
+            retry(&[("migration", json!(Found::Again))]),
+        ),
+    ]
 }
 
 /// The cure of a failure.
@@ -153,19 +182,36 @@ fn cure(settings: &Settings, restore: &Restore, kind: &FailureKind) -> String {
                 lost
             )
             .code(),
-        FailureKind::SettingsUnknown => format!(
-            "{} {}",
-            say(
-                "desistir desta e começar de novo dizendo os ajustes que faltam (estão no Terraform ou no console):",
-                "give this one up and start again with the missing settings (they are in Terraform or in the console):",
+        FailureKind::SnapshotNameNotAllowed => match &restore.refused {
+            Some(Source::Snapshot(name)) => {
+                let [reason, copy, choose] = barred(settings, restore, name);
+                format!("{reason} `{copy}`. {} `{choose}`", say("Depois:", "Then:"))
+            }
+            _ => say(
+                "copiar o snapshot como diz o erro, e escolher a cópia.",
+                "copy the snapshot as the error says, and choose the copy.",
             ),
-            Command::start(
-                settings,
-                &json!({"by": who(language), "reason": why(language), "instance": lost, "settings":
-                    {"class": "db.t4g.medium", "subnetGroup": "GRUPO", "securityGroups": ["sg-0"], "parameterGroup": "GRUPO", "multiAz": true}}),
+        },
+        FailureKind::SettingsUnknown => {
+            let group = say("GRUPO", "GROUP");
+            let placeholder = |name| match name {
+                "class" => json!(say("CLASSE", "CLASS")),
+                "securityGroups" => json!([group]),
+                _ => json!(group),
+            };
+            let known = &restore.settings;
+            let missing = known.missing().into_iter().map(|name| (name.to_owned(), placeholder(name)));
+            let standby = known.multi_az.is_none().then(|| ("multiAz".to_owned(), json!(true)));
+            let given = serde_json::Value::Object(missing.chain(standby).collect());
+            let command = order(settings, restore, Verb::Retry, &[("settings", given)]).code();
+            format!(
+                "{} {command}",
+                say(
+                    "tentar de novo dizendo os ajustes que faltam; os nomes estão no Terraform ou no console, e `multiAz` diz se há um standby:",
+                    "try again with the missing settings; the names are in Terraform or in the console, and `multiAz` says whether there is a standby:",
+                ),
             )
-            .code(),
-        ),
+        }
         FailureKind::RestoreRefused => {
             let known = &restore.settings;
             let given = json!({"class": known.class, "subnetGroup": known.subnet_group,
@@ -184,6 +230,20 @@ fn cure(settings: &Settings, restore: &Restore, kind: &FailureKind) -> String {
             "o RDS recusou a instância nova pelo motivo acima (quota ou chave KMS). Corrigir no console e tentar de novo.",
             "RDS refused the new instance for the reason above (quota or KMS key). Correct it in the console and try again.",
         ),
+        FailureKind::InstanceFailed | FailureKind::InstanceGone if !restore.moves.is_empty() => {
+            let start = command!("aws rds start-db-instance --db-instance-identifier {new}", new).code();
+            format!(
+                "{} {describe}, {events}. {} {start}",
+                say(
+                    "a instância nova, que já esteve em uso e tem dados que nenhuma outra tem, não responde; por isso *não é feita outra*. Como está, e por quê:",
+                    "the new instance, which was in use and has data that no other has, does not answer; so *no other one is made*. Its state, and why:",
+                ),
+                say(
+                    "Consertá-la e tentar de novo, ou voltar ao banco antigo. Se está parada:",
+                    "Repair it and try again, or return to the old database. If it is stopped:",
+                ),
+            )
+        }
         FailureKind::InstanceFailed | FailureKind::InstanceGone => format!(
             "{} {events}. {}",
             say("a instância nova não ficou pronta; por quê:", "the new instance did not become ready; why:"),
@@ -203,6 +263,22 @@ fn cure(settings: &Settings, restore: &Restore, kind: &FailureKind) -> String {
         FailureKind::ServiceNotGuarded => say(
             "esses serviços são implantados por outro sistema: pôr DATA_RETENTION_DAYS=36500 e DATA_RETENTION_ANONYMIZE_DAYS=36500 na task definition deles, implantar, e tentar de novo. Sem isso, a aplicação apagaria dados restaurados ao partir.",
             "another system deploys these services: put DATA_RETENTION_DAYS=36500 and DATA_RETENTION_ANONYMIZE_DAYS=36500 into their task definition, deploy, and try again. Without it the application would delete restored data when it starts.",
+        ),
+        FailureKind::LoginRefused => say(
+            "um segredo nomeia um login que não pode receber a senha dele: corrigir o usuário ou a senha no segredo que o erro nomeia, e tentar de novo.",
+            "a secret names a login that must not get its password: correct user or password in the secret that the error names, and try again.",
+        ),
+        FailureKind::ReaderPinned => say(
+            "na task definition desses serviços, trocar a referência pelo ARN do segredo sem versão nem rótulo, implantar, e tentar de novo. Com a versão fixa, as tasks ficariam no banco antigo.",
+            "in these services' task definitions, replace the reference by the secret's ARN without version or label, deploy, and try again. With one version, the tasks would stay with the old database.",
+        ),
+        FailureKind::ServiceNotDeployed => say(
+            "implantar esses serviços pelo sistema que os implanta (CodeDeploy ou outro), com todas as tasks novas, e tentar de novo. Até lá eles gravam no outro banco.",
+            "deploy these services with the system that deploys them (CodeDeploy or another), with every task new, and try again. Until then they write to the other database.",
+        ),
+        FailureKind::NotInUse => say(
+            "nenhuma sessão da aplicação apareceu no banco novo: ela pode ainda usar o antigo. Conferir de onde as tasks leem DATABASE_URL; tentar de novo, ou voltar.",
+            "no session of the application appeared at the new database: it may still use the old one. Check where the tasks read DATABASE_URL; try again, or return.",
         ),
         FailureKind::GuardLost => say(
             "um deploy tirou a proteção contra o apagamento. Parar os deploys; tentar de novo põe a proteção outra vez.",
@@ -224,6 +300,24 @@ fn cure(settings: &Settings, restore: &Restore, kind: &FailureKind) -> String {
             "ver os eventos do serviço no ECS e os logs das tasks; corrigir, e tentar de novo ou voltar.",
             "see the service's events in ECS and the tasks' logs; correct it, and try again or return.",
         ),
+        FailureKind::NotApproved => say(
+            "ninguém aprovou a instância nova de agora, e nada aponta para ela. Voltar ao banco antigo.",
+            "nobody approved the present new instance, and nothing was pointed to it. Return to the old database.",
+        ),
+        FailureKind::SecretChanged if restore.phase > Phase::Switch => {
+            let back = restore.told().into_iter().map(|it| it.put_back().code()).collect::<Vec<_>>().join(", ");
+            format!(
+                "{} {back}. {}",
+                say(
+                    "*a aplicação pode estar no outro banco*: depois da troca, alguém pôs outra versão do segredo em vigor. Descobrir quem. Para pôr de novo a desta restauração:",
+                    "*the application may be in the other database*: after the switch, somebody put another version of the secret in force. Find out who. To put this restore's in force again:",
+                ),
+                say(
+                    "Tentar de novo confere os segredos, troca outra vez os que têm o endereço do outro banco, e reinicia os serviços.",
+                    "Trying again checks the secrets, moves those again that name the other database, and restarts the services.",
+                ),
+            )
+        }
         FailureKind::SecretChanged if restore.direction == Direction::Old => say(
             "alguém mudou o segredo depois da troca; nada foi movido de volta. Descobrir quem. Tentar de novo põe em vigor o valor de antes da troca, e o de agora fica como AWSPREVIOUS.",
             "somebody changed the secret after the switch; nothing was moved back. Find out who. Trying again puts the value from before the switch in force, and the present one stays as AWSPREVIOUS.",
@@ -239,6 +333,10 @@ fn cure(settings: &Settings, restore: &Restore, kind: &FailureKind) -> String {
         FailureKind::MigrationNotStarted | FailureKind::MigrationFailed | FailureKind::MigrationSlow => say(
             "ver os logs da task de migração. Os segredos já apontam para o banco novo, mas a aplicação ainda não foi reiniciada. Corrigir e tentar de novo, ou voltar; enquanto a task roda, tentar de novo continua a esperá-la, e a volta é recusada.",
             "see the logs of the migration's task. The secrets point to the new database already, but the application was not restarted yet. Correct it and try again, or return; while the task runs, trying again goes on waiting for it, and a return is refused.",
+        ),
+        FailureKind::MigrationUnknown => say(
+            "o ECS esqueceu a task da migração, que pode ter terminado bem. Ver os logs dela, ou no banco novo, se foi feita, e dizer qual; ou voltar. Os segredos já apontam para o banco novo, mas a aplicação ainda não foi reiniciada.",
+            "ECS forgot the migration's task, which may have succeeded. See its logs, or in the new database, whether it was done, and say which; or return. The secrets point to the new database already, but the application was not restarted yet.",
         ),
         FailureKind::SmokeFailed => say(
             "a aplicação não passou no teste com o banco em uso. Ver os logs das tasks; tentar de novo, ou voltar.",
@@ -337,7 +435,8 @@ pub(crate) fn not_waiting(settings: &Settings, restore: &Restore) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::restore::tests::restore;
+    use crate::rules::restore::Foreign;
+    use crate::rules::restore::tests::{approved, restore};
 
     fn settings(language: Language) -> Settings {
         shared::testing::settings("moveongs-dev-emergency-restore", language)
@@ -349,10 +448,12 @@ mod tests {
             let broken = Broken { kind: (*word).to_owned(), detail: "why `x`".to_owned() };
             let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
                 let settings = settings(language);
-                let text = failed(&settings, &restore(), &broken, "id").text();
+                let text = failed(&settings, &approved(), &broken, "id").text();
                 for verb in ["retry", "rollBack", "forward"] {
                     assert!(text.contains(&format!(r#""order":"{verb}""#)), "{word}: {text}");
                 }
+                let text = failed(&settings, &restore(), &broken, "id").text();
+                assert!(!text.contains(r#""order":"forward""#), "{word}: {text}");
                 let unmoved = Restore { moves: Vec::new(), ..restore() };
                 let text = failed(&settings, &unmoved, &broken, "id").text();
                 for verb in ["retry", "choose", "reject"] {
@@ -377,6 +478,17 @@ mod tests {
         let event: serde_json::Value = serde_json::from_str(words.last().unwrap()).unwrap();
         assert_eq!(event["settings"]["class"], "db.r6g.large");
         assert!(crate::event::Event::try_from(event).is_ok(), "{shown}");
+        // What is missing has to be filled in; what is known stays.
+        refused.settings.subnet_group = Some("db".to_owned());
+        let shown = cure(&settings, &refused, &FailureKind::SettingsUnknown).replace("QUEM", "bia");
+        let command = shown.split('`').find(|code| code.starts_with("echo")).unwrap();
+        let event = |command: &str| -> serde_json::Value {
+            serde_json::from_str(shared::testing::words(command).last().unwrap()).unwrap()
+        };
+        let missing = json!({"securityGroups": ["GRUPO"], "parameterGroup": "GRUPO", "multiAz": true});
+        assert_eq!(event(command)["settings"], missing);
+        assert!(crate::event::Event::try_from(event(command)).is_err(), "{command}");
+        assert!(crate::event::Event::try_from(event(&command.replace("GRUPO", "db"))).is_ok(), "{command}");
         let ended = Restore { ended: Some(crate::rules::restore::Ending::Closed), ..restore() };
         for (restore, part) in [(&refused, "reject"), (&ended, "dez minutos")] {
             let lines = lines(&settings, restore, &broken);
@@ -392,10 +504,11 @@ mod tests {
         let settings = settings(Language::Portuguese);
         let lines = |phase: Phase, kind: &str| {
             let broken = Broken { kind: kind.to_owned(), detail: String::new() };
-            let mut restore = Restore { phase, ..restore() };
-            if phase < Phase::Switch {
+            let mut restore = Restore { phase, ..approved() };
+            if phase < Phase::Switch && phase != Phase::Align {
                 restore.moves.clear();
             }
+            restore.foreign.insert("arn".to_owned(), Foreign { version: "3".to_owned(), overruled: false });
             lines(&settings, &restore, &broken)
         };
         for (phase, kind, parts) in [
@@ -403,6 +516,9 @@ mod tests {
             (Phase::Migrate, "MigrationSlow", &["divergem", "fica só no novo", "fica só no antigo"]),
             (Phase::Smoke, "SmokeFailed", &[r#""despiteSmoke":"MOTIVO""#, "fica só no novo"]),
             (Phase::Hold, "GuardLost", &[r#""order":"close""#, r#""order":"retry""#]),
+            (Phase::Align, "InstanceGone", &["não é feita outra", "start-db-instance", "fica só no novo"]),
+            (Phase::Deploy, "SecretChanged", &["--move-to-version-id 2 --remove-from-version-id 3"]),
+            (Phase::Migrate, "MigrationUnknown", &[r#""migration":"done""#, r#""migration":"again""#]),
         ] {
             let lines = lines(phase, kind);
             for part in parts {

@@ -78,7 +78,8 @@ impl World {
         if let Some((_, open)) = self.meanwhile.lock().unwrap().take_if(|(name, _)| *name == operation) {
             self.note(&open);
         }
-        if operation == "Publish" {
+        let is_told = self.answers.lock().unwrap().contains_key(&operation);
+        if operation == "Publish" && !is_told {
             return text(200, "<PublishResponse><PublishResult/></PublishResponse>".to_owned());
         }
         let mut answers = self.answers.lock().unwrap();
@@ -242,6 +243,104 @@ async fn an_instance_that_is_being_deleted_is_restored_from_its_backups() {
 }
 
 #[tokio::test]
+async fn an_empty_instance_of_the_same_name_is_not_restored_instead_of_the_lost_one() {
+    let empty = instance("available")
+        .replace("<MasterUsername>", "<DbiResourceId>db-B</DbiResourceId><MasterUsername>");
+    let backup = json!({"backup": {"resource": "db-Z", "time": "2026-11-30T00:00:00Z"}});
+    for (source, data, resource) in [(json!("latest"), "db-A", "db-A"), (backup, "db-Z", "db-Z")] {
+        let world = World::default();
+        let more = json!({"source": source, "data_resource": data, "settings": settings()});
+        world.note(&open("restore", more));
+        world.answer("DescribeDBInstances", &[&refusal("DBInstanceNotFound"), &empty]);
+        world.answer(
+            "RestoreDBInstanceToPointInTime",
+            &["<RestoreDBInstanceToPointInTimeResponse><RestoreDBInstanceToPointInTimeResult/></RestoreDBInstanceToPointInTimeResponse>"],
+        );
+        call(&world, json!({"step": "restore", "execution": "e"})).await.unwrap();
+        let [form] = &world.asked("RestoreDBInstanceToPointInTime")[..] else { panic!() };
+        assert!(form.contains(&format!("SourceDbiResourceId={resource}")), "{form}");
+        assert!(!form.contains("SourceDBInstanceIdentifier"), "{form}");
+        assert_eq!(form.contains("UseLatestRestorableTime"), source == "latest", "{form}");
+    }
+}
+
+#[tokio::test]
+async fn a_choice_notes_which_database_its_data_are_of() {
+    let backups = "<DescribeDBInstanceAutomatedBackupsResponse><DescribeDBInstanceAutomatedBackupsResult>\
+         <DBInstanceAutomatedBackups><DBInstanceAutomatedBackup><DbiResourceId>db-A</DbiResourceId><EngineVersion>15.8</EngineVersion><RestoreWindow>\
+         <EarliestTime>2026-11-28T01:00:00Z</EarliestTime><LatestTime>2026-11-30T01:00:00Z</LatestTime></RestoreWindow>\
+         </DBInstanceAutomatedBackup></DBInstanceAutomatedBackups>\
+         </DescribeDBInstanceAutomatedBackupsResult></DescribeDBInstanceAutomatedBackupsResponse>";
+    // Of a former instance of the same name, before an upgrade.
+    let snapshots = "<DescribeDBSnapshotsResponse><DescribeDBSnapshotsResult><DBSnapshots><DBSnapshot>\
+         <DBSnapshotIdentifier>rds:moveongs-prod-db-1</DBSnapshotIdentifier><Status>available</Status><Engine>postgres</Engine>\
+         <EngineVersion>14.9</EngineVersion><DBInstanceIdentifier>moveongs-prod-db</DBInstanceIdentifier>\
+         <DbiResourceId>db-B</DbiResourceId><SnapshotCreateTime>2026-11-29T01:00:00Z</SnapshotCreateTime>\
+         </DBSnapshot></DBSnapshots></DescribeDBSnapshotsResult></DescribeDBSnapshotsResponse>";
+    for (source, data, resource, major) in [
+        (json!({"backup": {"resource": "db-A"}}), "2026-11-30T01:00:00Z", "db-A", 15),
+        (json!({"snapshot": "rds:moveongs-prod-db-1"}), "2026-11-29T01:00:00Z", "db-B", 14),
+    ] {
+        let world = World::default();
+        world.note(&open("choose", json!({})));
+        world.answer("DescribeDBInstanceAutomatedBackups", &[backups]);
+        world.answer("DescribeDBSnapshots", &[snapshots]);
+        let order = json!({"order": "choose", "run": "r20261130-1", "by": "ana", "source": source});
+        assert_eq!(call(&world, order).await.unwrap()["status"], "restore");
+        let open = world.open();
+        assert_eq!(
+            (&open["data"], &open["data_resource"], &open["data_major"]),
+            (&json!(data), &json!(resource), &json!(major)),
+            "{source}"
+        );
+    }
+    // Two databases had the name, so a point in time must name one; nothing is noted.
+    for source in [json!("latest"), json!({"time": "2026-11-30T00:00:00Z"})] {
+        for (of, expected) in [("db-B", Err("SourceAmbiguous")), ("db-A", Ok("restore"))] {
+            let world = World::default();
+            world.note(&open("choose", json!({})));
+            let before = world.open();
+            world.answer("DescribeDBInstanceAutomatedBackups", &[backups]);
+            world.answer("DescribeDBSnapshots", &[&snapshots.replace("db-B", of)]);
+            let order = json!({"order": "choose", "run": "r20261130-1", "by": "ana", "source": source});
+            match (call(&world, order).await, expected) {
+                (Ok(answer), Ok(status)) => assert_eq!(answer["status"], status),
+                (Err(error), Err(kind)) => {
+                    assert_eq!(error.kind(), kind);
+                    let told = error.to_string();
+                    assert!(
+                        told.contains("db-A, db-B") && told.contains(r#"{"backup":{"resource":"db-A"}}"#),
+                        "{told}"
+                    );
+                    assert_eq!(world.open(), before);
+                }
+                (other, expected) => panic!("{of}: {other:?}, not {expected:?}"),
+            }
+        }
+    }
+    // The execution's own source is not refused: a person chooses. Secrets that cannot be read stop no beginning.
+    let world = World::default();
+    world.answer("DescribeSecret", &[r#"{"__type": "AccessDeniedException"}"#]);
+    world.note(&open("choices", json!({"source": "latest"})));
+    world.answer("DescribeDBInstanceAutomatedBackups", &[backups]);
+    world.answer("DescribeDBSnapshots", &[snapshots]);
+    let answer = call(&world, json!({"step": "choices", "execution": "e"})).await.unwrap();
+    assert_eq!((&answer["status"], &world.open()["phase"]), (&json!("choose"), &json!("choose")));
+    // A name that the role does not allow is refused with the copy that cures, and nothing is noted.
+    let world = World::default();
+    world.note(&open("choose", json!({})));
+    let before = world.open();
+    world.answer("DescribeDBInstanceAutomatedBackups", &[backups]);
+    world.answer("DescribeDBSnapshots", &[&snapshots.replace("rds:moveongs-prod-db-1", "before")]);
+    let order =
+        json!({"order": "choose", "run": "r20261130-1", "by": "ana", "source": {"snapshot": "before"}});
+    let error = call(&world, order).await.unwrap_err();
+    assert_eq!(error.kind(), "SnapshotNameNotAllowed");
+    assert!(error.to_string().contains("--target-db-snapshot-identifier moveongs-prod-before"), "{error}");
+    assert_eq!(world.open(), before);
+}
+
+#[tokio::test]
 async fn each_refusal_of_the_new_instance_has_its_kind() {
     for (code, kind) in [
         ("InstanceQuotaExceeded", "QuotaExceeded"),
@@ -339,7 +438,7 @@ async fn without_the_applications_secret_or_a_reader_of_it_nothing_goes_on() {
         for (step, phase) in [("guard", "guard"), ("switch", "switch"), ("deploy", "deploy"), ("ask", "hold")]
         {
             let world = World::default();
-            world.note(&open(phase, json!({})));
+            world.note(&open(phase, json!({"approval": {"by": "bia", "at": NOW, "instance": INSTANCE}})));
             let value = json!({"ARN": "arn", "Name": "url", "VersionId": "v1",
                 "SecretString": format!("postgresql://imm:a-password@{host}:5432/imm")});
             world.answer("DescribeSecret", &[secret]);
@@ -353,6 +452,243 @@ async fn without_the_applications_secret_or_a_reader_of_it_nothing_goes_on() {
             assert_eq!(world.open()["phase"], phase);
         }
     }
+}
+
+#[tokio::test]
+async fn a_named_instance_must_be_the_one_that_the_secret_names() {
+    let world = World::default();
+    let value = json!({"ARN": "arn", "Name": "url", "VersionId": "v1",
+        "SecretString": "postgresql://imm:a-password@new:5432/imm"});
+    world.answer("GetSecretValue", &[&value.to_string()]);
+    world.answer("DescribeDBInstances", &[&instance("available")]);
+    let app = app(&world, &[("DATABASE_SECRET_NAME", "url")]).unwrap();
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(900));
+    let input = json!({"by": "ana", "reason": "lost", "instance": "moveongs-prod-db"});
+    let event = json!({"step": "open", "execution": "e", "input": input});
+    let error = handle(&app, event, &invocation).await.unwrap_err();
+    assert_eq!(error.kind(), "InvalidEvent");
+    let told = error.to_string();
+    assert!(told.contains("moveongs-prod-db-r20261130-1") && !told.contains("a-password"), "{told}");
+}
+
+/// The application's secret without a password, so that no login is tried; a guarded service that reads it; and what
+/// Secrets Manager says of the version in force, in turn.
+fn in_use(world: &World, phase: &str, more: Value, versions: &[&str]) {
+    let moves = json!([{"secret": ARN, "name": "url", "from": "v1", "to": moved_version(ARN)}]);
+    let mut all = json!({"moves": moves, "approval": {"by": "bia", "at": NOW, "instance": INSTANCE},
+        "target": {"instance": INSTANCE, "attempt": 1, "address": {"host": "new", "port": 5432}}});
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    world.note(&open(phase, all));
+    let described: Vec<_> = versions
+        .iter()
+        .map(|version| match *version {
+            "new" => moved_version(ARN),
+            version => version.to_owned(),
+        })
+        .map(|version| {
+            json!({"ARN": ARN, "Name": "url", "VersionIdsToStages": {version: ["AWSCURRENT"]}}).to_string()
+        })
+        .collect();
+    world.answer("DescribeSecret", &described.iter().map(String::as_str).collect::<Vec<_>>());
+    let value = json!({"ARN": ARN, "Name": "url", "SecretString": "postgresql://imm@old:5432/imm"});
+    world.answer("GetSecretValue", &[&value.to_string()]);
+    for operation in ["PutSecretValue", "UpdateSecretVersionStage"] {
+        world.answer(operation, &["{}"]);
+    }
+    let service = json!({"serviceName": "api", "status": "ACTIVE", "taskDefinition": "td:1", "desiredCount": 1,
+        "runningCount": 1, "deployments": [{"id": "d1", "status": "PRIMARY", "taskDefinition": "td:1", "desiredCount": 1,
+            "runningCount": 1, "rolloutState": "COMPLETED", "createdAt": 1_795_996_801.0}]});
+    world.answer("ListServices", &[r#"{"serviceArns": ["arn:aws:ecs:sa-east-1:1:service/c/api"]}"#]);
+    world.answer("DescribeServices", &[&json!({"services": [service]}).to_string()]);
+    let guard = ["DATA_RETENTION_DAYS", "DATA_RETENTION_ANONYMIZE_DAYS"]
+        .map(|name| json!({"name": name, "value": "36500"}));
+    let container =
+        json!({"name": "api", "environment": guard, "secrets": [{"name": "DATABASE_URL", "valueFrom": ARN}]});
+    let definition =
+        json!({"taskDefinition": {"taskDefinitionArn": "td:1", "containerDefinitions": [container]}});
+    world.answer("DescribeTaskDefinition", &[&definition.to_string()]);
+}
+
+const INSTANCE: &str = "moveongs-prod-db-r20261130-1";
+
+const ARN: &str = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:url-AbCdEf";
+
+/// The id of the version with the new database's address.
+fn moved_version(arn: &str) -> String {
+    let hash = Sha256::digest(format!("r20261130-1 {arn} v1 {INSTANCE}"));
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..32]];
+    parts.join("-")
+}
+
+async fn step_in_use(world: &World, event: Value) -> Result<Value, RestoreError> {
+    let app = app(world, &[("DATABASE_SECRET_NAME", "url")]).unwrap();
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(900));
+    handle(&app, event, &invocation).await.map(|answer| serde_json::to_value(answer).unwrap())
+}
+
+#[tokio::test]
+async fn no_secret_is_pointed_to_an_instance_that_nobody_approved() {
+    for approval in
+        [Value::Null, json!({"by": "bia", "at": NOW, "instance": "moveongs-prod-db-r20261130-1-2"})]
+    {
+        let world = World::default();
+        in_use(&world, "switch", json!({"approval": approval}), &["v1"]);
+        let error = step_in_use(&world, json!({"step": "switch", "execution": "e"})).await.unwrap_err();
+        assert_eq!((error.kind(), world.asked.lock().unwrap().len()), ("NotApproved", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_has_lost_its_labels_is_put_in_force_again() {
+    // A return overruled a foreign version, so Secrets Manager does nothing for the version that it has already.
+    let world = World::default();
+    in_use(&world, "switch", json!({}), &["v1", "v1", "v1", "v1", "new"]);
+    let answer = step_in_use(&world, json!({"step": "switch", "execution": "e"})).await.unwrap();
+    assert_eq!((&answer["status"], world.asked("PutSecretValue").len()), (&json!("deploy"), 1));
+    let [moved] = &world.asked("UpdateSecretVersionStage")[..] else { panic!() };
+    let moved: Value = serde_json::from_str(moved).unwrap();
+    assert_eq!(moved["RemoveFromVersionId"], "v1");
+    assert_eq!(moved["MoveToVersionId"], world.open()["moves"][0]["to"]);
+    assert_eq!(world.open()["used"], json!([INSTANCE]));
+    // The first time, the put moves the label.
+    let world = World::default();
+    in_use(&world, "switch", json!({}), &["v1", "v1", "v1", "new"]);
+    step_in_use(&world, json!({"step": "switch", "execution": "e"})).await.unwrap();
+    assert_eq!(world.asked("UpdateSecretVersionStage").len(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_of_one_version_stops_the_restore_before_anything_is_changed() {
+    for (phase, step) in [("guard", "guard"), ("switch", "switch"), ("deploy", "deploy"), ("hold", "ask")] {
+        let world = World::default();
+        in_use(&world, phase, json!({}), &["new"]);
+        let secret = json!({"name": "DATABASE_URL", "valueFrom": format!("{ARN}:::v1")});
+        let definition = json!({"taskDefinition": {"taskDefinitionArn": "td:1", "containerDefinitions": [
+            {"name": "api", "secrets": [secret]}]}});
+        world.answer("DescribeTaskDefinition", &[&definition.to_string()]);
+        let event = json!({"step": step, "execution": "e", "token": "t"});
+        let error = step_in_use(&world, event).await.unwrap_err();
+        assert_eq!(error.kind(), "ReaderPinned", "{step}");
+        assert!(error.to_string().contains("api/api/DATABASE_URL (v1)"), "{error}");
+        for operation in ["RegisterTaskDefinition", "UpdateService", "PutSecretValue"] {
+            assert_eq!(world.asked(operation).len(), 0, "{step} {operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stops_the_restore_later_is_noted_before_the_approval() {
+    let pinned = json!({"kind": "pinned", "reference": "api/api/DATABASE_URL (v1)"});
+    for (services, obstacle) in [
+        (r#"{"serviceArns": []}"#, json!({"kind": "no_reader", "secret": "url"})),
+        (r#"{"serviceArns": ["arn:aws:ecs:sa-east-1:1:service/c/api"]}"#, pinned),
+    ] {
+        let world = World::default();
+        in_use(&world, "approve", json!({"moves": []}), &["v1"]);
+        world.answer("ListServices", &[services]);
+        let secret = json!({"name": "DATABASE_URL", "valueFrom": format!("{ARN}:::v1")});
+        let definition = json!({"taskDefinition": {"taskDefinitionArn": "td:1", "containerDefinitions": [
+            {"name": "api", "secrets": [secret]}]}});
+        world.answer("DescribeTaskDefinition", &[&definition.to_string()]);
+        let event = json!({"step": "ask", "execution": "e", "token": "t"});
+        assert_eq!(step_in_use(&world, event).await.unwrap()["status"], "asked");
+        assert_eq!(world.open()["obstacles"], json!([obstacle]));
+    }
+}
+
+#[tokio::test]
+async fn a_return_needs_no_other_secret_than_the_moved_ones() {
+    let world = World::default();
+    in_use(&world, "deploy", json!({"direction": "old", "since": "2026-11-30T05:00:00Z"}), &["v1"]);
+    let deployed =
+        json!({"service": {"serviceName": "api", "deployments": [{"id": "d2", "status": "PRIMARY"}]}});
+    world.answer("UpdateService", &[&deployed.to_string()]);
+    let changed = [("DATABASE_SECRET_NAME", "url"), ("OTHER_DATABASE_SECRET_ARNS", "unwritable")];
+    let app = app(&world, &changed).unwrap();
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(900));
+    let event = json!({"step": "deploy", "execution": "e", "poll": 1});
+    // The fake has no such deployment; what counts is that the service was deployed.
+    let error = handle(&app, event, &invocation).await.unwrap_err();
+    assert_eq!((error.kind(), world.asked("UpdateService").len()), ("RolloutFailed", 1));
+    let described = world.asked("DescribeSecret");
+    assert!(!described.is_empty() && described.iter().all(|body| body.contains(ARN)), "{described:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_only_others_deploy_must_be_new_before_the_database_is_in_use() {
+    let world = World::default();
+    let deployed = json!({"deployments": {"api": "d1"}, "since": "2026-11-30T00:00:00Z"});
+    in_use(&world, "deploy", deployed, &["new"]);
+    let api = json!({"serviceName": "api", "status": "ACTIVE", "taskDefinition": "td:1", "desiredCount": 1,
+        "runningCount": 1, "deployments": [{"id": "d1", "status": "PRIMARY", "taskDefinition": "td:1", "desiredCount": 1,
+            "runningCount": 1, "rolloutState": "COMPLETED", "createdAt": 1_795_996_801.0}]});
+    let services = |controller: &str, made: f64| {
+        let batch = json!({"serviceName": "batch", "status": "ACTIVE", "runningCount": 1,
+            "deploymentController": {"type": controller}, "deployments": [],
+            "taskSets": [{"status": "PRIMARY", "taskDefinition": "td:1", "runningCount": 1, "createdAt": made}]});
+        json!({"services": [api, batch]}).to_string()
+    };
+    let arns = ["api", "batch"].map(|name| format!("arn:aws:ecs:sa-east-1:1:service/c/{name}"));
+    world.answer("ListServices", &[&json!({"serviceArns": arns}).to_string()]);
+    let step = json!({"step": "deploy", "execution": "e", "poll": 2});
+    for controller in ["EXTERNAL", "CODE_DEPLOY"] {
+        world.answer("DescribeServices", &[&services(controller, 1_795_996_799.0)]);
+        let error = step_in_use(&world, step.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), "ServiceNotDeployed");
+        assert!(error.to_string().contains(&format!("batch ({controller})")), "{error}");
+        assert_eq!(world.open()["phase"], "deploy");
+    }
+    // What others deployed before the repetition counts.
+    let mut failed = world.open();
+    failed["failure"] = json!({"kind": "ServiceNotDeployed", "detail": "", "at": NOW});
+    world.note(&failed);
+    step_in_use(&world, json!({"order": "retry", "run": "r20261130-1", "by": "bia"})).await.unwrap();
+    world.answer("DescribeServices", &[&services("EXTERNAL", 1_795_996_801.0)]);
+    assert_eq!(step_in_use(&world, step).await.unwrap()["status"], "smoke");
+}
+
+#[tokio::test]
+async fn a_version_that_others_put_in_force_after_the_move_stops_the_restore() {
+    let deployed = json!({"deployments": {"api": "d1"}, "since": "2026-11-30T00:00:00Z"});
+    let old = json!({"direction": "old"});
+    for (phase, step, more, versions) in [
+        ("deploy", json!({"step": "deploy", "execution": "e", "poll": 1}), json!({}), &["v3"][..]),
+        ("deploy", json!({"step": "deploy", "execution": "e", "poll": 2}), deployed, &["v3"]),
+        ("deploy", json!({"step": "deploy", "execution": "e", "poll": 1}), old.clone(), &["new"]),
+        ("hold", json!({"step": "ask", "execution": "e", "token": "t"}), json!({}), &["v3"]),
+        ("hold", json!({"step": "ask", "execution": "e", "token": "t"}), json!({}), &["v1"]),
+        ("hold", json!({"step": "ask", "execution": "e", "token": "t"}), old, &["v3"]),
+        ("hold", json!({"order": "close", "run": "r20261130-1", "by": "bia"}), json!({}), &["v3"]),
+    ] {
+        let world = World::default();
+        in_use(&world, phase, more.clone(), versions);
+        let error = step_in_use(&world, step.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), "SecretChanged", "{step} {more}");
+        assert_eq!((&world.open()["phase"], world.asked("UpdateService").len()), (&json!(phase), 0));
+        if step["order"] == "close" {
+            assert!(error.to_string().contains("--remove-from-version-id v3"), "{error}");
+            assert_eq!(world.open()["ended"], Value::Null);
+        } else {
+            let told = world.open()["foreign"].as_object().unwrap().values().next().unwrap().clone();
+            assert_eq!(told["overruled"], false, "{step} {told}");
+        }
+    }
+    // With the restore's own version, it is closed.
+    let world = World::default();
+    in_use(&world, "hold", json!({}), &["new"]);
+    let close = json!({"order": "close", "run": "r20261130-1", "by": "bia"});
+    assert_eq!(step_in_use(&world, close).await.unwrap()["status"], "finish");
+}
+
+#[tokio::test]
+async fn a_restore_that_nobody_ended_is_not_closed_by_its_last_step() {
+    let world = World::default();
+    world.note(&open("hold", json!({})));
+    let before = world.open();
+    let answer = call(&world, json!({"step": "finish", "execution": "e"})).await.unwrap();
+    assert_eq!((&answer["status"], world.open()), (&json!("hold"), before));
+    assert_eq!(world.asked.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -479,7 +815,27 @@ async fn a_failed_step_is_noted_and_paged_once() {
     }
     assert_eq!(world.asked("Publish").len(), 1);
     assert_eq!(world.open()["failure"]["kind"], "RolloutFailed");
+    // Nor does a pager that is down: a person is asked all the same.
+    world.note(&open("deploy", json!({})));
+    world.answer(
+        "Publish",
+        &["<ErrorResponse><Error><Code>InvalidParameter</Code></Error>__type</ErrorResponse>"],
+    );
+    assert_eq!(call(&world, event.clone()).await.unwrap()["status"], "repair");
     // An execution that was replaced ends quietly.
     let replaced = json!({"step": "fail", "execution": "other", "failure": {"Error": "NotOpen", "Cause": ""}, "input": {}});
     assert_eq!(call(&world, replaced).await.unwrap()["status"], "replaced");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_after_another_execution_took_over_tells_nobody() {
+    let world = World::default();
+    world.note(&open("prove", json!({})));
+    let resume = json!({"step": "open", "execution": "f", "input": {"resume": "r20261130-1", "by": "bia"}});
+    world.answer("GetSecretValue", &[r#"{"__type": "ResourceNotFoundException"}"#]);
+    assert_eq!(call(&world, resume).await.unwrap()["status"], "prove");
+    let failure = json!({"Error": "ProofBroken", "Cause": "gone"});
+    let event = json!({"step": "fail", "execution": "e", "failure": failure, "input": {}});
+    assert_eq!(call(&world, event).await.unwrap()["status"], "replaced");
+    assert_eq!((world.asked("Publish").len(), world.open()["failure"].is_null()), (0, true));
 }

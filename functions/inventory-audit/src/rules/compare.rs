@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use shared::audit::course::{Before, Last};
 use shared::audit::findings::{about_of, key_of};
+use shared::runtime::hex::hex;
 
 use super::row::{Problem, Row, problems};
 use super::runbook::ALARMS;
@@ -27,8 +28,7 @@ pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) 
         hash.update("\n");
         hash.update(key);
     }
-    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{day}/{hash}")
+    format!("{day}/{}", hex(hash.finalize().iter().take(4)))
 }
 
 /// Whether a page waits until the first week is over: a resource missing since the first audit usually has another

@@ -39,11 +39,6 @@ impl Chosen {
     pub(crate) fn data_time(&self) -> Option<Timestamp> {
         self.database_time.or(self.created)
     }
-
-    /// The engine's major version.
-    pub(crate) fn major(&self) -> Option<u32> {
-        self.engine_version.split('.').next()?.parse().ok()
-    }
 }
 
 /// The newest available snapshot of an instance: an automated one, or in the copies' region any. RDS lists them in no
@@ -123,13 +118,6 @@ mod tests {
         assert_eq!(newest(&all, "db", "p-", "r", true).unwrap().chosen.name, "p-manual");
         let none = newest(all.get(1..2).unwrap(), "db", "p-", "r", false).unwrap_err();
         assert_eq!(none.kind(), "NoSnapshot");
-    }
-
-    #[test]
-    fn the_major_version_is_read() {
-        for (version, major) in [("15.8", Some(15)), ("16", Some(16)), ("", None)] {
-            assert_eq!(Chosen { engine_version: version.to_owned(), ..Chosen::default() }.major(), major);
-        }
     }
 
     #[test]

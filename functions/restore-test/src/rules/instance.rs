@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use shared::database::secret::Address;
 
 /// An instance of RDS.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -12,9 +13,8 @@ pub(crate) struct Instance {
     pub resource: String,
     /// RDS's status, e.g. `backing-up`.
     pub status: String,
-    /// Name of the server; none until RDS has made it.
-    pub host: Option<String>,
-    pub port: u16,
+    /// Address of the server; none until RDS has made it.
+    pub address: Option<Address>,
     /// When RDS made it; none before it is available.
     pub created: Option<Timestamp>,
     pub tags: BTreeMap<String, String>,

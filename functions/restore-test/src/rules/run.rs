@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shared::runtime::hex::hex;
 
 use super::choice::Chosen;
 
@@ -97,8 +98,7 @@ impl Run {
 
 /// Name of an execution's instance: a repeated step finds it again.
 pub(crate) fn instance_name(prefix: &str, execution: &str) -> String {
-    let digest = Sha256::digest(execution.as_bytes());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(execution.as_bytes()));
     format!("{prefix}{}", digest.get(..NAME).unwrap_or(&digest))
 }
 

@@ -1,9 +1,8 @@
 //! The next step after a test that is not green, with its commands.
 
 use serde_json::{Value, json};
-use shared::aws::snapshots::prefix;
 use shared::command;
-use shared::run::command::Command;
+use shared::run::command::{Command, snapshots};
 use shared::runtime::settings::Settings;
 
 use crate::error::FailureKind;
@@ -127,27 +126,13 @@ pub(super) fn next_step(settings: &Settings, case: &Case, kind: &FailureKind) ->
                 .code(),
         ),
         FailureKind::SnapshotNameNotAllowed => {
-            let target = format!("{}{snapshot}", prefix(settings));
-            let copy = command!(
-                "aws rds copy-db-snapshot --source-db-snapshot-identifier {snapshot} --target-db-snapshot-identifier {target}{region}",
-                snapshot,
-                target,
-                region
-            );
-            let wait = command!(
-                "aws rds wait db-snapshot-available --db-snapshot-identifier {target}{region}",
-                target,
-                region
-            );
+            let copied = snapshots::name_of_copy(settings, snapshot);
             format!(
                 "{} {}. {} {}",
-                say(
-                    "o papel só restaura snapshots com o prefixo do ambiente. Copiar com um nome assim:",
-                    "the role only restores snapshots with the environment's prefix. Copy it under such a name:",
-                ),
-                copy.and(&wait).code(),
+                snapshots::reason(settings.language),
+                snapshots::copy(settings, snapshot, case.region()).code(),
                 say("Depois:", "Then:"),
-                self::again(settings, case, Some(&target)).code(),
+                self::again(settings, case, Some(&copied)).code(),
             )
         }
         FailureKind::SnapshotShared => format!(
@@ -335,7 +320,7 @@ mod tests {
             ("InstanceNotOurs", format!("delete-db-instance --db-instance-identifier {instance} ")),
             (
                 "SnapshotNameNotAllowed",
-                "--target-db-snapshot-identifier moveongs-dev-rds:moveongs-dev-db-2023-11-14-05-10"
+                "--target-db-snapshot-identifier moveongs-dev-rds-moveongs-dev-db-2023-11-14-05-10"
                     .to_owned(),
             ),
             ("NoSnapshot", "describe-db-snapshots --db-instance-identifier moveongs-dev-db ".to_owned()),

@@ -115,7 +115,7 @@ async fn application_proofs(
         proofs.extend(tokens.into_iter().map(|proof| if is_back { proof.of_restored() } else { proof }));
     }
     if !proofs.iter().any(Proof::is_limited) {
-        let account = smoke_account(app).await;
+        let account = Account::read(&app.secrets, app.account.as_deref()).await;
         if let Err(why) = &account {
             proofs.push(proof::unproved("login", Kind::NoSmokeAccount, why));
         }
@@ -157,16 +157,4 @@ async fn token_proofs(
         }
     }
     proofs
-}
-
-/// The account for smoke tests, if the stack has one. The error is the reason why it cannot be used.
-async fn smoke_account(app: &App) -> Result<Option<Account>, String> {
-    let Some(name) = &app.account else { return Ok(None) };
-    let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
-    let account = Account::parse(&value);
-    account.map(Some).ok_or_else(|| {
-        format!(
-            "the secret {name} must be a JSON object with email and password, in which every value is text"
-        )
-    })
 }

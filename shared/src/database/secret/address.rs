@@ -53,6 +53,21 @@ impl Login {
     pub fn address(&self) -> Address {
         Address { host: self.host.trim_end_matches('.').to_owned(), port: self.port }
     }
+
+    /// Refuses a login to another server than an instance's endpoint, as RDS reports it: behind an alias or a proxy may
+    /// be another database.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for a report.
+    pub fn must_be_at(&self, instance: &str, endpoint: Option<&Address>) -> Result<(), String> {
+        if endpoint.is_some_and(|endpoint| endpoint.is(&self.host, self.port)) {
+            return Ok(());
+        }
+        let endpoint = endpoint.map_or_else(|| "none".to_owned(), Address::to_string);
+        let Self { host, port, .. } = self;
+        Err(format!("the secret names {host}:{port}, the endpoint of {instance} is {endpoint}"))
+    }
 }
 
 /// A server and the instance that has it.
@@ -203,6 +218,29 @@ mod tests {
             Err(FormError::Unmoved { path }) => Err(path),
             Err(other) => panic!("{other}"),
         }
+    }
+
+    #[test]
+    fn only_the_endpoint_of_the_instance_is_the_instance() {
+        let of = |host: &str| {
+            let text = SecretString::from(format!("postgres://imm:pw@{host}:5432/immdb"));
+            crate::database::secret::Secret::parse(&text).unwrap().login().clone()
+        };
+        let endpoint = address("db.rds", 5432);
+        for (host, endpoint, expected) in [
+            ("db.rds", Some(&endpoint), Ok(())),
+            ("DB.rds.", Some(&endpoint), Ok(())),
+            (
+                "alias.internal",
+                Some(&endpoint),
+                Err("the secret names alias.internal:5432, the endpoint of main is db.rds:5432"),
+            ),
+            ("db.rds", None, Err("the secret names db.rds:5432, the endpoint of main is none")),
+        ] {
+            assert_eq!(of(host).must_be_at("main", endpoint), expected.map_err(str::to_owned), "{host}");
+        }
+        let other = address("db.rds", 5433);
+        assert!(of("db.rds").must_be_at("main", Some(&other)).is_err());
     }
 
     #[test]
