@@ -67,6 +67,8 @@ async fn a_rehearsal_goes_forward_back_and_forward_again_and_deletes_nothing() {
     assert_eq!(read["status"], "SUCCEEDED", "{read}");
     // A name that the function's role does not allow.
     world.take_snapshot("emergency").await;
+    // The function compares whole seconds.
+    world.rds("rds/snapshot", json!({"snapshot": "emergency", "facts": {"seconds_ago": -1}})).await;
     let _ =
         world.cloud.rds.delete_db_snapshot().db_snapshot_identifier("moveongs-dev-emergency").send().await;
     let earlier = shared::runtime::time::now() - jiff::SignedDuration::from_secs(630);

@@ -101,15 +101,8 @@ async fn observe(
     }
     let instances = rds::instances(&app.rds).await.map_err(RestoreError::RdsCall)?;
     let by_address = instances.iter().find(|it| it.seen.address.as_ref() == Some(&address));
+    let named = by_address.map(|it| it.seen.name.clone());
     let lost = match (&start.instance, by_address) {
-        // Else choices and loss would be of one database, and the move of another.
-        (Some(named), Some(found)) if found.seen.name != *named => {
-            let reason = format!(
-                "the secret {secret} names {}: leave it out, or set the secret to {named} first",
-                found.seen.name
-            );
-            return Err(InvalidEvent::at("instance", &reason).into());
-        }
         (Some(named), _) => named.clone(),
         (None, Some(found)) => found.seen.name.clone(),
         (None, None) => {
@@ -131,6 +124,12 @@ async fn observe(
     }
     if found.is_none() && rds::is_cluster(&app.rds, &lost).await.map_err(RestoreError::RdsCall)? {
         return Err(RestoreError::ClusterNotSupported(lost));
+    }
+    // Else choices and loss would be of one database, and the move of another.
+    if let Some(named) = named.filter(|named| *named != lost) {
+        let reason =
+            format!("the secret {secret} names {named}: leave it out, or set the secret to {lost} first");
+        return Err(InvalidEvent::at("instance", &reason).into());
     }
     let backups = rds::backups(&app.rds, &lost).await.map_err(RestoreError::RdsCall)?;
     let backup = backups.into_iter().next().unwrap_or_default();

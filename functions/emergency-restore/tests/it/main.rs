@@ -461,6 +461,7 @@ async fn a_named_instance_must_be_the_one_that_the_secret_names() {
         "SecretString": "postgresql://imm:a-password@new:5432/imm"});
     world.answer("GetSecretValue", &[&value.to_string()]);
     world.answer("DescribeDBInstances", &[&instance("available")]);
+    world.answer("DescribeDBClusters", &[&refusal("DBClusterNotFoundFault")]);
     let app = app(&world, &[("DATABASE_SECRET_NAME", "url")]).unwrap();
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(900));
     let input = json!({"by": "ana", "reason": "lost", "instance": "moveongs-prod-db"});
