@@ -4,6 +4,8 @@
 pub mod buckets;
 #[cfg(feature = "describe")]
 pub mod describe;
+#[cfg(feature = "incidents")]
+pub mod incidents;
 #[cfg(feature = "listing")]
 pub mod listing;
 #[cfg(feature = "rds")]

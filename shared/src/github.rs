@@ -4,6 +4,8 @@
 //! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api),
 //! [contents](https://docs.github.com/en/rest/repos/contents).
 
+#[cfg(feature = "evidence")]
+pub mod board;
 pub mod proposal;
 
 use std::time::Duration;
@@ -123,6 +125,11 @@ pub struct File {
 }
 
 #[derive(Deserialize)]
+struct Described {
+    default_branch: String,
+}
+
+#[derive(Deserialize)]
 struct Shown {
     #[serde(rename = "type")]
     kind: String,
@@ -182,6 +189,16 @@ impl Session<'_> {
     /// Address of `path` in the repository; `path` is empty or begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}/repos/{}{path}", self.repository.api, self.repository.name)
+    }
+
+    /// The repository's default branch.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`].
+    pub async fn default_branch(&self) -> Result<String, GitHubError> {
+        let described: Described = read(self.ask(Method::GET, &self.url(""), None).await?).await?;
+        Ok(described.default_branch)
     }
 
     /// A file at a commit or on a branch, of at most 1 MB; none if GitHub answers 404.

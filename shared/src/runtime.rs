@@ -11,5 +11,7 @@ pub(crate) mod log;
 pub mod metrics;
 pub mod settings;
 pub mod time;
+#[cfg(feature = "url")]
+pub mod url;
 #[cfg(feature = "web")]
 pub mod web;

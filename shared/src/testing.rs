@@ -2,6 +2,7 @@
 //! local web API.
 #![expect(clippy::unwrap_used, reason = "for tests")]
 
+pub mod bucket;
 #[cfg(feature = "table")]
 pub mod table;
 
@@ -46,6 +47,15 @@ pub fn variables(given: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + us
     move |name| {
         Some(all.iter().find(|(known, _)| known == name).map_or("x", |(_, value)| value.as_str()).to_owned())
     }
+}
+
+/// The HMAC-SHA256 of a text, in hexadecimal: the signature of a request.
+#[cfg(feature = "url")]
+pub fn hmac_sha256(key: &str, text: &[u8]) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(text);
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The words that the AWS CLI gets when a command is pasted into a shell, and its standard input if it is invoked with

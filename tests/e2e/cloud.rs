@@ -91,17 +91,24 @@ impl Cloud {
         cloud
     }
 
-    /// Turns the pager on or off: what its queue and its table's stream bring to its two functions.
+    /// Turns the pager on or off: what its queue and its table's stream bring to its two functions. The clock, which would
+    /// change the incidents of other tests, is woken by its own tests only.
     pub(crate) async fn pager(&self, on: bool) {
-        for function in ["moveongs-dev-incident-page", "moveongs-dev-incident-send"] {
-            let mappings = self.lambda.list_event_source_mappings().function_name(function);
-            let mappings = mappings.send().await.unwrap();
-            let [mapping] = mappings.event_source_mappings() else { panic!("{function}: {mappings:?}") };
-            let state = if on { "Enabled" } else { "Disabled" };
-            if mapping.state() != Some(state) {
-                let update = self.lambda.update_event_source_mapping().set_uuid(mapping.uuid.clone());
-                update.enabled(on).send().await.unwrap();
-            }
+        for (function, on) in [("incident-page", on), ("incident-send", on), ("incident-clock", false)] {
+            self.wake(function, on).await;
+        }
+    }
+
+    /// Lets a function's queue or stream wake it, or not.
+    pub(crate) async fn wake(&self, function: &str, on: bool) {
+        let function = format!("moveongs-dev-{function}");
+        let mappings = self.lambda.list_event_source_mappings().function_name(&function);
+        let mappings = mappings.send().await.unwrap();
+        let [mapping] = mappings.event_source_mappings() else { panic!("{function}: {mappings:?}") };
+        let state = if on { "Enabled" } else { "Disabled" };
+        if mapping.state() != Some(state) {
+            let update = self.lambda.update_event_source_mapping().set_uuid(mapping.uuid.clone());
+            update.enabled(on).send().await.unwrap();
         }
     }
 
@@ -138,14 +145,20 @@ impl Cloud {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Calls GitHub's API of the repository as a person.
+    pub(crate) async fn github(&self, method: Method, path: &str, body: &Value) -> Value {
+        let url = self.facts["github_url"].as_str().unwrap();
+        let asked = self.http.request(method, format!("{url}/repos/moveongs/governance/{path}"));
+        let asked = if body.is_null() { asked } else { asked.json(body) };
+        let asked = asked.header("user-agent", "tests");
+        let answer = asked.bearer_auth(self.facts["github_token"].as_str().unwrap()).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
     /// Commits a new file to the main branch of GitHub's repository; returns the commit.
     pub(crate) async fn commit(&self, path: &str, content: &str) -> String {
-        let url = self.facts["github_url"].as_str().unwrap();
-        let asked = self.http.put(format!("{url}/repos/moveongs/governance/contents/{path}"));
         let content = json!({"message": path, "content": STANDARD.encode(content)});
-        let asked = asked.header("user-agent", "tests").json(&content);
-        let answer = asked.bearer_auth(self.facts["github_token"].as_str().unwrap()).send().await.unwrap();
-        let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        let answer = self.github(Method::PUT, &format!("contents/{path}"), &content).await;
         answer["commit"]["sha"].as_str().unwrap().to_owned()
     }
 

@@ -191,7 +191,7 @@ impl Table {
             let id = self.stored().await;
             self.pager.finish().await;
             let asked = json!({"acknowledge": {"incident": id, "by": "Ana"}});
-            self.pager.intake(&asked).await.unwrap();
+            self.pager.asks(&asked).await.unwrap();
             self.pager.send.fault(slack(action, lost_answer())).await;
             assert_eq!(self.send(&id, "slack#post").await.unwrap()["failed"], 1, "{row}");
             self.end(row, 1).await;

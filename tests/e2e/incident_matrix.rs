@@ -180,7 +180,7 @@ async fn prepared(pager: &Pager, case: Case, kill: Kill) -> String {
         Case::Update => {
             pager.finish().await;
             let asked = json!({"acknowledge": {"incident": id, "by": "Ana"}});
-            pager.intake(&asked).await.unwrap_or_else(|error| panic!("{error}"));
+            pager.asks(&asked).await.unwrap_or_else(|error| panic!("{error}"));
         }
         Case::Escalation => {
             pager.finish().await;

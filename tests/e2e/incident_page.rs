@@ -1,4 +1,5 @@
-//! `incident-page` and `incident-send` against the local cloud: from every way in to every channel, and what people ask.
+//! `incident-page`, `incident-desk` and `incident-send` against the local cloud: from every way in to every channel, and what people
+//! ask.
 
 use std::process::{Child, Command, Stdio};
 
@@ -387,10 +388,9 @@ async fn a_person_declares_takes_and_ends_an_incident_with_the_documented_comman
     let over = pager.told(|incident| incident.body["state"] == "resolved").await;
     assert_eq!(over.count_of("resolved"), 1);
     assert_eq!(pager.posts(&declared.id).await.len(), 1);
-    let wrong =
-        pager.intake(&json!({"acknowledge": {"incident": "INC-20261129-7Q2MZK4A", "by": "Ana"}})).await;
+    let wrong = pager.asks(&json!({"acknowledge": {"incident": "INC-20261129-7Q2MZK4A", "by": "Ana"}})).await;
     assert_eq!(wrong.unwrap_err()["errorType"], "NoIncident");
-    let wrong = pager.intake(&json!({"declare": {"title": "", "by": "Ana"}})).await.unwrap_err();
+    let wrong = pager.asks(&json!({"declare": {"title": "", "by": "Ana"}})).await.unwrap_err();
     assert_eq!(wrong["errorType"], "InvalidEvent");
 }
 
@@ -421,7 +421,7 @@ async fn nobody_takes_it_so_the_second_and_then_the_backup_are_called() {
     let pager = Pager::with_policy(&policy()).await;
     let declare =
         json!({"declare": {"title": "Nobody can log in", "severity": "S1", "resource": "x", "by": "a test"}});
-    pager.intake(&declare).await.unwrap();
+    pager.asks(&declare).await.unwrap();
     let first = pager.told(|_| true).await;
     assert_eq!(
         (&first.body["owner"], &first.body["backup"]),
@@ -522,7 +522,7 @@ async fn each_channel_tells_the_incident_in_its_own_form() {
         pager.set(&[("PAGE_CHANNELS", channel)]).await;
         let title = format!("Told by {channel}");
         let declare = json!({"declare": {"title": title, "severity": "S0", "resource": "x", "by": "a test", "reason": "<!channel> & co"}});
-        pager.intake(&declare).await.unwrap();
+        pager.asks(&declare).await.unwrap();
         let incident = eventually(&title, async || {
             let found =
                 pager.incidents().await.into_iter().find(|incident| incident.body["title"] == title)?;
@@ -556,7 +556,7 @@ async fn a_page_that_no_channel_accepts_rings_straight_to_the_mail() {
     let fault = json!({"service": "sns", "action": "Publish", "effect": "error", "status": 403, "code": "AuthorizationError", "count": 0});
     pager.send.fault(fault).await;
     pager
-        .intake(
+        .asks(
             &json!({"declare": {"title": "Nobody hears", "severity": "S1", "resource": "x", "by": "a test"}}),
         )
         .await

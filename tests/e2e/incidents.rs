@@ -73,6 +73,8 @@ const LOGS: [&str; 4] = [SLACK, PAGERDUTY, SES, SMS];
 pub(crate) struct Pager {
     /// The intake.
     pub(crate) page: Cloud,
+    /// The desk.
+    pub(crate) desk: Cloud,
     /// The sender.
     pub(crate) send: Cloud,
     /// How long each log was when the test began.
@@ -127,7 +129,8 @@ impl Pager {
 
     async fn begin(flows: bool) -> Self {
         let (page, send) = (Cloud::connect("incident-page").await, Cloud::connect("incident-send").await);
-        let mut pager = Self { page, send, before: BTreeMap::new() };
+        let desk = Cloud::connect("incident-desk").await;
+        let mut pager = Self { page, desk, send, before: BTreeMap::new() };
         pager.calm().await;
         pager.page.admin(Method::POST, "slack/channels", Some(json!({"archived": []}))).await;
         pager.page.admin(Method::POST, "queues", Some(json!({"deliver": 1}))).await;
@@ -144,10 +147,12 @@ impl Pager {
             pager.purge(queue).await;
         }
         pager.configure(&pager.page, Some(&[]), None).await;
+        pager.configure(&pager.desk, Some(&[]), None).await;
         pager.configure(&pager.send, Some(&[]), Some(BRISK)).await;
         if !pager.page.keys("policy/").await.is_empty() {
             pager.page.forget_policy().await;
             pager.send.restart().await;
+            pager.desk.restart().await;
         }
         pager.listen_to_mails().await;
         pager.reset().await;
@@ -167,16 +172,18 @@ impl Pager {
 
     // Settings.
 
-    /// Gives both functions other settings until the next test: all that are not named are as deployed.
+    /// Gives the functions other settings until the next test: all that are not named are as deployed.
     pub(crate) async fn set(&self, changes: &[(&str, &str)]) {
         self.configure(&self.page, Some(changes), None).await;
+        self.configure(&self.desk, Some(changes), None).await;
         self.configure(&self.send, Some(changes), None).await;
     }
 
-    /// Puts a policy in force for both functions; the next [`Pager::fresh`] removes it.
+    /// Puts a policy in force for the functions; the next [`Pager::fresh`] removes it.
     pub(crate) async fn policy(&self, patch: &Value) {
         self.page.set_policy(patch).await;
         self.send.restart().await;
+        self.desk.restart().await;
     }
 
     /// Makes a service outside AWS refuse connections.
@@ -302,6 +309,10 @@ impl Pager {
             });
             match item["sk"].as_str().unwrap() {
                 "STATE" => incident.body = item["body"].clone(),
+                // What the clock did last.
+                "CLOCK" => {}
+                // It has to look, whether or not the change reaches it.
+                "WATCH" => {}
                 line if line.starts_with("LINE#") => incident.lines.push(item["body"].clone()),
                 row => {
                     let name = row.strip_prefix("SEND#").unwrap_or_else(|| panic!("{row}"));
@@ -378,6 +389,11 @@ impl Pager {
     /// Invokes the intake.
     pub(crate) async fn intake(&self, event: &Value) -> Result<Value, Value> {
         self.page.invoke(event.clone()).await
+    }
+
+    /// Asks the desk, as a person who may invoke it.
+    pub(crate) async fn asks(&self, event: &Value) -> Result<Value, Value> {
+        self.desk.invoke(event.clone()).await
     }
 
     // The sender.

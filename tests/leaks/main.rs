@@ -33,14 +33,16 @@ const DATABASES: [&str; 4] =
 const VERIFIER: &str = "SCRAM-SHA-256$";
 
 /// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up
-/// and of external credentials hide the records of others; the pager's record is its table.
-const FUNCTIONS: [(&str, usize); 14] = [
+/// and of external credentials, and of post-mortems, hide the records of others; the pager's record is its table.
+const FUNCTIONS: [(&str, usize); 16] = [
     ("attachment-restore-test", 1),
     ("backup-audit", 1),
     ("emergency-restore", 1),
+    ("incident-clock", 0),
     ("incident-page", 0),
     ("incident-send", 0),
     ("inventory-audit", 1),
+    ("postmortem", 0),
     ("restore-test", 1),
     ("rotate-database", 51),
     ("rotate-external", 1),

@@ -100,6 +100,7 @@ impl World {
             "backup-audit",
             "inventory-audit",
             "inventory-audit-policy",
+            "postmortem",
             "restore-test",
             "restore-test-baseline",
             "restore-test-reap",

@@ -319,6 +319,7 @@ fn each_alarm_becomes_one_incident_of_its_squad_with_severity_and_runbook() {
             latest: Some(Latest::read(&items[&Key::latest(&by_sns.problem)])),
             incident: Some(opened.clone()),
             mute: None,
+            ..Stored::default()
         };
         assert_eq!(decide(&by_rule, &stored, &context).outcome, Outcome::Repeated, "{name}");
         // Only EventBridge tells that it is over: the alarms have no OK action.

@@ -71,8 +71,8 @@ const EVERY_TOPIC: &str = "arn:${AWS::Partition}:sns:*:*:*";
 /// Beginning of the ids of the resources that watch the application, and not the product.
 pub(crate) const APPLICATION: &str = "Application";
 
-/// The functions that page. Their alarms go to people directly, and their record is the incident's timeline.
-const PAGER: [&str; 2] = ["incident-page", "incident-send"];
+/// The functions that page. Their alarms go to people directly.
+const PAGER: [&str; 4] = ["incident-clock", "incident-desk", "incident-page", "incident-send"];
 
 pub(crate) fn template() -> Value {
     let text = fs::read_to_string(root().join("template.yaml")).unwrap();
@@ -470,9 +470,31 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         {
             true
         }
-        ("incident-send", ["dynamodb:ListStreams"]) => resource == "*",
-        ("incident-send", actions) if actions.iter().all(|action| STREAM.contains(action)) => {
+        ("incident-clock" | "incident-send", ["dynamodb:ListStreams"]) => resource == "*",
+        ("incident-clock" | "incident-send", actions)
+            if actions.iter().all(|action| STREAM.contains(action)) =>
+        {
             resource == "IncidentTable.StreamArn"
+        }
+        // One-time schedules of the incidents' group, and the role that they have.
+        ("incident-clock", ["scheduler:CreateSchedule"]) => {
+            let group = "schedule/${Project}-${Environment}-incidents/*";
+            resource
+                == format!("arn:${{AWS::Partition}}:scheduler:${{AWS::Region}}:${{AWS::AccountId}}:{group}")
+        }
+        ("incident-clock", ["iam:PassRole"]) => resource == "IncidentScheduleRole.Arn",
+        // The reference gives these no resource.
+        ("incident-clock", ["scheduler:ListSchedules"]) => resource == "*",
+        ("incident-clock", actions) if actions.iter().all(|action| action.starts_with("support:")) => {
+            resource == "*"
+        }
+        // The pages of the register of incidents with personal data.
+        ("incident-clock", ["s3:GetObject", "s3:PutObject"]) => resource == "${EvidenceBucket.Arn}/lgpd/*",
+        // Its own work, and a person's decision about a restore.
+        ("incident-desk", ["lambda:InvokeFunction"]) => {
+            let function = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:";
+            let of = |name: &str| format!("{function}${{Project}}-${{Environment}}-{name}");
+            [of("incident-desk"), of("emergency-restore")].contains(&resource.to_owned())
         }
         // Mail by the pager's own topic, and the synthetic page, which goes the way of every page.
         ("incident-send", ["sns:Publish"]) => ["PagerTopic", "PagingTopic"].contains(&resource),
@@ -481,7 +503,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == "arn:${AWS::Partition}:ses:*:${AWS::AccountId}:identity/*"
         }
         // The table that these functions share.
-        ("incident-page" | "incident-send", actions)
+        ("incident-clock" | "incident-desk" | "incident-page" | "incident-send" | "postmortem", actions)
             if actions.iter().all(|action| action.starts_with("dynamodb:")) =>
         {
             resource == "IncidentTable.Arn"
@@ -504,6 +526,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             "attachment-restore-test"
             | "backup-audit"
             | "inventory-audit"
+            | "postmortem"
             | "rotation-audit"
             | "rotation-followup"
             | "snapshot-create"
@@ -580,6 +603,10 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}"
         }
         ("inventory-audit", ["kms:Decrypt"]) => resource == "TerraformStateKmsKeyArn",
+        // Its documents for people.
+        ("postmortem", ["s3:GetObject", "s3:PutObject"]) => ["metrics", "postmortems"]
+            .iter()
+            .any(|folder| resource == format!("${{EvidenceBucket.Arn}}/{folder}/*")),
         // The table is the function's own, as are the records of the policy's changes.
         ("inventory-audit", ["s3:GetObject", "s3:PutObject"]) => {
             ["inventory", "evidence/policy", "runs/policy"]
@@ -1028,6 +1055,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         {
             expected.insert("rds:AddTagsToResource".to_owned());
         }
+        // Scheduler evaluates the role of a new schedule as a separate action.
+        if expected.contains("scheduler:CreateSchedule") {
+            expected.insert("iam:PassRole".to_owned());
+        }
         // ECS evaluates the tags of a new task definition, and its roles, as separate actions.
         if expected.contains("ecs:RegisterTaskDefinition") {
             expected.extend(["ecs:TagResource", "iam:PassRole"].map(str::to_owned));
@@ -1053,7 +1084,16 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         }
         assert!(taken.insert(role_id), "{id} shares its role");
     }
-    assert_eq!(taken.len(), roles.len(), "a role that no function and no state machine has");
+    // What one-time schedules may do: wake two functions, and bury what does not reach them.
+    let role = roles["IncidentScheduleRole"];
+    let may: Vec<_> = statements(role).into_iter().map(|one| text(get(one, &["Action"]))).collect();
+    assert_eq!(may, ["lambda:InvokeFunction", "sqs:SendMessage"]);
+    let wakes = list(get(statements(role)[0], &["Resource"])).into_iter().map(text);
+    let names = wakes.map(|arn| arn.rsplit(':').next().unwrap());
+    let own = ["incident-clock", "postmortem"].map(|name| format!("${{Project}}-${{Environment}}-{name}"));
+    assert_eq!(names.collect::<Vec<_>>(), own);
+    taken.insert("IncidentScheduleRole".to_owned());
+    assert_eq!(taken.len(), roles.len(), "a role that no function, state machine or schedule has");
 }
 
 #[test]
@@ -1333,7 +1373,8 @@ fn the_metrics_that_the_code_counts_have_alarms() {
         let shared = shared_of(folder)
             .into_iter()
             .filter(|(path, _)| ["report.rs", "paging.rs"].iter().any(|module| path.ends_with(module)))
-            .filter(|_| !PAGER.contains(&folder));
+            // Their record is the incident's timeline.
+            .filter(|_| !["incident-desk", "incident-page", "incident-send"].contains(&folder));
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, code) in shared.chain(sources(&format!("functions/{folder}/src"))) {
             counted.extend(quoted_after(&code, ".lost("));

@@ -201,7 +201,7 @@ shared::workflow_errors! {
         #[error("{0}")]
         OrderNotPossible(String),
         /// A second person has to approve.
-        #[error("{0} started the restore, so another person has to approve it; if only one person is awake, say so in override")]
+        #[error("{0} started the restore, so another person has to approve it, and both names have to be in incidents.people where the policy has it; if only one person is awake, or a name is not there, say so in override")]
         SecondPersonNeeded(String),
         /// The proof is not good.
         #[error("the proof's verdict is {0}: approve with despiteProof \"{0}: REASON\"")]

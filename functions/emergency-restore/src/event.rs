@@ -147,6 +147,9 @@ pub(crate) enum Source {
 pub(crate) struct Order {
     /// What to do.
     pub order: Verb,
+    /// Tells it apart from others: the same id is the same order, whatever was ordered in between. The desk gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The restore; may be absent for `status`.
     #[serde(default)]
     pub run: String,
@@ -279,6 +282,7 @@ fn order(event: Value) -> Result<Order, InvalidEvent> {
         line("by", &order.by, 100)?;
     }
     let texts = [
+        ("id", &order.id),
         ("instance", &order.instance),
         ("override", &order.alone),
         ("despiteProof", &order.despite_proof),
@@ -458,6 +462,7 @@ mod tests {
             (json!({"run": "20261130-1"}), "run"),
             (json!({"run": "r20261130-1;id"}), "run"),
             (json!({"by": ""}), "by"),
+            (json!({"id": ""}), "id"),
             (json!({"override": ""}), "override"),
             (json!({"by": "@Quem"}), "by"),
             (json!({"by": "WHO"}), "by"),

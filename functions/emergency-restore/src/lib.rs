@@ -70,12 +70,15 @@ pub struct App {
     account: Option<String>,
     /// Bucket of the Terraform states, and the keys or prefixes of the states.
     terraform: Option<(String, Vec<String>)>,
+    /// Whether the stack has a desk in Slack, whose buttons its questions then show.
+    has_desk: bool,
 }
 
 impl App {
     /// Reads the settings and creates the clients: those of [`Base`], `ECS_CLUSTER_NAME` and `DATABASE_INSTANCE_ID`; and
     /// `DATABASE_SECRET_NAME`, `OTHER_DATABASE_SECRET_ARNS`, `DATABASE_ADMIN_SECRET_ARN`, `RDS_CA_FILE`, `APP_URL`,
-    /// `SMOKE_SECRET_NAME`, `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
+    /// `SMOKE_SECRET_NAME`, `TERRAFORM_STATE_BUCKET`, `TERRAFORM_STATE_KEY` and `SLACK_SIGNING_SECRET_NAME`, which may be
+    /// empty.
     ///
     /// # Errors
     ///
@@ -87,6 +90,7 @@ impl App {
         let others: Option<String> = env.optional("OTHER_DATABASE_SECRET_ARNS")?;
         let admin: Option<String> = env.optional("DATABASE_ADMIN_SECRET_ARN")?;
         let bucket: Option<String> = env.optional("TERRAFORM_STATE_BUCKET")?;
+        let signing_secret: Option<String> = env.optional("SLACK_SIGNING_SECRET_NAME")?;
         let keys: Option<String> = env.optional("TERRAFORM_STATE_KEY")?;
         let listed = |text: Option<String>| -> Vec<String> {
             let text = text.unwrap_or_default();
@@ -110,6 +114,7 @@ impl App {
             application,
             account: env.optional("SMOKE_SECRET_NAME")?,
             terraform: bucket.map(|bucket| (bucket, listed(keys))),
+            has_desk: signing_secret.is_some(),
         })
     }
 

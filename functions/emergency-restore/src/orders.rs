@@ -39,7 +39,9 @@ pub(crate) async fn carry_out(
         _ => Vec::new(),
     };
     let needs_two = report::needs_two(app);
-    let context = Context { needs_two, now: invocation.now, contents, is_migrating, is_moved, changed };
+    let people = settings.policy.incidents.people.keys().cloned().collect();
+    let context =
+        Context { needs_two, people, now: invocation.now, contents, is_migrating, is_moved, changed };
     let given = app.update(|book| {
         let open = book.open.as_mut().ok_or(RestoreError::NoOpenRestore)?;
         let mut changed = open.clone();
@@ -48,7 +50,10 @@ pub(crate) async fn carry_out(
         Ok::<Restore, RestoreError>(changed)
     });
     let restore = given.await??;
-    if restore == open && restore.wait.token.is_none() {
+    // An order that others have followed is not told once more to the task, which waits for the next one.
+    let is_followed =
+        restore.has_order(order) && restore.orders.last().is_some_and(|last| last.order.id != order.id);
+    if restore == open && (restore.wait.token.is_none() || is_followed) {
         let says = settings.language.pick("Já estava anotado.", "It was noted already.");
         return Ok(answer(&restore, vec![says.to_owned()]));
     }

@@ -16,7 +16,7 @@ use crate::error::FailureKind;
 use crate::rules::proved::{self, Proved};
 use crate::rules::restore::{Changed, Ending, Given, Phase, Restore};
 use crate::steps::switch;
-use crate::text::{self, ask, close, failure};
+use crate::text::{self, ask, button, close, failure};
 use crate::{App, NOTING, RestoreError};
 
 /// How often the state Hold comes back in a day, to check the guard. The person is asked once a day.
@@ -86,6 +86,9 @@ pub(crate) async fn ask(app: &App, restore: &Restore, invocation: &Invocation) -
         (None, _) if times % HOLDS_A_DAY != 1 => return Ok(()),
         (None, _) => ask::hold(settings, restore, invocation.now, &run_id),
     };
+    let buttons =
+        if app.has_desk { button::buttons(settings.language, restore, needs_two(app)) } else { Vec::new() };
+    let message = message.with_buttons(buttons);
     let is_hold = restore.failure.is_none() && restore.phase == Phase::Hold;
     let asked = Recorded::now(format!("ask: {}", word(restore.phase)), format!("{times}"));
     let draft = Draft { steps: vec![asked], ..draft(app, restore, &run_id, "succeeded") };
@@ -306,7 +309,7 @@ pub(crate) async fn closed(app: &App, restore: &Restore, ending: Ending, invocat
             .approval
             .as_ref()
             .and_then(|it| it.alone.as_ref())
-            .map(|why| format!("approved by the person who started it: {why}")),
+            .map(|why| format!("approved without a second person: {why}")),
     );
     findings.extend(
         restore

@@ -1,6 +1,7 @@
 //! Texts for people: the channel's messages, the pages and the answers to orders. No secret value reaches this module.
 
 pub(crate) mod ask;
+pub(crate) mod button;
 pub(crate) mod close;
 pub(crate) mod failure;
 pub(crate) mod obstacle;

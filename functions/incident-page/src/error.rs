@@ -1,6 +1,7 @@
 //! Why an event was not stored; one variant for each different action of an operator. All but two end by themselves: the
 //! event is kept, and sent again.
 
+use shared::aws::table::Busy;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -10,21 +11,18 @@ use crate::rules::webhook::Refusal;
 /// Why an event was not stored.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PageError {
-    /// A person's event is invalid.
+    /// A person's request, which is for another function.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
     /// A webhook's request was refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The incident that a person named does not exist.
-    #[error("there is no incident {0}: see the id in the message of the channel")]
-    NoIncident(String),
     /// The table could not be read or written.
     #[error("the table of incidents could not be read or written; the event is kept and sent again")]
     Table(#[from] CallError),
     /// Other events of the same problem changed the same items at every attempt.
-    #[error("the items changed at each of {0} attempts; the event is kept and sent again")]
-    Busy(u32),
+    #[error("{0}; the event is kept and sent again")]
+    Busy(#[from] Busy),
     /// The invocation ended before the event's turn.
     #[error("the event was not stored in time; it is kept and sent again")]
     Deadline(#[from] DeadlineExceeded),
@@ -46,7 +44,6 @@ impl Failure for PageError {
         match self {
             Self::InvalidEvent(_) => "InvalidEvent",
             Self::Refused(_) => "WebhookRefused",
-            Self::NoIncident(_) => "NoIncident",
             Self::Table(_) => "TableCall",
             Self::Busy(_) => "TableBusy",
             Self::Deadline(_) => "DeadlineExceeded",

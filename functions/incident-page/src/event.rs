@@ -1,10 +1,9 @@
 //! The event: recognised by its shape, since one function has many callers.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use incident::{Transport, person};
 use serde_json::Value;
 use shared::runtime::event::InvalidEvent;
+use shared::runtime::url;
 
 use crate::rules::webhook::Request;
 
@@ -21,8 +20,6 @@ pub(crate) enum Event {
     },
     /// A request of the function URL, not verified.
     Web(Request),
-    /// What a person asked for.
-    Person(person::Request),
 }
 
 /// A message of a queue.
@@ -40,19 +37,20 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`InvalidEvent`] if a person asked for something in a wrong way; they see the answer.
+    /// [`InvalidEvent`] for what a person asks, which is for `incident-desk`: they see the answer, and nobody is paged.
     pub(crate) fn read(event: Value) -> Result<Self, InvalidEvent> {
         let records = event.get("Records").and_then(Value::as_array).filter(|records| !records.is_empty());
         if let Some(records) = records.filter(|records| records.iter().all(is_of_a_queue)) {
             return Ok(Self::Batch(records.iter().map(message).collect()));
         }
-        if event.pointer("/requestContext/http").is_some_and(Value::is_object) {
+        if url::Request::is(&event) {
             return Ok(Self::Web(request(&event)));
         }
-        if person::Request::is(&event) {
-            return person::Request::try_from(event)
-                .map(Self::Person)
-                .map_err(|error| InvalidEvent { field: error.field, reason: error.reason });
+        if let Some(verb) = person::VERBS.iter().find(|verb| event.get(verb).is_some()) {
+            return Err(InvalidEvent::at(
+                verb,
+                "a person's request is for incident-desk: invoke that function",
+            ));
         }
         let transport = if event.get("awslogs").is_some() {
             Transport::Logs
@@ -82,19 +80,16 @@ fn message(record: &Value) -> Message {
     }
 }
 
-/// The names of headers arrive in lower case.
 fn request(event: &Value) -> Request {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let body = text("/body").unwrap_or_default();
-    let is_encoded = event.get("isBase64Encoded").and_then(Value::as_bool) == Some(true);
-    let decoded = if is_encoded { STANDARD.decode(&body).ok() } else { None };
+    let request = url::Request::read(event);
+    let header = |name: &str| request.header(name).map(str::to_owned);
     Request {
-        id: text("/requestContext/requestId").unwrap_or_default(),
-        method: text("/requestContext/http/method").unwrap_or_default(),
-        path: text("/rawPath").unwrap_or_default(),
-        authorization: text("/headers/authorization"),
-        signature: text("/headers/x-grafana-alerting-signature"),
-        timestamp: text("/headers/x-grafana-alerting-timestamp"),
-        body: decoded.unwrap_or_else(|| body.into_bytes()),
+        authorization: header("authorization"),
+        signature: header("x-grafana-alerting-signature"),
+        timestamp: header("x-grafana-alerting-timestamp"),
+        id: request.id,
+        method: request.method,
+        path: request.path,
+        body: request.body,
     }
 }

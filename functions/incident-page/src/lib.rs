@@ -2,7 +2,7 @@
 //! and outbox rows in one transaction. It calls no channel; `incident-send` does.
 //!
 //! Trigger: the queue, which the paging topic and EventBridge's rule fill; an alarm's Lambda action; a log subscription;
-//! webhooks of Alertmanager and Grafana, verified before they are parsed; a person. Source: the guide, 4.1.
+//! webhooks of Alertmanager and Grafana, verified before they are parsed. Source: the guide, 4.1.
 //!
 //! Nothing is lost: an event counts as done only when its transaction is. Whoever kept it (queue, Lambda, the webhook's
 //! sender) sends it again after any failure, and a repetition finds its event stored and does nothing. Before that
@@ -12,7 +12,6 @@
 mod aws;
 mod error;
 mod event;
-mod person;
 mod rules;
 mod store;
 
@@ -95,7 +94,7 @@ pub enum Answer {
         /// One line of text.
         body: String,
     },
-    /// For a person, and for a caller that reads no answer.
+    /// For a caller that reads no answer.
     Done {
         /// One for each signal in the event.
         done: Vec<Done>,
@@ -119,7 +118,7 @@ pub struct Done {
     pub outcome: &'static str,
 }
 
-/// Checks that the function accepts an event. It accepts everything except what a person wrote wrongly.
+/// Checks that the function accepts an event. It accepts everything except what people ask of `incident-desk`.
 ///
 /// # Errors
 ///
@@ -142,7 +141,6 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             Ok(Answer::Done { done: all(app, &signals, invocation).await? })
         }
         Event::Web(request) => web(app, &request, invocation).await,
-        Event::Person(request) => person::act(app, request, invocation).await,
     }
 }
 

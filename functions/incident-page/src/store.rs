@@ -1,4 +1,4 @@
-//! Stores signals: read, decide, write; and again from the beginning if an item changed in between.
+//! Stores signals, each as [`shared::aws::table::Table::store`] does.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,17 +6,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use incident::Signal;
-use incident::store::{Outcome, Plan, decide};
-use shared::aws::table::WriteError;
+use incident::store::Plan;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::{DeadlineExceeded, Invocation};
 use shared::runtime::{metrics, time};
 
 use crate::App;
 use crate::error::PageError;
-
-/// Most attempts to store one signal. A storm of events of one problem changes the same items again and again.
-const ATTEMPTS: u32 = 10;
 
 /// Most problems that are stored at the same time.
 const AT_ONCE: usize = 8;
@@ -68,50 +64,12 @@ pub(crate) async fn all(
 /// # Errors
 ///
 /// [`PageError`].
-pub(crate) async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stored, PageError> {
-    let plan = settle(app, &invocation.request_id, async |attempt| {
-        let facts = app.table.facts(signal).await?;
-        Ok(decide(signal, &facts, &app.context(invocation.now, attempt)))
-    });
-    let plan = plan.await?;
+async fn one(app: &App, signal: &Signal, invocation: &Invocation) -> Result<Stored, PageError> {
+    let context = |attempt| app.context(invocation.now, attempt);
+    let plan = app.table.store::<PageError>(signal, &invocation.request_id, context).await?;
     let wait = signal.changed_at.map(|at| time::now().duration_since(at).as_millis());
     let wait = wait.and_then(|wait| i64::try_from(wait).ok());
     Ok(Stored { plan, wait: wait.filter(|wait| (0..LONGEST_WAIT).contains(wait)) })
-}
-
-/// Reads and decides, by `decide`, and writes; again from the beginning if an item changed in between.
-///
-/// # Errors
-///
-/// [`PageError`]; without an answer of the table, the writes may have had effect.
-pub(crate) async fn settle(
-    app: &App,
-    request_id: &str,
-    decide: impl AsyncFn(u32) -> Result<Plan, PageError>,
-) -> Result<Plan, PageError> {
-    for attempt in 0..ATTEMPTS {
-        let plan = decide(attempt).await?;
-        if plan.writes.is_empty() {
-            return Ok(plan);
-        }
-        match app.table.transact(&plan.writes).await {
-            Ok(()) => return Ok(plan),
-            // A later one is noted, or another is noted at this moment.
-            Err(WriteError::Changed) if plan.outcome == Outcome::Heard => return Ok(plan),
-            Err(WriteError::Changed) => tokio::time::sleep(pause(attempt, request_id)).await,
-            Err(WriteError::Call(call)) => return Err(call.into()),
-        }
-    }
-    Err(PageError::Busy(ATTEMPTS))
-}
-
-/// How long to wait before the next attempt: less than a second, and not the same for two invocations.
-fn pause(attempt: u32, request_id: &str) -> Duration {
-    let own = request_id
-        .bytes()
-        .fold(u64::from(attempt), |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let most = 20 << attempt.min(5);
-    Duration::from_millis(most / 2 + own % most)
 }
 
 /// Logs why a signal was not stored, and counts it: for Lambda, a batch with failed messages has no error. Whoever has
@@ -120,17 +78,4 @@ pub(crate) fn failed(app: &App, signal: &Signal, error: &PageError) {
     metrics::count("EventsNotStored", &app.settings.function);
     let event: String = signal.event.chars().take(200).collect();
     tracing::error!(message = chain(error), error_type = error.kind(), event);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pauses_grow_and_stay_far_below_the_invocations_time() {
-        let total: Duration = (0..ATTEMPTS).map(|attempt| pause(attempt, "8f5ee0d3-3f22")).sum();
-        assert!(total < Duration::from_secs(8), "{total:?}");
-        assert!(pause(0, "a") >= Duration::from_millis(10) && pause(0, "a") < Duration::from_millis(30));
-        assert_ne!(pause(3, "a"), pause(3, "b"));
-    }
 }

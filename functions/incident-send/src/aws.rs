@@ -6,15 +6,14 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_sns::types::MessageAttributeValue;
-use incident::Entry;
 use incident::store::{self, Attributes, Channel, DUE_INDEX, Key, Row};
 use incident::text::mail::Mail;
+use incident::{Action, Entry};
 use jiff::Timestamp;
 use shared::aws::table::{self, Table};
 use shared::runtime::failure::CallError;
 
 use crate::channels::aws::Failed;
-use crate::rules::thread;
 
 /// Most rows of one channel that one look at the outbox finds; the oldest first, and the next look finds the others.
 const MOST_OF_CHANNEL: usize = 100;
@@ -69,17 +68,18 @@ pub(crate) async fn rows(table: &Table, incident: &str) -> Result<Vec<Row>, Call
     Ok(query(table, ask, |_| false).await?.iter().filter_map(Row::read).collect())
 }
 
-/// The newest entries of an incident's timeline that belong into the thread, with their sort keys, the oldest first, as they
-/// are now. What is far before one that was told is not looked for.
+/// The newest entries of an incident's timeline with a wanted action, with their sort keys, the oldest first, as they are
+/// now. What is far before one that was told is not looked for.
 pub(crate) async fn lines(
     table: &Table,
     incident: &str,
     told: &[String],
+    is_wanted: impl Fn(Action) -> bool,
 ) -> Result<Vec<(String, Entry)>, CallError> {
     let ask = |query| of_incident(query, incident, Key::LINES).scan_index_forward(false).limit(LINES_AT_ONCE);
     let read = |items: &[Attributes]| {
         let lines = items.iter().filter_map(|item| Some((Key::of(item)?.sk, store::entry(item)?)));
-        let mut lines: Vec<_> = lines.filter(|(_, entry)| thread::is_for_people(entry.action)).collect();
+        let mut lines: Vec<_> = lines.filter(|(_, entry)| is_wanted(entry.action)).collect();
         lines.truncate(MOST_LINES);
         lines.reverse();
         lines
@@ -138,11 +138,26 @@ pub(crate) async fn to_phone(sns: &aws_sdk_sns::Client, phone: &str, text: &str)
     Ok(())
 }
 
-/// Sends a mail to at most 50 addresses.
+/// At most 50 addresses, each of which sees all: people who work together.
+pub(crate) fn to(addresses: &[String]) -> Destination {
+    Destination::builder().set_to_addresses(Some(first(addresses))).build()
+}
+
+/// At most 50 addresses, none of which sees another.
+pub(crate) fn hidden(addresses: &[String]) -> Destination {
+    Destination::builder().set_bcc_addresses(Some(first(addresses))).build()
+}
+
+/// What SES takes in one message.
+fn first(addresses: &[String]) -> Vec<String> {
+    addresses.iter().take(50).cloned().collect()
+}
+
+/// Sends a mail.
 pub(crate) async fn by_mail(
     ses: &aws_sdk_sesv2::Client,
     from: &str,
-    to: &[String],
+    to: Destination,
     mail: &Mail,
 ) -> Result<(), Failed> {
     let part = |text: &str| {
@@ -151,7 +166,6 @@ pub(crate) async fn by_mail(
     };
     let body = Body::builder().text(part(&mail.text)?).html(part(&mail.html)?).build();
     let message = Message::builder().subject(part(&mail.subject)?).body(body).build();
-    let to = Destination::builder().set_to_addresses(Some(to.iter().take(50).cloned().collect())).build();
     let content = EmailContent::builder().simple(message).build();
     let send = ses.send_email().from_email_address(from).destination(to).content(content);
     send.send().await.map_err(Failed::during("ses:SendEmail"))?;

@@ -64,6 +64,8 @@ pub struct App {
     setup: Setup,
     /// The hour in São Paulo of the daily synthetic event; none for no such event.
     synthetic_hour: Option<u8>,
+    /// Whether the stack has a desk in Slack, whose buttons its messages then show.
+    has_desk: bool,
 }
 
 /// What the channels need besides the message. One that lacks its setting refuses every message, and the next one takes
@@ -79,7 +81,8 @@ struct Setup {
 impl App {
     /// Reads the settings and makes the clients: those of [`Settings`], [`Table`] and [`Pager`], and `PAGE_CHANNELS`,
     /// `SLACK_SECRET_NAME`, `SLACK_CHANNEL`, `SLACK_API_URL`, `PAGERDUTY_URL`, `PAGER_TOPIC_ARN`, `SES_REGION`. These may
-    /// be empty: `SLACK_WEBHOOK_SECRET_NAME`, `PAGERDUTY_SECRET_NAME`, `SES_FROM_ADDRESS`, `SYNTHETIC_HOUR`.
+    /// be empty: `SLACK_WEBHOOK_SECRET_NAME`, `SLACK_SIGNING_SECRET_NAME`, `PAGERDUTY_SECRET_NAME`, `SES_FROM_ADDRESS`,
+    /// `SYNTHETIC_HOUR`.
     ///
     /// # Errors
     ///
@@ -87,6 +90,7 @@ impl App {
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let channels: Channels = env.required("PAGE_CHANNELS")?;
+        let signing_secret: Option<String> = env.optional("SLACK_SIGNING_SECRET_NAME")?;
         // The SDK would send a message again whose answer was lost, and not say so in it.
         let once = aws.to_builder().retry_config(RetryConfig::disabled()).build();
         let mail_region: String = env.required("SES_REGION")?;
@@ -111,6 +115,7 @@ impl App {
                 mail_topic: env.required("PAGER_TOPIC_ARN")?,
             },
             synthetic_hour: env.optional("SYNTHETIC_HOUR")?,
+            has_desk: signing_secret.is_some(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use incident::store::{Channel, Key, Row, Write, incident};
+use incident::store::{Channel, Key, Purpose, Row, Write, incident};
 use incident::{Action, Entry, Incident};
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::table::WriteError;
@@ -11,8 +11,9 @@ use shared::runtime::metrics;
 
 use crate::clock::Clock;
 use crate::rules::answer::{Answer, settled};
-use crate::rules::escalation;
-use crate::rules::row::{Step, next, relief, step};
+use crate::rules::reach::reach;
+use crate::rules::row::{Step, better, next, relief, step};
+use crate::rules::{call, escalation};
 use crate::{App, aws, send};
 
 /// How long a row is taken: longer than the calls of the table before a message (30 s) and the requests of one message (a
@@ -74,26 +75,46 @@ pub(crate) async fn serve(
     else {
         tracing::error!(message = "the incident of a row cannot be read", incident = row.incident);
         own.due = now.checked_add(UNREADABLE).ok();
-        record(app, &own, None, now).await?;
+        record(app, &own, &[], now).await?;
         return Ok(Outcome::Passed);
     };
     if !row.lease_owner.is_empty() {
         stale(app, row, &mut own);
     }
-    let channels = escalation::order(&app.settings.policy, &incident, own.purpose, &app.channels, now);
+    let policy = &app.settings.policy;
+    let mut calls = Vec::new();
+    if let Some(action) = call::action(own.purpose) {
+        let lines = aws::lines(&app.table, &incident.id, &own.told, |other| other == action).await?;
+        let reaches = |channel, entry: &Entry| {
+            reach(policy, &call::narrowed(&incident, [entry]), own.purpose, now).has(channel)
+        };
+        calls = call::untold(&own, &rows, &incident, &lines, reaches);
+    }
+    let about = call::narrowed(&incident, calls.iter().map(|(_, entry)| entry));
+    let channels = escalation::order(policy, &about, own.purpose, &app.channels, now);
+    let is_idle = calls.is_empty() && call::action(own.purpose).is_some();
     match step(&own, &incident, &rows, &channels, now) {
+        Step::Send if is_idle => {
+            own.due = None;
+            "nothing is left to tell".clone_into(&mut own.answer);
+            record(app, &own, &[], now).await?;
+            Ok(Outcome::Passed)
+        }
         Step::Wait(until) => {
             own.due = Some(until);
-            record(app, &own, None, now).await?;
+            record(app, &own, &[], now).await?;
             Ok(Outcome::Passed)
         }
         Step::Finish(why) => {
             own.due = None;
             own.answer = why.to_owned();
-            record(app, &own, None, now).await?;
+            record(app, &own, &[], now).await?;
             Ok(Outcome::Passed)
         }
-        Step::Send => sent(app, own, &incident, &rows, &channels, clock).await,
+        Step::Send => {
+            let about = About { incident: &incident, rows: &rows, channels: &channels, calls: &calls };
+            sent(app, own, &about, clock).await
+        }
     }
 }
 
@@ -109,38 +130,63 @@ fn stale(app: &App, before: &Row, own: &mut Row) {
     metrics::count("StaleLeases", &app.settings.function);
 }
 
+/// What is known when a row is sent.
+struct About<'a> {
+    incident: &'a Incident,
+    rows: &'a [Row],
+    channels: &'a [Channel],
+    /// The entries of the timeline that a row beside the page has to tell.
+    calls: &'a [(String, Entry)],
+}
+
 /// Sends a row's message, records the answer, and lets the next channel begin if this one refuses.
-async fn sent(
-    app: &App,
-    mut own: Row,
-    incident: &Incident,
-    rows: &[Row],
-    channels: &[Channel],
-    clock: &Clock,
-) -> Result<Outcome, CallError> {
+async fn sent(app: &App, mut own: Row, about: &About<'_>, clock: &Clock) -> Result<Outcome, CallError> {
+    let About { incident, rows, channels, calls } = *about;
     let (before, attempt) = (own.clone(), own.attempts.saturating_add(1));
-    let answer = send::send(app, &mut own, incident, rows, clock).await;
+    let answer = match call::action(own.purpose) {
+        Some(_) => send::call(app, &mut own, incident, rows, calls, clock).await,
+        None => send::send(app, &mut own, incident, rows, clock).await,
+    };
     let now = clock.now();
     let ended = settled(&own, &answer, incident.version, relief(&own, incident, rows, now), now);
     if answer.is_accepted() && (ended.sent, &ended.told) == (before.sent, &before.told) {
         // There was nothing to tell: the message was there, and its thread complete.
-        record(app, &ended, None, now).await?;
+        record(app, &ended, &[], now).await?;
         return Ok(Outcome::Passed);
     }
-    let entry = entry(&ended, ended.sent > before.sent, incident.version, &answer, now);
-    record(app, &ended, Some(&entry), now).await?;
-    report(app, &before, &ended, attempt, &answer, incident.version);
-    if answer.is_accepted() {
-        return Ok(Outcome::Accepted);
+    let line = entry(&ended, ended.sent > before.sent, incident.version, &answer, now);
+    let mut writes = vec![line.write(&ended.incident, &ended.lease_owner)];
+    if ended.purpose == Purpose::Customers && answer.is_final() && ended.answer != before.answer {
+        writes.extend(untold(app, &ended, incident.version, now));
     }
-    let hasten = next(&own, rows, channels).filter(|_| answer.is_final()).and_then(|row| row.hasten(now));
+    record(app, &ended, &writes, now).await?;
+    report(app, &before, &ended, attempt, &answer, incident.version);
+    let after = next(&own, rows, channels).filter(|_| answer.is_final());
+    let hasten = better(&own, rows, channels).or(after).and_then(|row| row.hasten(now));
     if let Some(hasten) = hasten {
         // Without effect, the next channel begins when it is its turn.
         if let Err(WriteError::Call(call)) = app.table.write(&hasten).await {
             tracing::warn!(message = "the next channel was not woken", code = call.code);
         }
     }
-    Ok(Outcome::Failed(answer.pause()))
+    if answer.is_accepted() { Ok(Outcome::Accepted) } else { Ok(Outcome::Failed(answer.pause())) }
+}
+
+/// The writes that tell people in the thread that customers have no mail: nobody else would notice.
+fn untold(app: &App, row: &Row, version: u64, now: Timestamp) -> Vec<Write> {
+    let why = &row.answer;
+    let text = shared::tr!(
+        app.settings.language,
+        "{why}. Nova tentativa em 15 min; se há pressa, escreva do seu e-mail",
+        "{why}. Another attempt in 15 min; if it is urgent, write from your own mail",
+    );
+    let by = crate::PROCEDURE.to_owned();
+    let entry = Entry { at: now, by, action: Action::CustomersNotTold, text };
+    let mut writes = vec![entry.write(&row.incident, &row.lease_owner)];
+    if app.channels.contains(&Channel::Slack) {
+        writes.push(Row::want(&row.incident, Channel::Slack, Purpose::Post, version, now, now));
+    }
+    writes
 }
 
 /// The timeline's entry of an attempt. A message may be there, and its thread not complete.
@@ -151,15 +197,14 @@ fn entry(row: &Row, is_shown: bool, version: u64, answer: &Answer, now: Timestam
     Entry { at: now, by: crate::PROCEDURE.to_owned(), action, text }
 }
 
-/// Ends the lease with what came of it, together with the attempt's entry. If the intake wants more meanwhile, the row
+/// Ends the lease with what came of it, together with other writes, such as the attempt's entry. If the intake wants more meanwhile, the row
 /// stays due. In a storm, the intake writes the same row again and again, which cancels this transaction: not recorded, the
 /// message would be sent again.
-async fn record(app: &App, row: &Row, entry: Option<&Entry>, now: Timestamp) -> Result<(), CallError> {
-    let line = entry.map(|entry| entry.write(&row.incident, &row.lease_owner));
+async fn record(app: &App, row: &Row, others: &[Write], now: Timestamp) -> Result<(), CallError> {
     let key = row.key();
     for attempt in 0..RECORDS {
         for done in row.done(now.checked_add(STORM).unwrap_or(now)) {
-            let writes: Vec<Write> = std::iter::once(done).chain(line.clone()).collect();
+            let writes: Vec<Write> = std::iter::once(done).chain(others.iter().cloned()).collect();
             match app.table.transact(&writes).await {
                 Ok(()) => return Ok(()),
                 Err(WriteError::Changed) => {}

@@ -1,6 +1,7 @@
 //! Decisions: what a row needs, whom it reaches, what becomes of it, and what is missing.
 
 pub(crate) mod answer;
+pub(crate) mod call;
 pub(crate) mod escalation;
 pub(crate) mod hand_over;
 pub(crate) mod reach;

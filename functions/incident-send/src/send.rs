@@ -1,10 +1,14 @@
 //! One message to one channel: its text, and who gets it.
 
+mod call;
+
+use aws_sdk_sesv2::types::Destination;
 use futures_util::future::join_all;
 use incident::store::{Channel, Purpose, Row};
+use incident::text::mail::{self, Mail};
 use incident::text::slack::UserId;
-use incident::text::{mail, pagerduty, slack, sms};
-use incident::{Attempts, Entry, Incident, SlackPost};
+use incident::text::{pagerduty, slack, sms};
+use incident::{Attempts, Entry, Incident, SlackPost, due};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -19,6 +23,8 @@ use crate::rules::reach::{Reach, reach};
 use crate::rules::synthetic::is_synthetic;
 use crate::rules::{escalation, thread};
 use crate::{App, aws};
+
+pub(crate) use call::call;
 
 /// How long before a row was stored its message may have been posted, by Slack's clock.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
@@ -43,17 +49,17 @@ pub(crate) async fn send(
 ) -> Answer {
     let now = clock.now();
     let reach = reach(&app.settings.policy, incident, row.purpose, now);
-    let shown = shown(row, incident, &reach);
+    let shown = shown(app, row, incident, &reach);
     match row.channel {
         Channel::Slack if row.purpose == Purpose::Post => post(app, row, &shown, &reach, clock).await,
         Channel::Slack => escalate(app, row, &shown, &reach, rows, now).await,
-        Channel::Webhook => by_webhook(app, &shown, &reach, now).await,
-        Channel::Ses => by_mail(app, &shown, &reach, now).await,
+        Channel::Webhook => by_webhook(app, &message(app, &shown, &reach, now, false)).await,
+        Channel::Ses => by_mail(app, &reach, &mail::message(&shown, app.settings.language, now)).await,
         Channel::Sns => {
             let mail = mail::message(&shown, app.settings.language, now);
             of_aws::answer(aws::to_topic(&app.sns, &app.setup.mail_topic, &mail).await)
         }
-        Channel::Sms => by_sms(app, &shown, &reach).await,
+        Channel::Sms => by_sms(app, &reach, &sms::message(&shown, app.settings.language)).await,
         Channel::PagerDuty => {
             match app.secret(app.setup.pagerduty_secret.as_deref(), "PagerDutySecretName").await {
                 Ok(key) => {
@@ -68,35 +74,38 @@ pub(crate) async fn send(
 }
 
 /// The incident as a message shows it: with what is known about this message, and with the people whom it calls.
-fn shown(row: &Row, incident: &Incident, reach: &Reach) -> Incident {
+fn shown(app: &App, row: &Row, incident: &Incident, reach: &Reach) -> Incident {
     let attempts = Attempts { count: row.attempts, unclear: row.unclear };
-    let mut shown = Incident { attempts, ..incident.clone() };
+    let update_due = due::update(incident, &app.settings.policy).map(|due| due.at);
+    let mut shown = Incident { attempts, update_due, ..incident.clone() };
     if matches!(row.purpose, Purpose::Second | Purpose::Backup) && !reach.names.is_empty() {
         shown.on_call = reach.names.join(", ");
     }
     shown
 }
 
-/// The mail, to the people of the purpose.
-async fn by_mail(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Answer {
-    let Some(from) = &app.setup.mail_from else {
-        return Answer::Refused { why: "SesFromAddress is not set".to_owned() };
-    };
+/// A mail to the people of the purpose.
+async fn by_mail(app: &App, reach: &Reach, mail: &Mail) -> Answer {
     if reach.emails.is_empty() {
         return Answer::Rejected { why: "the policy has no e-mail address for this page".to_owned() };
     }
-    let mail = mail::message(shown, app.settings.language, now);
-    of_aws::answer(aws::by_mail(&app.ses, from, &reach.emails, &mail).await)
+    by_ses(app, aws::to(&reach.emails), mail).await
+}
+
+async fn by_ses(app: &App, to: Destination, mail: &Mail) -> Answer {
+    let Some(from) = &app.setup.mail_from else {
+        return Answer::Refused { why: "SesFromAddress is not set".to_owned() };
+    };
+    of_aws::answer(aws::by_mail(&app.ses, from, to, mail).await)
 }
 
 /// An SMS to each number, to all at the same time: one after the other, slow ones would outlast the lease. One that arrived
 /// is enough: to send all of them again would repeat it.
-async fn by_sms(app: &App, shown: &Incident, reach: &Reach) -> Answer {
-    let text = sms::message(shown, app.settings.language);
+async fn by_sms(app: &App, reach: &Reach, text: &str) -> Answer {
     let mut last =
         Answer::Rejected { why: "the policy has no verified phone number for this page".to_owned() };
     let (mut accepted, mut worst) = (0, None);
-    let sent = reach.phones.iter().take(MOST_PHONES).map(|phone| aws::to_phone(&app.sns, phone, &text));
+    let sent = reach.phones.iter().take(MOST_PHONES).map(|phone| aws::to_phone(&app.sns, phone, text));
     for result in join_all(sent).await {
         last = of_aws::answer(result);
         accepted += usize::from(last.is_accepted());
@@ -111,17 +120,18 @@ async fn by_sms(app: &App, shown: &Incident, reach: &Reach) -> Answer {
     }
 }
 
-async fn by_webhook(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Answer {
+async fn by_webhook(app: &App, message: &Value) -> Answer {
     match app.secret(app.setup.webhook_secret.as_deref(), "SlackWebhookSecretName").await {
-        Ok(url) => webhook::post(&app.http, &url, &message(app, shown, reach, now)).await,
+        Ok(url) => webhook::post(&app.http, &url, message).await,
         Err(answer) => answer,
     }
 }
 
-/// The message for Slack. A synthetic event calls nobody by name.
-fn message(app: &App, shown: &Incident, reach: &Reach, now: Timestamp) -> Value {
+/// The message for Slack. A synthetic event calls nobody by name. The webhook may be another app's, which the desk's buttons
+/// would lead to.
+fn message(app: &App, shown: &Incident, reach: &Reach, now: Timestamp, has_desk: bool) -> Value {
     let on_call: &[UserId] = if is_synthetic(shown) { &[] } else { &reach.slack };
-    slack::message(shown, app.settings.language, now, on_call)
+    slack::message(shown, app.settings.language, now, on_call, has_desk)
 }
 
 pub(crate) async fn token(app: &App) -> Result<SecretString, Answer> {
@@ -179,7 +189,8 @@ async fn show(
     if let Some(post) = old {
         // A change may be made again, so the message is no repetition.
         let change = Incident { attempts: Attempts::default(), ..shown.clone() };
-        let mut changed = app.slack.update(http, token, post, message(app, &change, reach, now)).await;
+        let mut changed =
+            app.slack.update(http, token, post, message(app, &change, reach, now, app.has_desk)).await;
         if matches!(changed, Err(Fault::Malformed(_))) {
             changed = app.slack.update(http, token, post, plain()).await;
         }
@@ -189,7 +200,7 @@ async fn show(
             Err(fault) => return Err(unrepeated(fault.answer())),
         }
     }
-    let posted = app.slack.post(http, token, message(app, shown, reach, now), None).await;
+    let posted = app.slack.post(http, token, message(app, shown, reach, now, app.has_desk), None).await;
     let posted = match posted {
         Err(Fault::Malformed(_)) => app.slack.post(http, token, plain(), None).await,
         posted => posted,
@@ -222,7 +233,8 @@ async fn complete(
     if !has_room() {
         return Err(rest());
     }
-    let lines = aws::lines(&app.table, &shown.id, &row.told).await.map_err(|error| later(error.code))?;
+    let lines = aws::lines(&app.table, &shown.id, &row.told, thread::is_for_people).await;
+    let lines = lines.map_err(|error| later(error.code))?;
     let missing = thread::missing(row, shown, &lines);
     if !missing.iter().any(|reply| reply.notifies) {
         row.sent = row.sent.max(shown.version);
@@ -294,6 +306,14 @@ fn repeated(app: &App, row: &Row, text: &str) -> String {
     if text.is_empty() { format!("({notice})") } else { format!("{text} ({notice})") }
 }
 
+/// The incident's message in Slack, to which others reply.
+fn thread_of(rows: &[Row]) -> Result<&SlackPost, Answer> {
+    let message = rows.iter().find(|row| row.channel == Channel::Slack && row.purpose == Purpose::Post);
+    message
+        .and_then(|row| row.slack.as_ref())
+        .ok_or_else(|| Answer::Later { why: "its message is not in Slack yet".to_owned(), after: None })
+}
+
 /// A reply that calls the people of an escalation.
 async fn escalate(
     app: &App,
@@ -303,9 +323,9 @@ async fn escalate(
     rows: &[Row],
     now: Timestamp,
 ) -> Answer {
-    let message = rows.iter().find(|row| row.channel == Channel::Slack && row.purpose == Purpose::Post);
-    let Some(thread) = message.and_then(|row| row.slack.as_ref()) else {
-        return Answer::Later { why: "its message is not in Slack yet".to_owned(), after: None };
+    let thread = match thread_of(rows) {
+        Ok(thread) => thread,
+        Err(answer) => return answer,
     };
     let token = match token(app).await {
         Ok(token) => token,

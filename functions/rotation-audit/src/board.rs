@@ -2,12 +2,12 @@
 
 use shared::audit::course::Acted;
 use shared::aws::secrets;
+use shared::github::board::{Board, BoardError};
 use shared::run::evidence::Step;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
-use crate::error::BoardError;
-use crate::github::Board;
+use crate::github::LABEL;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 use crate::rules::task;
@@ -35,7 +35,7 @@ pub(crate) async fn settle(
     let Some((repository, token)) = &app.board else { return acted };
     let work = async {
         let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;
-        let board = Board(repository.session(&token, invocation)?);
+        let board = Board::new(repository.session(&token, invocation)?, LABEL);
         tasks::settle(&board, &app.base.reporter.documents, &app.base.settings, secrets, held, invocation.now)
             .await
     };

@@ -1,6 +1,5 @@
-//! Why an audit or a task failed; one variant for each different next step of the operator.
+//! Why an audit failed; one variant for each different next step of the operator.
 
-use shared::github::GitHubError;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::language::Language;
@@ -55,29 +54,4 @@ impl AuditError {
                 .to_owned(),
         }
     }
-}
-
-/// Why a task could not be opened or closed. No text contains the token.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum BoardError {
-    /// The token could not be read.
-    #[error("the GitHub token could not be read; check the secret that the parameter GitHubSecretName names")]
-    Token(#[source] CallError),
-    /// GitHub refused or failed.
-    #[error(transparent)]
-    GitHub(#[from] GitHubError),
-    /// The issue was opened without its label, so later audits cannot find it.
-    #[error(
-        "issue #{number} was opened without its label, so later audits cannot find it: the token's owner may not set labels; add the label by hand, and give the owner the right to push or to triage"
-    )]
-    LabelDropped {
-        /// The issue.
-        number: u64,
-    },
-    /// The task could not be claimed, so another run might open it too.
-    #[error("the task could not be claimed: {0}")]
-    Claim(String),
-    /// The run ran out of time.
-    #[error("the task was not reached in time")]
-    Late(#[from] DeadlineExceeded),
 }

@@ -46,6 +46,8 @@ pub struct Incident {
     pub last_at: Timestamp,
     /// Time of the newest event that said that the problem exists.
     pub triggered_at: Timestamp,
+    /// Since when users are affected, as a person said; the first event counts without it.
+    pub impact_since: Option<Timestamp>,
     /// Number of events that said so, without repeated deliveries; of a log, the number of its lines.
     pub count: u64,
     /// How often it was resolved and came back within the flap window.
@@ -60,6 +62,8 @@ pub struct Incident {
     pub acknowledged_by: String,
     /// Time of the acknowledgement.
     pub acknowledged_at: Option<Timestamp>,
+    /// Time of the first acknowledgement, which stays when the problem comes back.
+    pub first_acknowledged_at: Option<Timestamp>,
     /// Since when it pages. In the future while it is muted; none if its source is muted, or if it was over before a mute
     /// ended.
     pub paged_at: Option<Timestamp>,
@@ -74,6 +78,41 @@ pub struct Incident {
     pub told_again_at: Option<Timestamp>,
     /// The incident commander.
     pub commander: String,
+    /// Who stands in for the commander.
+    pub commander_backup: String,
+    /// The squads that were called in, in order, each once.
+    pub called: Vec<Called>,
+    /// Number of updates that people gave; that the impact is over is one too.
+    pub updates: u32,
+    /// How many of them known people gave: of the others, customers read nothing by themselves.
+    pub known_updates: u32,
+    /// Time of the last one.
+    pub updated_at: Option<Timestamp>,
+    /// The last one, with line breaks.
+    pub last_update: String,
+    /// Since when a known person stands for it, by a declaration or any request: before, what an unknown Slack user declared
+    /// or took writes to no customer by itself. Not yet again of a severity that an unknown one raised.
+    pub vouched_at: Option<Timestamp>,
+    /// Whether its title is of an unknown Slack user: customers do not read it.
+    pub has_foreign_title: bool,
+    /// What people last asked to write to the internal customers, with line breaks.
+    pub customers_text: String,
+    /// How many updates known people had given then.
+    pub customers_updates: u32,
+    /// Whether personal data is compromised, once a person said so.
+    pub sensitive_data: Option<SensitiveData>,
+    /// A person said that it never was an incident; it is counted in no mean.
+    pub is_false_alarm: bool,
+    /// Id of the incident that it is a part of, as a person said: that one calls people for both.
+    pub merged_into: String,
+    /// The incidents that are a part of this one and are not over.
+    pub parts: Vec<Part>,
+    /// Why its instructions are wrong, in people's words, one line for each reason.
+    pub runbook_wrong: String,
+    /// Who last did each action on it, and when.
+    pub acts: BTreeMap<Action, Act>,
+    /// When its severity last changed.
+    pub severity_changed_at: Option<Timestamp>,
     /// When the impact ended.
     pub mitigated_at: Option<Timestamp>,
     /// When it was resolved.
@@ -97,6 +136,8 @@ pub struct Incident {
     pub attempts: Attempts,
     /// Its message in Slack, once there is one.
     pub slack: Option<SlackPost>,
+    /// When the next update is due; whoever shows the incident sets it ([`crate::due::update`]).
+    pub update_due: Option<Timestamp>,
 }
 
 impl Default for Incident {
@@ -118,6 +159,7 @@ impl Default for Incident {
             first_at: Timestamp::UNIX_EPOCH,
             last_at: Timestamp::UNIX_EPOCH,
             triggered_at: Timestamp::UNIX_EPOCH,
+            impact_since: None,
             count: 0,
             flaps: 0,
             owner: String::new(),
@@ -125,11 +167,29 @@ impl Default for Incident {
             on_call: String::new(),
             acknowledged_by: String::new(),
             acknowledged_at: None,
+            first_acknowledged_at: None,
             paged_at: None,
             untaken_since: None,
             paged_version: 0,
             told_again_at: None,
             commander: String::new(),
+            commander_backup: String::new(),
+            called: Vec::new(),
+            updates: 0,
+            known_updates: 0,
+            updated_at: None,
+            last_update: String::new(),
+            vouched_at: None,
+            has_foreign_title: false,
+            customers_text: String::new(),
+            customers_updates: 0,
+            sensitive_data: None,
+            is_false_alarm: false,
+            merged_into: String::new(),
+            parts: Vec::new(),
+            runbook_wrong: String::new(),
+            acts: BTreeMap::new(),
+            severity_changed_at: None,
             mitigated_at: None,
             resolved_at: None,
             runbook: String::new(),
@@ -142,6 +202,7 @@ impl Default for Incident {
             understood: true,
             attempts: Attempts::default(),
             slack: None,
+            update_due: None,
         }
     }
 }
@@ -156,6 +217,16 @@ impl Incident {
     /// Returns true until the incident is resolved.
     pub fn is_open(&self) -> bool {
         self.state != State::Resolved
+    }
+
+    /// Returns true while it is a part of another incident, which calls people for both.
+    pub fn is_merged(&self) -> bool {
+        !self.merged_into.is_empty()
+    }
+
+    /// Since when users are affected: as a person said, otherwise since the first event.
+    pub fn impact_began(&self) -> Timestamp {
+        self.impact_since.unwrap_or(self.first_at)
     }
 }
 
@@ -184,6 +255,55 @@ pub struct Mute {
     pub reason: String,
     /// When it ends.
     pub until: Timestamp,
+}
+
+/// A person's answer to whether personal data is compromised.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SensitiveData {
+    /// Whether it is.
+    pub is_compromised: bool,
+    /// The person who said so.
+    pub by: String,
+    /// Their reason.
+    pub reason: String,
+    /// When they said so.
+    pub at: Timestamp,
+    /// When a person first said that it is: the clock of the LGPD counts from here, and a later «yes» does not start it
+    /// again.
+    pub known_since: Option<Timestamp>,
+}
+
+/// A squad that was called in.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Called {
+    /// The squad.
+    pub squad: String,
+    /// The person who called it in.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An incident that is a part of another one.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Part {
+    /// Its id.
+    pub incident: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// Who did something, and when.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Act {
+    /// The person; of an end, also the source that reported it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// How sending a message went so far.
@@ -229,7 +349,7 @@ pub struct Entry {
 }
 
 /// What a timeline entry records.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The first event opened the incident.
@@ -269,6 +389,28 @@ pub enum Action {
     Sent,
     /// A channel refused a message or did not answer.
     SendFailed,
+    /// A person said that it never was an incident.
+    FalseAlarm,
+    /// A person said that it is a part of another incident, or that another one is a part of it.
+    Merged,
+    /// A person said whether personal data is compromised.
+    SensitiveData,
+    /// A person said that it is an exercise, or is none.
+    Drill,
+    /// A person said that its instructions are wrong.
+    RunbookWrong,
+    /// Somebody was reminded that an update is due, or of another deadline.
+    Reminded,
+    /// AWS Support was involved, or a checklist for it was posted.
+    SupportCase,
+    /// Somebody had the internal customers written to; the text is theirs, or empty for the template's own.
+    CustomersTold,
+    /// The mail to the internal customers was refused.
+    CustomersNotTold,
+    /// Its post-mortem was begun, changed or closed.
+    PostMortem,
+    /// An order about an emergency restore.
+    Restore,
     /// A remark.
     Note,
     /// An action of a newer version.
@@ -294,6 +436,9 @@ mod tests {
         assert_eq!(read, expected);
         assert!(read.understood && read.is_open());
         assert_eq!(serde_json::from_str::<Incident>("{}").unwrap(), Incident::default());
+        let acts = r#"{"acts":{"teleported":{"by":"Ana"},"resolved":{"by":"Bia","new":1}}}"#;
+        let acts = serde_json::from_str::<Incident>(acts).unwrap().acts;
+        assert_eq!(acts[&Action::Resolved].by, "Bia", "beside an action of a newer version");
         let again = serde_json::to_string(&expected).unwrap();
         assert_eq!(serde_json::from_str::<Incident>(&again).unwrap(), expected);
     }

@@ -6,17 +6,19 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use policy::oncall::AcknowledgeMinutes;
-use serde::{Deserialize, Serialize};
 
+pub mod due;
 mod incident;
 pub mod person;
 pub mod signal;
 pub mod store;
 pub mod text;
 
-pub use self::incident::{Action, Attempts, Entry, Incident, Mute, SlackPost, State};
+pub use self::incident::{
+    Act, Action, Attempts, Called, Entry, Incident, Mute, Part, SensitiveData, SlackPost, State,
+};
 pub use self::text::Language;
+pub use policy::Severity;
 
 /// Begins the identity of each drill of the pager itself: the daily one, and those of `cargo xtask drill`.
 pub const DRILL: &str = "incident-send/synthetic/";
@@ -99,57 +101,6 @@ pub enum Change {
     Note,
 }
 
-/// How bad a problem is. The order is that of the numbers: S0, the worst, comes first (guide, 4.2).
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub enum Severity {
-    /// The whole service or its data is lost or exposed.
-    S0,
-    /// Users cannot work; `critical`. The default: an unknown severity is treated as a bad one.
-    #[default]
-    S1,
-    /// It becomes worse if it is not resolved; `warning`.
-    S2,
-    /// No user notices it; `info`.
-    S3,
-}
-
-impl Severity {
-    /// The name, `S0` to `S3`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::S0 => "S0",
-            Self::S1 => "S1",
-            Self::S2 => "S2",
-            Self::S3 => "S3",
-        }
-    }
-
-    /// The severity that a source's word means, in any case, in English or Portuguese.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word.trim().to_lowercase().as_str() {
-            "s0" => Some(Self::S0),
-            "s1" | "critical" | "crítico" | "crítica" | "critico" | "critica" => Some(Self::S1),
-            "s2" | "warning" | "aviso" => Some(Self::S2),
-            "s3" | "info" => Some(Self::S3),
-            _ => None,
-        }
-    }
-
-    /// Minutes that a page of this severity waits for its acknowledgement.
-    pub fn acknowledge_minutes(self, minutes: AcknowledgeMinutes) -> u16 {
-        match self {
-            Self::S0 | Self::S1 => minutes.critical,
-            Self::S2 | Self::S3 => minutes.warning,
-        }
-    }
-
-    /// The higher, i.e. worse, of two. When in doubt, the higher counts.
-    #[must_use]
-    pub fn higher(self, other: Self) -> Self {
-        self.min(other)
-    }
-}
-
 /// One fact about one problem. Its texts are for people: without control characters, and limited in length.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signal {
@@ -205,12 +156,12 @@ pub struct Signal {
     pub muted_by_source: Option<String>,
     /// False if a part that decides was not understood. It pages with the raw text.
     pub understood: bool,
+    /// False if a Slack user said it whom the policy does not have. It pages, and writes to no customer.
+    pub is_vouched: bool,
 }
 
 #[cfg(test)]
 mod tests {
-    use policy::Policy;
-
     use super::*;
 
     #[test]
@@ -232,14 +183,5 @@ mod tests {
         ] {
             assert_eq!(is_own_drill(source, problem), expected, "{problem}");
         }
-    }
-
-    #[test]
-    fn the_two_severities_that_wake_people_have_the_shorter_wait() {
-        let policy: Policy = "".parse().unwrap();
-        let wait = |severity: Severity| severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
-        let waits = [Severity::S0, Severity::S1, Severity::S2, Severity::S3].map(wait);
-        assert_eq!(waits, [5, 5, 30, 30]);
-        assert_eq!(wait(Severity::default()), 5, "an unknown severity");
     }
 }

@@ -1,46 +1,97 @@
-//! What a person asks of the pager until the desk exists: the payload of an invocation.
+//! What a person asks of the desk: the payload of an invocation.
 //!
 //! It is an object with one field, the request: `{"acknowledge": {"incident": "INC-…", "by": "Ana"}}`. Unknown fields are
 //! refused, because a misspelled one would be ignored at the worst time. `by` is a claim: whoever may invoke the function
 //! may write any name.
 
-use std::collections::BTreeMap;
+mod signal;
+#[cfg(test)]
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 use policy::event::{InvalidEvent, parse};
+use policy::incidents::{Desk, Who};
 use policy::is_line;
-use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::signal::{LONGEST_KEY, LONGEST_TEXT, MOST_CHARACTERS, blank, presentable};
-use crate::{Change, Incident, Severity, Signal, Source};
+use crate::Severity;
+use crate::signal::{LONGEST_KEY, LONGEST_TEXT, MOST_CHARACTERS};
 
 /// Longest mute. A longer silence is a rule of the alarm, or a fault that nobody wants to see.
 pub const LONGEST_MUTE: SignedDuration = SignedDuration::from_hours(24);
 
+/// Longest time that users may have been affected before the first event. An earlier instant is a wrong year or month.
+pub const LONGEST_UNSEEN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// The names of the requests.
-const VERBS: [&str; 5] = ["declare", "acknowledge", "resolve", "mute", "unmute"];
+pub const VERBS: [&str; 17] = [
+    "declare",
+    "acknowledge",
+    "classify",
+    "command",
+    "call",
+    "update",
+    "mitigate",
+    "resolve",
+    "reopen",
+    "false_alarm",
+    "merge",
+    "sensitive_data",
+    "drill",
+    "runbook_wrong",
+    "tell_customers",
+    "mute",
+    "unmute",
+];
 
 /// Names every problem, in a request about a mute.
-const ALL: &str = "*";
+pub const ALL: &str = "*";
 
 /// Most characters of a person's name.
-const LONGEST_NAME: usize = 100;
+pub const LONGEST_NAME: usize = 100;
 
-/// Most characters of a title, a resource, or the reason of a mute.
-const LONGEST_LINE: usize = 200;
+/// Most characters of a title, a resource, a squad or a reason.
+pub const LONGEST_LINE: usize = 200;
+
+/// Most characters of an update: what an input of Slack takes.
+pub const LONGEST_UPDATE: usize = 3_000;
 
 /// A person's request.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Open an incident that no alarm has seen.
     Declare(Declare),
     /// Take an incident, so that the pager stops escalating it.
     Acknowledge(Acknowledge),
-    /// Close an incident whose source never says that it is over: a page, a message, a declaration.
+    /// Confirm or change its severity.
+    Classify(Classify),
+    /// Become, or name, the incident commander.
+    Command(Command),
+    /// Call a squad in.
+    Call(Call),
+    /// Say how it stands.
+    Update(Update),
+    /// Say that the impact is over, though the cause is not.
+    Mitigate(Mitigate),
+    /// Close it.
     Resolve(Resolve),
+    /// Say that it is not over, not mitigated, or no part of another one.
+    Reopen(Reopen),
+    /// Close it, because it never was an incident.
+    FalseAlarm(FalseAlarm),
+    /// Make it a part of another one, which calls people for both.
+    Merge(Merge),
+    /// Say whether personal data is compromised.
+    SensitiveData(SensitiveData),
+    /// Say that it is an exercise, or is none.
+    Drill(Drill),
+    /// Say that its instructions are wrong.
+    RunbookWrong(RunbookWrong),
+    /// Write to the internal customers.
+    TellCustomers(TellCustomers),
     /// Page nobody about a problem, or about any, for some time.
     Mute(Mute),
     /// End a mute before its time.
@@ -48,7 +99,7 @@ pub enum Request {
 }
 
 /// See [`Request::Declare`].
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declare {
     /// What is wrong, in one line.
@@ -60,15 +111,21 @@ pub struct Declare {
     /// The person.
     pub by: String,
     /// What is known, with line breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Address of the instructions.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub runbook: Option<String>,
     /// Identity of the problem, to join its open incident; by default one of resource and title.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether it is an exercise.
+    #[serde(default)]
+    pub drill: bool,
 }
 
 /// See [`Request::Acknowledge`].
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledge {
     /// The incident's id.
@@ -77,36 +134,212 @@ pub struct Acknowledge {
     pub by: String,
 }
 
+/// See [`Request::Classify`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classify {
+    /// The incident's id.
+    pub incident: String,
+    /// `S0` to `S3`.
+    pub severity: Severity,
+    /// Why, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Command`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The incident's id.
+    pub incident: String,
+    /// Who commands from now on. Without it and without a backup, the person who asks; with a backup alone, whoever does,
+    /// or else that person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commander: Option<String>,
+    /// Who stands in for the commander.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// Why, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Call`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The incident's id.
+    pub incident: String,
+    /// The squad, as the policy names it.
+    pub squad: String,
+    /// Why, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Update`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// The incident's id.
+    pub incident: String,
+    /// How it stands, with line breaks.
+    pub text: String,
+    /// Since when users are affected, if it is not since the first event: at most [`LONGEST_UNSEEN`] before it.
+    #[serde(default, deserialize_with = "instant", skip_serializing_if = "Option::is_none")]
+    pub impact_since: Option<Timestamp>,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Mitigate`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mitigate {
+    /// The incident's id.
+    pub incident: String,
+    /// What ended the impact, with line breaks.
+    pub text: String,
+    /// The person.
+    pub by: String,
+}
+
 /// See [`Request::Resolve`].
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolve {
     /// The incident's id.
     pub incident: String,
-    /// The person.
-    pub by: String,
     /// How it ended, in one line.
     pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Reopen`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reopen {
+    /// The incident's id.
+    pub incident: String,
+    /// Why it is not over, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::FalseAlarm`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FalseAlarm {
+    /// The incident's id.
+    pub incident: String,
+    /// Why it never was one, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Merge`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// The incident's id.
+    pub incident: String,
+    /// Id of the incident that it is a part of.
+    pub into: String,
+    /// Why, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::SensitiveData`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SensitiveData {
+    /// The incident's id.
+    pub incident: String,
+    /// Whether personal data is compromised.
+    pub compromised: bool,
+    /// What was seen, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::Drill`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// The incident's id.
+    pub incident: String,
+    /// Whether it is an exercise.
+    pub drill: bool,
+    /// Why, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::RunbookWrong`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunbookWrong {
+    /// The incident's id.
+    pub incident: String,
+    /// What is wrong in them, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+}
+
+/// See [`Request::TellCustomers`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TellCustomers {
+    /// The incident's id.
+    pub incident: String,
+    /// What they have to know, with line breaks.
+    pub text: String,
+    /// The person.
+    pub by: String,
 }
 
 /// See [`Request::Mute`]. It ends at `until` or after `minutes`; one of them is required.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
-    problem: String,
-    reason: String,
-    by: String,
-    #[serde(default, deserialize_with = "instant")]
-    until: Option<Timestamp>,
-    minutes: Option<u16>,
+    /// The problem's identity, or [`ALL`].
+    pub problem: String,
+    /// Why, in one line.
+    pub reason: String,
+    /// The person.
+    pub by: String,
+    /// When it ends.
+    #[serde(default, deserialize_with = "instant", skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How long it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u16>,
 }
 
 /// See [`Request::Unmute`].
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unmute {
-    problem: String,
-    by: String,
+    /// The problem's identity, or [`ALL`].
+    pub problem: String,
+    /// The person.
+    pub by: String,
 }
 
 /// Parses an instant with its offset. A local time would be ambiguous: the other instants that people see are UTC.
@@ -122,6 +355,163 @@ impl Request {
     pub fn is(event: &Value) -> bool {
         VERBS.iter().any(|verb| event.get(verb).is_some())
     }
+
+    /// The name of the request.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Declare(_) => "declare",
+            Self::Acknowledge(_) => "acknowledge",
+            Self::Classify(_) => "classify",
+            Self::Command(_) => "command",
+            Self::Call(_) => "call",
+            Self::Update(_) => "update",
+            Self::Mitigate(_) => "mitigate",
+            Self::Resolve(_) => "resolve",
+            Self::Reopen(_) => "reopen",
+            Self::FalseAlarm(_) => "false_alarm",
+            Self::Merge(_) => "merge",
+            Self::SensitiveData(_) => "sensitive_data",
+            Self::Drill(_) => "drill",
+            Self::RunbookWrong(_) => "runbook_wrong",
+            Self::TellCustomers(_) => "tell_customers",
+            Self::Mute(_) => "mute",
+            Self::Unmute(_) => "unmute",
+        }
+    }
+
+    /// The person who asks, by their own word.
+    pub fn by(&self) -> &str {
+        match self {
+            Self::Declare(Declare { by, .. })
+            | Self::Acknowledge(Acknowledge { by, .. })
+            | Self::Classify(Classify { by, .. })
+            | Self::Command(Command { by, .. })
+            | Self::Call(Call { by, .. })
+            | Self::Update(Update { by, .. })
+            | Self::Mitigate(Mitigate { by, .. })
+            | Self::Resolve(Resolve { by, .. })
+            | Self::Reopen(Reopen { by, .. })
+            | Self::FalseAlarm(FalseAlarm { by, .. })
+            | Self::Merge(Merge { by, .. })
+            | Self::SensitiveData(SensitiveData { by, .. })
+            | Self::Drill(Drill { by, .. })
+            | Self::RunbookWrong(RunbookWrong { by, .. })
+            | Self::TellCustomers(TellCustomers { by, .. })
+            | Self::Mute(Mute { by, .. })
+            | Self::Unmute(Unmute { by, .. }) => by,
+        }
+    }
+
+    /// Id of the incident that it is about; none for a declaration, and for what is about a problem.
+    pub fn incident(&self) -> Option<&str> {
+        match self {
+            Self::Acknowledge(Acknowledge { incident, .. })
+            | Self::Classify(Classify { incident, .. })
+            | Self::Command(Command { incident, .. })
+            | Self::Call(Call { incident, .. })
+            | Self::Update(Update { incident, .. })
+            | Self::Mitigate(Mitigate { incident, .. })
+            | Self::Resolve(Resolve { incident, .. })
+            | Self::Reopen(Reopen { incident, .. })
+            | Self::FalseAlarm(FalseAlarm { incident, .. })
+            | Self::Merge(Merge { incident, .. })
+            | Self::SensitiveData(SensitiveData { incident, .. })
+            | Self::Drill(Drill { incident, .. })
+            | Self::RunbookWrong(RunbookWrong { incident, .. })
+            | Self::TellCustomers(TellCustomers { incident, .. }) => Some(incident),
+            Self::Declare(_) | Self::Mute(_) | Self::Unmute(_) => None,
+        }
+    }
+
+    /// The reason of one line, if there is one. A declaration's has line breaks.
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Classify(Classify { reason, .. })
+            | Self::Command(Command { reason, .. })
+            | Self::Call(Call { reason, .. })
+            | Self::Merge(Merge { reason, .. }) => reason.as_deref(),
+            Self::Resolve(Resolve { reason, .. })
+            | Self::Reopen(Reopen { reason, .. })
+            | Self::FalseAlarm(FalseAlarm { reason, .. })
+            | Self::SensitiveData(SensitiveData { reason, .. })
+            | Self::Drill(Drill { reason, .. })
+            | Self::RunbookWrong(RunbookWrong { reason, .. })
+            | Self::Mute(Mute { reason, .. }) => Some(reason),
+            Self::Declare(_)
+            | Self::Acknowledge(_)
+            | Self::Update(_)
+            | Self::Mitigate(_)
+            | Self::TellCustomers(_)
+            | Self::Unmute(_) => None,
+        }
+    }
+
+    /// Who may ask it.
+    pub fn who(&self, desk: &Desk) -> Who {
+        match self {
+            Self::Declare(_) => desk.declare,
+            Self::Acknowledge(_) => desk.acknowledge,
+            Self::Classify(_) => desk.classify,
+            Self::Command(_) => desk.command,
+            Self::Call(_) => desk.call,
+            // It moves figures, mails and the case of AWS Support.
+            Self::Update(Update { impact_since: Some(_), .. }) if desk.update == Who::Anyone => Who::People,
+            Self::Update(_) => desk.update,
+            Self::Mitigate(_) => desk.mitigate,
+            Self::Resolve(_) => desk.resolve,
+            Self::Reopen(_) => desk.reopen,
+            Self::FalseAlarm(_) => desk.false_alarm,
+            Self::Merge(_) => desk.merge,
+            Self::SensitiveData(SensitiveData { compromised: true, .. }) => desk.sensitive_data_yes,
+            Self::SensitiveData(_) => desk.sensitive_data_no,
+            Self::Drill(_) => desk.drill,
+            Self::RunbookWrong(_) => desk.runbook_wrong,
+            Self::TellCustomers(_) => desk.tell_customers,
+            Self::Mute(_) => desk.mute,
+            Self::Unmute(_) => desk.unmute,
+        }
+    }
+
+    fn check(&self) -> Result<(), InvalidEvent> {
+        let at = |field: &str| format!("{}.{field}", self.verb());
+        if let Some(id) = self.incident() {
+            is_id(&at("incident"), id)?;
+        }
+        one_line(&at("by"), self.by(), LONGEST_NAME)?;
+        if let Some(reason) = self.reason() {
+            one_line(&at("reason"), reason, LONGEST_LINE)?;
+        }
+        match self {
+            Self::Declare(declare) => declare.check(),
+            Self::Mute(mute) => mute.check(),
+            Self::Unmute(Unmute { problem, .. }) => one_line(&at("problem"), problem, LONGEST_KEY),
+            Self::Call(Call { squad, .. }) => one_line(&at("squad"), squad, LONGEST_LINE),
+            Self::Command(Command { commander, backup, .. }) => {
+                for (field, name) in [("commander", commander), ("backup", backup)] {
+                    name.as_ref().map_or(Ok(()), |name| one_line(&at(field), name, LONGEST_NAME))?;
+                }
+                Ok(())
+            }
+            Self::Merge(Merge { incident, into, .. }) => {
+                is_id(&at("into"), into)?;
+                if incident == into {
+                    return Err(InvalidEvent::at(&at("into"), "expected another incident"));
+                }
+                Ok(())
+            }
+            Self::Update(Update { text, .. })
+            | Self::Mitigate(Mitigate { text, .. })
+            | Self::TellCustomers(TellCustomers { text, .. }) => lines(&at("text"), text, LONGEST_UPDATE),
+            Self::Acknowledge(_)
+            | Self::Classify(_)
+            | Self::Resolve(_)
+            | Self::Reopen(_)
+            | Self::FalseAlarm(_)
+            | Self::SensitiveData(_)
+            | Self::Drill(_)
+            | Self::RunbookWrong(_) => Ok(()),
+        }
+    }
 }
 
 impl TryFrom<Value> for Request {
@@ -134,23 +524,7 @@ impl TryFrom<Value> for Request {
     /// [`InvalidEvent`] names the field: `mute.minutes`.
     fn try_from(event: Value) -> Result<Self, InvalidEvent> {
         let request: Self = parse(event)?;
-        match &request {
-            Self::Declare(declare) => declare.check()?,
-            Self::Acknowledge(Acknowledge { incident, by }) => {
-                is_id("acknowledge.incident", incident)?;
-                one_line("acknowledge.by", by, LONGEST_NAME)?;
-            }
-            Self::Resolve(Resolve { incident, by, reason }) => {
-                is_id("resolve.incident", incident)?;
-                one_line("resolve.by", by, LONGEST_NAME)?;
-                one_line("resolve.reason", reason, LONGEST_LINE)?;
-            }
-            Self::Mute(mute) => mute.check()?,
-            Self::Unmute(Unmute { problem, by }) => {
-                one_line("unmute.problem", problem, LONGEST_KEY)?;
-                one_line("unmute.by", by, LONGEST_NAME)?;
-            }
-        }
+        request.check()?;
         Ok(request)
     }
 }
@@ -162,8 +536,15 @@ fn one_line(field: &str, text: &str, most: usize) -> Result<(), InvalidEvent> {
     Err(InvalidEvent::at(field, &format!("expected one line of at most {most} characters")))
 }
 
-/// Checks an incident's id, of which the table's key is made.
-fn is_id(field: &str, id: &str) -> Result<(), InvalidEvent> {
+fn lines(field: &str, text: &str, most: usize) -> Result<(), InvalidEvent> {
+    if !text.trim().is_empty() && text.chars().count() <= most {
+        return Ok(());
+    }
+    Err(InvalidEvent::at(field, &format!("expected a text of at most {most} characters")))
+}
+
+/// Returns true for the id of an incident, of which the table's key is made.
+pub fn is_incident(id: &str) -> bool {
     let is_form = |text: &str| {
         text.len() == "20261129-7Q2MZK4A".len()
             && text.bytes().enumerate().all(|(place, byte)| match place {
@@ -172,7 +553,11 @@ fn is_id(field: &str, id: &str) -> Result<(), InvalidEvent> {
                 _ => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
             })
     };
-    if id.strip_prefix("INC-").is_some_and(is_form) {
+    id.strip_prefix("INC-").is_some_and(is_form)
+}
+
+fn is_id(field: &str, id: &str) -> Result<(), InvalidEvent> {
+    if is_incident(id) {
         return Ok(());
     }
     Err(InvalidEvent::at(field, "expected the id of an incident, e.g. INC-20261129-7Q2MZK4A"))
@@ -182,11 +567,8 @@ impl Declare {
     fn check(&self) -> Result<(), InvalidEvent> {
         one_line("declare.title", &self.title, LONGEST_LINE)?;
         one_line("declare.resource", &self.resource, LONGEST_LINE)?;
-        one_line("declare.by", &self.by, LONGEST_NAME)?;
-        let is_text = |text: &String| !text.trim().is_empty() && text.chars().count() <= MOST_CHARACTERS;
-        if !self.reason.as_ref().is_none_or(is_text) {
-            let reason = format!("expected a text of at most {MOST_CHARACTERS} characters");
-            return Err(InvalidEvent::at("declare.reason", &reason));
+        if let Some(reason) = &self.reason {
+            lines("declare.reason", reason, MOST_CHARACTERS)?;
         }
         for (field, text, most) in [
             ("declare.runbook", &self.runbook, LONGEST_TEXT),
@@ -201,39 +583,27 @@ impl Declare {
         }
         Ok(())
     }
-
-    /// The signal that opens its incident, or joins the open one of the same problem. `cause` is the id of the
-    /// invocation: Lambda's own repetition of an invocation has the same.
-    pub fn signal(&self, cause: &str, now: Timestamp) -> Signal {
-        let default = || format!("person|{}|{}", self.resource, self.title);
-        let problem = self.problem.clone().unwrap_or_else(default);
-        let event = format!("declare|{problem}|{cause}");
-        let labels = [("declared_by", &self.by), ("resource", &self.resource)];
-        presentable(Signal {
-            changed_at: Some(now),
-            title: self.title.clone(),
-            reason: self.reason.clone().unwrap_or_default(),
-            severity: Some(self.severity),
-            labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
-            runbook: self.runbook.clone(),
-            ..blank(Source::Person, problem, event)
-        })
-    }
 }
 
-impl Resolve {
-    /// The signal that resolves the incident that it names; see [`Declare::signal`] for `cause`.
-    pub fn signal(&self, incident: &Incident, cause: &str, now: Timestamp) -> Signal {
-        let problem = incident.problem.clone();
-        let event = format!("resolve|{problem}|{cause}");
-        presentable(Signal {
-            change: Change::Resolved,
-            changed_at: Some(now),
-            title: incident.title.clone(),
-            reason: format!("{}: {}", self.by, self.reason),
-            labels: BTreeMap::from([("resolved_by".to_owned(), self.by.clone())]),
-            ..blank(Source::Person, problem, event)
-        })
+impl Update {
+    /// Since when users are affected.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEvent`] if that is after `now`, or more than [`LONGEST_UNSEEN`] before the first event.
+    pub fn impact_since(
+        &self,
+        first_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InvalidEvent> {
+        let wrong = |reason| Err(InvalidEvent::at("update.impact_since", reason));
+        match self.impact_since {
+            Some(since) if since > now => wrong("expected an instant that is not in the future"),
+            Some(since) if first_at.duration_since(since) > LONGEST_UNSEEN => {
+                wrong("expected an instant at most 7 days before the first event")
+            }
+            since => Ok(since),
+        }
     }
 }
 
@@ -245,8 +615,6 @@ fn one_problem(problem: &str) -> Option<&str> {
 impl Mute {
     fn check(&self) -> Result<(), InvalidEvent> {
         one_line("mute.problem", &self.problem, LONGEST_KEY)?;
-        one_line("mute.reason", &self.reason, LONGEST_LINE)?;
-        one_line("mute.by", &self.by, LONGEST_NAME)?;
         if self.until.is_some() == self.minutes.is_some() {
             return Err(InvalidEvent::at("mute", "expected either until or minutes"));
         }
@@ -288,306 +656,5 @@ impl Unmute {
     /// What replaces the mute: one that is over at `now`.
     pub fn order(&self, now: Timestamp) -> crate::Mute {
         crate::Mute { by: self.by.clone(), reason: String::new(), until: now }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn sample(verb: &str) -> Value {
-        let path = format!("../../events/incident-page/person-{verb}.json");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-    }
-
-    fn read(event: Value) -> Result<Request, InvalidEvent> {
-        assert!(Request::is(&event), "{event}");
-        Request::try_from(event)
-    }
-
-    /// The field that a refusal names.
-    fn field(event: Value) -> String {
-        read(event).unwrap_err().field
-    }
-
-    fn mute(event: &Value) -> Mute {
-        match read(event.clone()) {
-            Ok(Request::Mute(mute)) => mute,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// A sample with one field changed, or removed.
-    fn with(name: &str, field: &str, value: Option<Value>) -> Value {
-        let mut event = sample(name);
-        let (_, fields) = event.as_object_mut().unwrap().iter_mut().next().unwrap();
-        let fields = fields.as_object_mut().unwrap();
-        match value {
-            Some(value) => fields.insert(field.to_owned(), value),
-            None => fields.remove(field),
-        };
-        event
-    }
-
-    #[test]
-    fn every_sample_is_read() {
-        for verb in VERBS {
-            let request = read(sample(verb)).unwrap_or_else(|error| panic!("{verb}: {error}"));
-            let read = match request {
-                Request::Declare(_) => "declare",
-                Request::Acknowledge(_) => "acknowledge",
-                Request::Resolve(_) => "resolve",
-                Request::Mute(_) => "mute",
-                Request::Unmute(_) => "unmute",
-            };
-            assert_eq!(read, verb);
-        }
-    }
-
-    #[test]
-    fn every_payload_of_the_page_is_accepted() {
-        let page = include_str!("../../../docs/incidentes.md");
-        let payloads: Vec<_> = page.lines().filter(|line| line.starts_with("{\"")).collect();
-        for payload in &payloads {
-            let request = read(serde_json::from_str(payload).unwrap());
-            assert!(request.is_ok(), "{payload}: {request:?}");
-        }
-        for verb in VERBS {
-            let is_shown = payloads.iter().any(|payload| payload.starts_with(&format!("{{\"{verb}\"")));
-            assert!(is_shown, "docs/incidentes.md does not show {verb}");
-        }
-    }
-
-    #[test]
-    fn other_events_are_no_requests() {
-        for event in [
-            json!({}),
-            json!(null),
-            json!("declare"),
-            json!(["mute"]),
-            json!({"Records": []}),
-            json!({"awslogs": {"data": ""}}),
-            json!({"alarmArn": "arn"}),
-            json!({"mutes": {}}),
-        ] {
-            assert!(!Request::is(&event), "{event}");
-        }
-    }
-
-    #[test]
-    fn a_declaration_needs_title_severity_resource_and_person() {
-        for name in ["title", "severity", "resource", "by"] {
-            let error = read(with("declare", name, None)).unwrap_err();
-            assert_eq!((error.field.as_str(), error.reason), ("declare", format!("missing field `{name}`")));
-        }
-        for name in ["reason", "runbook", "problem"] {
-            assert!(read(with("declare", name, None)).is_ok(), "{name}");
-        }
-        let line = |length: usize| Some(json!("é".repeat(length)));
-        for (name, most) in [
-            ("title", 200),
-            ("resource", 200),
-            ("by", 100),
-            ("reason", 4_000),
-            ("runbook", 1_000),
-            ("problem", 2_000),
-        ] {
-            assert!(read(with("declare", name, line(most))).is_ok(), "{name}");
-            for wrong in [line(most + 1), line(0), Some(json!(" \n"))] {
-                assert_eq!(field(with("declare", name, wrong)), format!("declare.{name}"));
-            }
-            assert_eq!(field(with("declare", name, Some(json!(7)))), format!("declare.{name}"));
-        }
-        for name in ["title", "resource", "by", "runbook", "problem"] {
-            assert_eq!(field(with("declare", name, Some(json!("a\nb")))), format!("declare.{name}"));
-        }
-        assert!(read(with("declare", "reason", Some(json!("a\nb")))).is_ok());
-        for severity in ["S0", "S1", "S2", "S3"] {
-            assert!(read(with("declare", "severity", Some(json!(severity)))).is_ok(), "{severity}");
-        }
-        for severity in [json!("s1"), json!("S4"), json!("critical"), json!(1), json!(null)] {
-            assert_eq!(field(with("declare", "severity", Some(severity))), "declare.severity");
-        }
-        assert_eq!(field(with("declare", "problem", Some(json!("*")))), "declare.problem");
-        assert_eq!(field(with("declare", "owner", Some(json!("x")))), "declare.owner");
-        assert_eq!(field(json!({"declare": {}, "mute": {}})), ".");
-        assert_eq!(field(json!({"declare": {}, "by": "Ana"})), ".");
-        assert_eq!(field(json!({"declare": "API"})), "declare");
-        assert_eq!(field(json!({"mute": null})), "mute");
-    }
-
-    #[test]
-    fn only_an_id_names_an_incident() {
-        for name in ["acknowledge", "resolve"] {
-            let of = |id: &str| with(name, "incident", Some(json!(id)));
-            for id in ["INC-20261129-7Q2MZK4A", "INC-20261129-00000000"] {
-                assert!(read(of(id)).is_ok(), "{id}");
-            }
-            for id in [
-                "",
-                "INC-",
-                "INC-20261129-7Q2MZK4",
-                "INC-20261129-7Q2MZK4AB",
-                "inc-20261129-7Q2MZK4A",
-                "INC-20261129-7q2mzk4a",
-                "INC-2026112A-7Q2MZK4A",
-                "INC-20261129_7Q2MZK4A",
-                "INC-20261129-7Q2MZK4#",
-                "INC-20261129-7Q2MZKé",
-                " INC-20261129-7Q2MZK4A",
-            ] {
-                assert_eq!(field(of(id)), format!("{name}.incident"), "{id}");
-            }
-            assert_eq!(field(with(name, "by", Some(json!("")))), format!("{name}.by"));
-            assert_eq!(field(with(name, "by", None)), name);
-            assert_eq!(field(with(name, "until", Some(json!("x")))), format!("{name}.until"));
-        }
-        assert_eq!(field(with("resolve", "reason", None)), "resolve");
-        assert_eq!(field(with("resolve", "reason", Some(json!("a\nb")))), "resolve.reason");
-    }
-
-    #[test]
-    fn a_mute_ends_within_a_day() {
-        let now = at("2026-11-29T12:00:00Z");
-        let with_until = |text: &str| {
-            let mut event = with("mute", "until", Some(json!(text)));
-            event["mute"].as_object_mut().unwrap().remove("minutes");
-            event
-        };
-        let until = |text: &str| mute(&with_until(text)).order(now);
-        for (text, expected) in [
-            ("2026-11-29T12:00:00.001Z", true),
-            ("2026-11-29T09:00:01-03:00", true),
-            ("2026-11-30T12:00:00Z", true),
-            ("2026-11-30T09:00:00-03:00", true),
-            ("2026-11-29T12:00:00Z", false),
-            ("2026-11-29T09:00:00-03:00", false),
-            ("2026-11-30T12:00:00.001Z", false),
-            ("2020-01-01T00:00:00Z", false),
-            ("9999-12-30T22:00:00Z", false),
-        ] {
-            let order = until(text);
-            match order {
-                Ok(order) => assert!(expected && order.until == at(text), "{text}"),
-                Err(error) => assert!(!expected && error.field == "mute.until", "{text}"),
-            }
-        }
-        for text in ["", "2026-11-29", "2026-11-29T18:00", "2026-11-29T18:00:00", "18:00", "tomorrow"] {
-            let error = read(with_until(text)).unwrap_err();
-            assert_eq!(error.field, "mute.until", "{text}");
-            assert!(error.reason.starts_with("expected an instant with its offset"), "{error}");
-        }
-        for (minutes, end) in
-            [(1, "2026-11-29T12:01:00Z"), (30, "2026-11-29T12:30:00Z"), (1440, "2026-11-30T12:00:00Z")]
-        {
-            let order = mute(&with("mute", "minutes", Some(json!(minutes)))).order(now).unwrap();
-            let expected = crate::Mute {
-                by: "Ana Souza".to_owned(),
-                reason: "deploy da versão 2.4".to_owned(),
-                until: at(end),
-            };
-            assert_eq!(order, expected);
-        }
-        for minutes in [json!(0), json!(1441), json!(-1), json!(70_000), json!("30"), json!(1.5)] {
-            assert_eq!(field(with("mute", "minutes", Some(minutes))), "mute.minutes");
-        }
-    }
-
-    #[test]
-    fn a_mute_needs_problem_reason_person_and_one_end() {
-        assert_eq!(field(with("mute", "minutes", None)), "mute");
-        assert_eq!(field(with("mute", "until", Some(json!("2026-11-29T18:00:00Z")))), "mute");
-        for name in ["problem", "reason", "by"] {
-            assert_eq!(field(with("mute", name, None)), "mute", "{name}");
-            for wrong in ["", " ", "a\nb"] {
-                assert_eq!(field(with("mute", name, Some(json!(wrong)))), format!("mute.{name}"));
-            }
-        }
-        let of =
-            |problem: &str| mute(&with("mute", "problem", Some(json!(problem)))).problem().map(str::to_owned);
-        assert_eq!(of("*"), None);
-        assert_eq!(of("**").as_deref(), Some("**"));
-    }
-
-    #[test]
-    fn an_unmute_is_a_mute_that_is_over() {
-        let now = at("2026-11-29T12:00:00Z");
-        let Ok(Request::Unmute(unmute)) = read(sample("unmute")) else { panic!("not an unmute") };
-        assert_eq!(unmute.problem(), mute(&sample("mute")).problem());
-        assert_eq!(
-            unmute.order(now),
-            crate::Mute { by: "Ana Souza".to_owned(), reason: String::new(), until: now }
-        );
-        let Ok(Request::Unmute(all)) = read(with("unmute", "problem", Some(json!("*")))) else {
-            panic!("not one")
-        };
-        assert_eq!(all.problem(), None);
-        for name in ["problem", "by"] {
-            assert_eq!(field(with("unmute", name, Some(json!("")))), format!("unmute.{name}"));
-        }
-        assert_eq!(field(with("unmute", "minutes", Some(json!(5)))), "unmute.minutes");
-    }
-
-    #[test]
-    fn a_declaration_is_a_signal_that_pages() {
-        let now = at("2026-11-29T12:00:00Z");
-        let of = |event: Value| match read(event).unwrap() {
-            Request::Declare(declare) => declare,
-            other => panic!("{other:?}"),
-        };
-        let declare = of(sample("declare"));
-        let signal = declare.signal("request-1", now);
-        let expected = Signal {
-            source: Source::Person,
-            problem: "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-api-5xx".to_owned(),
-            event: "declare|arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-api-5xx|request-1"
-                .to_owned(),
-            change: Change::Triggered,
-            changed_at: Some(now),
-            title: "Ninguém consegue entrar".to_owned(),
-            reason: "Três unidades ligaram.\nA tela de login fica em branco.".to_owned(),
-            severity: Some(Severity::S1),
-            labels: BTreeMap::from([
-                ("declared_by".to_owned(), "Ana Souza".to_owned()),
-                ("resource".to_owned(), "moveongs-prod-api".to_owned()),
-            ]),
-            runbook: Some("docs/incidentes.md".to_owned()),
-            owner: None,
-            link: None,
-            muted_by_source: None,
-            understood: true,
-        };
-        assert_eq!(signal, expected);
-        // Another invocation is another event of the same problem.
-        assert_ne!(declare.signal("request-2", now).event, signal.event);
-        let plain = of(with("declare", "problem", None)).signal("request-1", now);
-        assert_eq!(plain.problem, "person|moveongs-prod-api|Ninguém consegue entrar");
-        let odd = of(with("declare", "reason", Some(json!("a\u{1b}[31m\u{202e}b\nc")))).signal("r", now);
-        assert_eq!(odd.reason, "a [31m b\nc");
-        let none = of(with("declare", "reason", None)).signal("r", now);
-        assert_eq!((none.reason.as_str(), none.understood), ("", true));
-    }
-
-    #[test]
-    fn a_persons_word_resolves_the_incidents_problem() {
-        let now = at("2026-11-29T12:00:00Z");
-        let Ok(Request::Resolve(resolve)) = read(sample("resolve")) else { panic!("not a resolve") };
-        let incident =
-            Incident { problem: "p".to_owned(), title: "API fora do ar".to_owned(), ..Incident::default() };
-        let signal = resolve.signal(&incident, "request-1", now);
-        assert_eq!((signal.problem.as_str(), signal.change), ("p", Change::Resolved));
-        assert_eq!((signal.event.as_str(), signal.source), ("resolve|p|request-1", Source::Person));
-        assert_eq!(signal.reason, "Ana Souza: o login voltou às 10:40");
-        assert_eq!(signal.changed_at, Some(now));
     }
 }

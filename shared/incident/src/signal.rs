@@ -114,6 +114,7 @@ pub(crate) fn blank(source: Source, problem: String, event: String) -> Signal {
         link: None,
         muted_by_source: None,
         understood: true,
+        is_vouched: true,
     }
 }
 

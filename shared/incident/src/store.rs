@@ -3,11 +3,14 @@
 //! An item has explicit attributes where a condition, an index or the time to live needs them, and its contents as JSON
 //! in `body`. Times are milliseconds since 1970, except `expires_at`, which DynamoDB reads in seconds.
 //!
-//! Two indexes, both sparse: [`DUE_INDEX`] has the outbox rows that have a next attempt, [`OPEN_INDEX`] the open
-//! incidents.
+//! Two indexes, both sparse: [`DUE_INDEX`] has the outbox rows that have a next attempt, [`OPEN_INDEX`] the incidents.
 
 mod decide;
+mod desk;
 mod item;
+mod mute;
+mod parts;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -19,15 +22,20 @@ use jiff::Timestamp;
 use crate::incident::Action;
 use crate::signal;
 
-pub use decide::{
-    Context, Outcome, Plan, Stored, acknowledge, decide, heartbeat_name, mute, mute_too, patience, resume,
+pub use decide::{Context, Outcome, Plan, Stored, decide, heartbeat_name};
+pub use desk::{Acted, Actor, Found, How, Refusal, act, is_reachable, may, note, squads};
+pub use item::{
+    Channel, Channels, Event, Heartbeat, Latest, OPEN, Purpose, Row, WATCHED, entry, incident, mute_of, over,
 };
-pub use item::{Channel, Channels, Event, Heartbeat, Latest, Purpose, Row, entry, incident, mute_of};
+pub use mute::{mute, mute_too, resume};
+pub use parts::separate;
+pub use rows::{call, patience};
 
 /// Index of the outbox rows by their next attempt: partition key [`Row::QUEUE`], always `due`; sort key `due`, a number.
 pub const DUE_INDEX: &str = "due";
 
-/// Index of the open incidents: partition key `open`, always `open`; sort key `opened_at`, a number.
+/// Index of the incidents: partition key `open`, which is [`OPEN`] or the month of those that are [`over`]; sort key
+/// `opened_at`, a number.
 pub const OPEN_INDEX: &str = "open";
 
 /// Days that an event is remembered: more than SNS's 23 and SQS's 14 together, after which no repetition comes.
@@ -68,6 +76,11 @@ impl Key {
     /// An incident.
     pub fn incident(id: &str) -> Self {
         Self::new(format!("INCIDENT#{id}"), "STATE")
+    }
+
+    /// What has the clock look at an incident.
+    pub fn watch(id: &str) -> Self {
+        Self::new(format!("INCIDENT#{id}"), "WATCH")
     }
 
     /// An entry of an incident's timeline. `cause` tells apart entries of one instant: an event's dedup key, a request's

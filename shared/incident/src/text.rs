@@ -4,6 +4,8 @@
 //! write a log line. `line` and `block` remove what reorders, hides or breaks text on every screen; each channel
 //! then escapes by its own rules and cuts to its own limits.
 
+pub mod customers;
+pub mod desk;
 pub mod mail;
 pub mod pagerduty;
 pub mod preview;
@@ -17,7 +19,7 @@ use jiff::Timestamp;
 use policy::time::local;
 use policy::tr;
 
-use crate::incident::{Incident, State};
+use crate::incident::{Incident, Part, State};
 use crate::{Severity, is_own_drill};
 
 pub use policy::language::Language;
@@ -386,6 +388,25 @@ fn events(incident: &Incident, language: Language) -> Option<String> {
     (incident.count > 1 || incident.flaps > 0).then_some(text)
 }
 
+/// Why somebody is called beside the page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Call {
+    /// Something is to be done by the incident's commander.
+    Reminder,
+    /// Their squad was called in.
+    SquadCalled,
+}
+
+impl Call {
+    /// The word in place of the state: `lembrete`.
+    fn word(self, language: Language) -> &'static str {
+        match self {
+            Self::Reminder => language.pick("lembrete", "reminder"),
+            Self::SquadCalled => language.pick("convocação", "call"),
+        }
+    }
+}
+
 /// A person or a team, by their role.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Role {
@@ -394,6 +415,8 @@ enum Role {
     OnCall,
     AcknowledgedBy,
     Commander,
+    CommanderBackup,
+    Called,
 }
 
 impl Role {
@@ -404,6 +427,8 @@ impl Role {
             Self::OnCall => language.pick("De plantão", "On call"),
             Self::AcknowledgedBy => language.pick("Assumido por", "Acknowledged by"),
             Self::Commander => "Incident commander",
+            Self::CommanderBackup => language.pick("Commander substituto", "Backup commander"),
+            Self::Called => language.pick("Squads convocados", "Squads called in"),
         }
     }
 }
@@ -414,12 +439,15 @@ fn people(incident: &Incident, language: Language) -> Vec<(Role, String)> {
         (name, Some(at)) if !name.is_empty() => format!("{name}, {}", local(at)),
         (name, _) => name,
     };
+    let called: Vec<&str> = incident.called.iter().map(|called| called.squad.as_str()).collect();
     let people = [
         (Role::Owner, owner(incident, language)),
         (Role::Backup, line(&incident.backup)),
         (Role::OnCall, line(&incident.on_call)),
         (Role::AcknowledgedBy, acknowledged_by),
         (Role::Commander, line(&incident.commander)),
+        (Role::CommanderBackup, line(&incident.commander_backup)),
+        (Role::Called, line(&called.join(", "))),
     ];
     people.into_iter().filter(|(_, name)| !name.is_empty()).collect()
 }
@@ -433,6 +461,8 @@ fn facts(incident: &Incident, language: Language) -> Vec<(&'static str, String)>
         ("", _) => tr!(language, "{level}, proposta por {proposed}", "{level}, proposed by {proposed}"),
         _ => tr!(language, "{level}, confirmada por {confirmed}", "{level}, confirmed by {confirmed}"),
     };
+    let update = incident.update_due.map(local);
+    let update = update.map(|until| tr!(language, "até {until}", "by {until}"));
     // An address that cannot be linked is shown.
     let shown = |url: &str| if https(url).is_some() { String::new() } else { line(url) };
     let labels = incident.labels.iter().take(MOST_LABELS).map(|(name, value)| (line(name), line(value)));
@@ -440,6 +470,7 @@ fn facts(incident: &Incident, language: Language) -> Vec<(&'static str, String)>
     let labels = labels.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     let facts = [
         (language.pick("Severidade", "Severity"), severity),
+        (language.pick("Próxima atualização", "Next update"), update.unwrap_or_default()),
         (language.pick("Recurso", "Resource"), line(&incident.resource)),
         ("Runbook", shown(&incident.runbook)),
         (language.pick("Endereço", "Address"), shown(&incident.link)),
@@ -464,6 +495,7 @@ fn notices(incident: &Incident, language: Language, now: Timestamp) -> Vec<(&'st
         };
         notices.push(("🧪", text.to_owned()));
     }
+    notices.extend(said(incident, language));
     if !incident.understood {
         let text = language.pick(
             "O alerta não foi entendido; o motivo é o texto como chegou.",
@@ -472,11 +504,7 @@ fn notices(incident: &Incident, language: Language, now: Timestamp) -> Vec<(&'st
         notices.push(("❓", text.to_owned()));
     }
     if incident.attempts.may_repeat() {
-        let text = language.pick(
-            "Enviado de novo, porque a primeira resposta não foi clara: pode estar repetido.",
-            "Sent again, because the first answer was unclear: it may be a duplicate.",
-        );
-        notices.push(("🔁", text.to_owned()));
+        notices.push(("🔁", repeated(language).to_owned()));
     }
     if let Some(mute) = incident.muted.as_ref().filter(|mute| mute.until > now) {
         let (until, by, reason) = (local(mute.until), line(&mute.by), line(&mute.reason));
@@ -488,6 +516,64 @@ fn notices(incident: &Incident, language: Language, now: Timestamp) -> Vec<(&'st
         ));
     }
     notices
+}
+
+/// What people have said that changes what is to be done.
+fn said(incident: &Incident, language: Language) -> Vec<(&'static str, String)> {
+    let mut notices = Vec::new();
+    if let Some(data) = incident.sensitive_data.as_ref().filter(|data| data.is_compromised) {
+        let by = line(&data.by);
+        let by = if by.is_empty() { by } else { tr!(language, ", segundo {by}", ", as {by} said") };
+        let what = language.pick("Dados pessoais comprometidos", "Personal data compromised");
+        notices.push(("🔐", because(&format!("{what}{by}"), &data.reason)));
+    }
+    if incident.is_merged() {
+        let other = line(&incident.merged_into);
+        notices.push((
+            "🔗",
+            tr!(
+                language,
+                "É parte de {other}: lá estão os avisos e a conversa.",
+                "It is a part of {other}: pages and conversation are there."
+            ),
+        ));
+    }
+    let parts: Vec<String> = incident.parts.iter().map(part).collect();
+    if !parts.is_empty() {
+        let parts = parts.join("; ");
+        notices.push((
+            "🔗",
+            tr!(language, "Partes que não acabaram: {parts}", "Parts that are not over: {parts}"),
+        ));
+    }
+    if incident.is_false_alarm {
+        let text = language.pick("Alarme falso: não conta nas médias.", "A false alarm: it is in no mean.");
+        notices.push(("🟢", text.to_owned()));
+    }
+    if !incident.runbook_wrong.is_empty() {
+        let what = language.pick("O runbook está errado", "The runbook is wrong");
+        notices.push(("📕", because(what, &incident.runbook_wrong)));
+    }
+    notices
+}
+
+/// `INC-20261129-7Q2MZK4A (API fora do ar)`.
+fn part(part: &Part) -> String {
+    let (id, title) = (line(&part.incident), cut(&line(&part.title), 60, "…", one));
+    if title.is_empty() { id } else { format!("{id} ({title})") }
+}
+
+/// A sentence with its reason, if there is one.
+fn because(what: &str, reason: &str) -> String {
+    let reason = line(reason);
+    if reason.is_empty() { format!("{what}.") } else { format!("{what}: {reason}") }
+}
+
+fn repeated(language: Language) -> &'static str {
+    language.pick(
+        "Enviado de novo, porque a primeira resposta não foi clara: pode estar repetido.",
+        "Sent again, because the first answer was unclear: it may be a duplicate.",
+    )
 }
 
 fn reason_label(incident: &Incident, language: Language) -> &'static str {

@@ -2,12 +2,16 @@
 
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// Language of messages, reports and mail. Logs, code and error kinds are always English.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub enum Language {
     /// Brazilian Portuguese, the default.
+    #[serde(rename = "pt-BR")]
     Portuguese,
     /// English.
+    #[serde(rename = "en")]
     English,
 }
 

@@ -7,18 +7,21 @@
 
 mod attachments;
 mod backups;
+pub mod calendar;
 mod emergency;
 pub mod event;
+pub mod incidents;
 mod inventory;
 pub mod language;
 pub mod oncall;
 mod restores;
 mod rotation;
+mod severity;
 #[cfg(test)]
 mod tests;
 pub mod time;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,12 +33,14 @@ pub use backups::{
     BackupAudit, Backups, Exception, ExpiringPrefixes, Hours, LONGEST_WAIT_SECONDS, Snapshots, Verify, window,
 };
 pub use emergency::{Emergency, LONGEST_EMERGENCY_SECONDS, Migration};
+pub use incidents::Incidents;
 pub use inventory::{Area, Areas, Holding, Inventory, Kind, resolve};
 pub use restores::{Chain, LONGEST_RESTORE_SECONDS, MOST_PIECES, Newest, PIECE_SECONDS, Restores};
 pub use rotation::{
     Audit, Database, Encoding, EndSessions, External, Followup, Generator, Polls, Random, Responsible,
     Rotation, Secret, SesFields,
 };
+pub use severity::Severity;
 
 const DEFAULTS: &str = include_str!("../../policy.json");
 
@@ -69,29 +74,6 @@ pub struct Policy {
     pub restores: Restores,
     /// Incidents (guide, 4.2 and 4.3).
     pub incidents: Incidents,
-}
-
-/// Settings for incidents.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Incidents {
-    /// Longest interval between updates in the public channel during an incident, in minutes.
-    pub update_minutes: u16,
-    /// Duration of the impact after which to involve AWS Support, in minutes.
-    pub support_case_minutes: u16,
-    /// Business days until the post-mortem is due.
-    pub postmortem_business_days: u16,
-    /// Minutes after a problem was resolved in which it reopens the same incident: 0 to 1440.
-    pub flap_minutes: u16,
-    /// Minutes that a page waits for its acknowledgement.
-    pub acknowledge_minutes: oncall::AcknowledgeMinutes,
-    /// Sources that have to be heard again and again, by the name of their alert or alarm, with the minutes after which
-    /// their silence pages: 1 to 1440. Counted from the first time that they are heard.
-    pub heartbeats: BTreeMap<String, u16>,
-    /// The people, by name.
-    pub people: BTreeMap<String, oncall::Contact>,
-    /// The squads, by the name that the inventory uses.
-    pub squads: BTreeMap<String, oncall::Squad>,
 }
 
 /// An error in a policy, with the path of the field.
@@ -372,19 +354,7 @@ impl Policy {
         self.attachments.check("attachments")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         self.restores.check("restores")?;
-        within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
-        within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
-        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)?;
-        within("incidents.flap_minutes", self.incidents.flap_minutes, 0, 1440)?;
-        self.incidents.acknowledge_minutes.check("incidents.acknowledge_minutes")?;
-        for (name, minutes) in &self.incidents.heartbeats {
-            let path = format!("incidents.heartbeats.{name}");
-            if !is_line(name, 100) {
-                return Err(PolicyError::at(path, "expected a name, one line of at most 100 characters"));
-            }
-            within(path, *minutes, 1, 1440)?;
-        }
-        oncall::check("incidents", &self.incidents.people, &self.incidents.squads)
+        self.incidents.check("incidents")
     }
 }
 

@@ -24,8 +24,8 @@ pub use finding::{Finding, Kind, findings};
 pub use shift::{Shift, Why, change, next, on_call};
 pub use target::{Page, Role, Target, targets};
 
-/// Minutes that a page waits for its acknowledgement before the next one is paged. The severities are
-/// `incident::Severity`, whose `acknowledge_minutes` chooses: this crate needs none.
+/// Minutes that a page waits for its acknowledgement before the next one is paged; [`crate::Severity::acknowledge_minutes`]
+/// chooses.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeMinutes {
@@ -172,10 +172,15 @@ pub(super) fn check(
     people: &BTreeMap<String, Contact>,
     squads: &BTreeMap<String, Squad>,
 ) -> Result<(), PolicyError> {
+    let mut users = BTreeSet::new();
     for (name, contact) in people {
         let path = format!("{path}.people.{name}");
         is_name(&path, name)?;
         contact.check(&path, &["U", "W"])?;
+        // The desk knows people by it.
+        if contact.slack.as_ref().is_some_and(|user| !users.insert(user)) {
+            return Err(PolicyError::at(format!("{path}.slack"), "is also another person's"));
+        }
     }
     let mut groups = BTreeSet::new();
     for (name, squad) in squads {
@@ -254,7 +259,7 @@ fn is_slack(id: &str, types: &[&str]) -> bool {
 }
 
 /// Whether a text is a plain e-mail address: ASCII, without quotes or comments.
-fn is_email(address: &str) -> bool {
+pub(super) fn is_email(address: &str) -> bool {
     let is_word =
         |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let is_local = |word: &str| {

@@ -9,7 +9,10 @@ fn what_differs_is_named_field_by_field() {
     assert_eq!(changed("{}", "{}"), [""; 0]);
     assert_eq!(
         changed("{}", r#"{"incidents": {"update_minutes": 15}, "backups": {"audit": {"grafana_days": 7}}}"#),
-        ["backups.audit.grafana_days: 31 → 7", "incidents.update_minutes: 30 → 15"]
+        [
+            "backups.audit.grafana_days: 31 → 7",
+            r#"incidents.update_minutes: {"S0":30,"S1":30,"S2":30,"S3":30} → 15"#,
+        ]
     );
     let accepted =
         |rule: &str| format!(r#"{{"backups": {{"audit": {{"exceptions": [{{"rule": "{rule}"}}]}}}}}}"#);
@@ -56,7 +59,8 @@ fn the_defaults_are_the_guides_numbers() {
     assert_eq!(policy.backups.attachment_noncurrent_days, 30);
     let audit = Audit { due_days: 14, late_hours: 24, stuck_hours: 24, unused_days: 90 };
     assert_eq!(policy.rotation.audit, audit);
-    assert_eq!(policy.incidents.update_minutes, 30);
+    let incidents = &policy.incidents;
+    assert_eq!(Severity::ALL.map(|one| one.update_minutes(incidents.update_minutes)), [30; 4]);
     assert_eq!(policy.incidents.support_case_minutes, 60);
     assert_eq!(policy.incidents.postmortem_business_days, 5);
     assert_eq!(policy.incidents.flap_minutes, 10);
@@ -223,11 +227,48 @@ fn a_wrong_policy_is_refused_with_the_path() {
     refused("{", ".", "EOF");
     refused("[]", ".", "expected a JSON object");
     refused(r#"{"rotations": {}}"#, "rotations", "unknown field");
-    refused(r#"{"incidents": {"update_minutes": "30"}}"#, "incidents.update_minutes", "expected u16");
+    refused(r#"{"incidents": {"update_minutes": "30"}}"#, "incidents.update_minutes", "expected minutes, or");
     refused(
-        r#"{"incidents": {"update_minutes": 0}}"#,
+        r#"{"incidents": {"update_minutes": {"S1": 1441}}}"#,
+        "incidents.update_minutes.S1",
+        "expected 0 to 1440, found 1441",
+    );
+    refused(r#"{"incidents": {"update_minutes": 65536}}"#, "incidents.update_minutes", "out of range");
+    refused(
+        r#"{"incidents": {"update_minutes": {"S4": 1}}}"#,
+        "incidents.update_minutes.S4",
+        "unknown field",
+    );
+    refused(
+        r#"{"incidents": {"update_minutes": {"S3": null}}}"#,
         "incidents.update_minutes",
-        "expected 1 to 1440, found 0",
+        "missing field",
+    );
+    refused(
+        r#"{"incidents": {"update_backup_minutes": 0}}"#,
+        "incidents.update_backup_minutes",
+        "expected 1",
+    );
+    refused(r#"{"incidents": {"desk": {"merge": "nobody"}}}"#, "incidents.desk.merge", "unknown variant");
+    refused(r#"{"incidents": {"desk": {"merge": null}}}"#, "incidents.desk", "missing field");
+    refused(r#"{"incidents": {"desk": {"restore": "people"}}}"#, "incidents.desk.restore", "unknown field");
+    refused(
+        r#"{"incidents": {"customers": {"addresses": ["a@b.example", "a b"]}}}"#,
+        "incidents.customers.addresses[1]",
+        "expected an e-mail address",
+    );
+    refused(
+        r#"{"incidents": {"customers": {"severities": ["S4"]}}}"#,
+        "incidents.customers.severities[0]",
+        "unknown variant",
+    );
+    refused(r#"{"incidents": {"customers": {"language": "pt"}}}"#, "incidents.customers.language", "unknown");
+    refused(r#"{"incidents": {"support": {"plan": "free"}}}"#, "incidents.support.plan", "unknown variant");
+    refused(r#"{"incidents": {"lgpd": {"business_days": 0}}}"#, "incidents.lgpd.business_days", "expected 1");
+    refused(
+        r#"{"incidents": {"calendar": {"state": "XX"}}}"#,
+        "incidents.calendar.state",
+        "expected a state",
     );
     refused(r#"{"incidents": {"update_minutes": null}}"#, "incidents", "missing field");
     refused(
@@ -469,6 +510,17 @@ fn a_window_is_two_times_of_a_day_half_an_hour_apart_at_least() {
     ] {
         assert_eq!(window(text), expected, "{text}");
     }
+}
+
+#[test]
+fn updates_are_due_by_severity_or_by_one_number() {
+    let minutes = |value: &str| {
+        let policy: Policy = format!(r#"{{"incidents": {{"update_minutes": {value}}}}}"#).parse().unwrap();
+        Severity::ALL.map(|severity| severity.update_minutes(policy.incidents.update_minutes))
+    };
+    assert_eq!(minutes("15"), [15; 4]);
+    assert_eq!(minutes("0"), [0; 4]);
+    assert_eq!(minutes(r#"{"S0": 15, "S3": 0}"#), [15, 30, 30, 0]);
 }
 
 #[test]

@@ -1,18 +1,23 @@
 //! The table of incidents. What its items mean, and what is written when: `incident::store`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
-use incident::Signal;
 use incident::store::{
-    Attribute, Attributes, Event, Expressions, Key, Latest, OPEN_INDEX, Stored, Write, incident, mute_of,
+    Attribute, Attributes, Context, Event, Expressions, Key, Latest, Outcome, Plan, Stored, Write, decide,
+    incident, mute_of,
 };
+use incident::{Incident, Signal};
 
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::CallError;
+
+/// Most attempts to decide and write. A storm of events of one problem changes the same items again and again.
+const ATTEMPTS: u32 = 10;
 
 /// Most requests for keys that DynamoDB leaves unprocessed, as it may when it is busy.
 const MOST_READS: usize = 5;
@@ -27,6 +32,11 @@ pub enum WriteError {
     #[error(transparent)]
     Call(#[from] CallError),
 }
+
+/// Other writers changed the same items at every attempt, of which there were this many. Nothing is written.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the items changed at each of {0} attempts")]
+pub struct Busy(pub u32);
 
 /// The table.
 pub struct Table {
@@ -81,28 +91,6 @@ impl Table {
         if asked.is_empty() { Ok(found) } else { Err(CallError::empty("dynamodb:BatchGetItem")) }
     }
 
-    /// Keys of the open incidents, the oldest first. The index may lag.
-    ///
-    /// # Errors
-    ///
-    /// The [`CallError`] of Query.
-    pub async fn open(&self) -> Result<Vec<Key>, CallError> {
-        let mut found = Vec::new();
-        let mut next = None;
-        loop {
-            let page = self.client.query().table_name(&self.name).index_name(OPEN_INDEX);
-            let page = page.key_condition_expression("#pk = :pk").expression_attribute_names("#pk", "open");
-            let page = page.expression_attribute_values(":pk", AttributeValue::S("open".to_owned()));
-            let page = page.set_exclusive_start_key(next).send().await;
-            let page = page.map_err(CallError::during("dynamodb:Query"))?;
-            found.extend(page.items().iter().filter_map(|item| Key::of(&read(item))));
-            next = page.last_evaluated_key;
-            if next.is_none() {
-                return Ok(found);
-            }
-        }
-    }
-
     /// What the table has about a signal.
     ///
     /// # Errors
@@ -118,13 +106,70 @@ impl Table {
         let event = items.get(&event).map(Event::read);
         let incident = match named {
             // A repetition needs no incident.
-            Some(id) if event.is_none() => {
-                let key = Key::incident(id);
-                self.read(std::slice::from_ref(&key)).await?.get(&key).and_then(incident)
-            }
+            Some(id) if event.is_none() => self.incident(id).await?,
             _ => None,
         };
-        Ok(Stored { event, incident, mute: mutes.max_by_key(|mute| mute.until), latest })
+        let whole = match &incident {
+            Some(part) if part.is_merged() => self.incident(&part.merged_into).await?,
+            _ => None,
+        };
+        Ok(Stored { event, incident, mute: mutes.max_by_key(|mute| mute.until), latest, whole })
+    }
+
+    /// The incident with an id.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of BatchGetItem.
+    pub async fn incident(&self, id: &str) -> Result<Option<Incident>, CallError> {
+        let key = Key::incident(id);
+        Ok(self.read(std::slice::from_ref(&key)).await?.get(&key).and_then(incident))
+    }
+
+    /// Reads and decides, by `decide`, and writes; again from the beginning if an item changed in between. `decide` gets the
+    /// number of attempts before.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`], the call's error, or those of `decide`. Without an answer of the table, the writes may have had effect.
+    pub async fn settle<T: AsRef<Plan>, E: From<CallError> + From<Busy>>(
+        &self,
+        request_id: &str,
+        decide: impl AsyncFn(u32) -> Result<T, E>,
+    ) -> Result<T, E> {
+        for attempt in 0..ATTEMPTS {
+            let decided = decide(attempt).await?;
+            let plan = decided.as_ref();
+            if plan.writes.is_empty() {
+                return Ok(decided);
+            }
+            match self.transact(&plan.writes).await {
+                Ok(()) => return Ok(decided),
+                // A later one is noted, or another is noted at this moment.
+                Err(WriteError::Changed) if plan.outcome == Outcome::Heard => return Ok(decided),
+                Err(WriteError::Changed) => tokio::time::sleep(pause(attempt, request_id)).await,
+                Err(WriteError::Call(call)) => return Err(call.into()),
+            }
+        }
+        Err(Busy(ATTEMPTS).into())
+    }
+
+    /// Stores what a signal changes; `context` has the settings of an attempt.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::settle`].
+    pub async fn store<'a, E: From<CallError> + From<Busy>>(
+        &self,
+        signal: &Signal,
+        request_id: &str,
+        context: impl Fn(u32) -> Context<'a>,
+    ) -> Result<Plan, E> {
+        self.settle(request_id, async |attempt| {
+            let facts = self.facts(signal).await?;
+            Ok(decide(signal, &facts, &context(attempt)))
+        })
+        .await
     }
 
     /// Writes all or nothing: at most 100 writes, to different items.
@@ -214,6 +259,15 @@ impl Table {
     }
 }
 
+/// How long to wait before the next attempt: less than a second, and not the same for two invocations.
+fn pause(attempt: u32, request_id: &str) -> Duration {
+    let own = request_id
+        .bytes()
+        .fold(u64::from(attempt), |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let most = 20 << attempt.min(5);
+    Duration::from_millis(most / 2 + own % most)
+}
+
 /// DynamoDB refuses an empty expression, and empty lists of names and values.
 fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
@@ -244,4 +298,17 @@ pub fn read(item: &HashMap<String, AttributeValue>) -> Attributes {
         _ => None,
     };
     item.iter().filter_map(|(name, attribute)| Some((name.clone(), value(attribute)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_grow_and_stay_far_below_the_invocations_time() {
+        let total: Duration = (0..ATTEMPTS).map(|attempt| pause(attempt, "8f5ee0d3-3f22")).sum();
+        assert!(total < Duration::from_secs(8), "{total:?}");
+        assert!(pause(0, "a") >= Duration::from_millis(10) && pause(0, "a") < Duration::from_millis(30));
+        assert_ne!(pause(3, "a"), pause(3, "b"));
+    }
 }

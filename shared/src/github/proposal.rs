@@ -61,9 +61,9 @@ pub struct Proposal {
 ///
 /// [`GitHubError`]; [`GitHubError::Name`], before any change, if the branch is the base or the default branch.
 pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Proposal, GitHubError> {
-    let repository: Described = read(session.ask(Method::GET, &session.url(""), None).await?).await?;
-    let base = change.base.unwrap_or(&repository.default_branch);
-    check(change, base, &repository.default_branch)?;
+    let default_branch = session.default_branch().await?;
+    let base = change.base.unwrap_or(&default_branch);
+    check(change, base, &default_branch)?;
     let work = Work { session, change, base };
     let (mut changed, mut is_stale, mut tried) = (false, false, 1);
     loop {
@@ -83,11 +83,6 @@ pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Propo
         }
         tried += 1;
     }
-}
-
-#[derive(Deserialize)]
-struct Described {
-    default_branch: String,
 }
 
 #[derive(Deserialize)]

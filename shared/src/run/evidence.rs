@@ -70,6 +70,7 @@ pub struct Draft {
     /// | instance past its deadline | `<instance>/Outlived/<day>` |
     /// | test of attachments | `<day>`; by a person `<day>/<request>` |
     /// | emergency restore | `<run>`; its parts `<run>/began`, `<run>/resumed/<number>`, `<run>/order/<number>`, `<run>/proof/<instance>`, `<run>/<phase>/…` |
+    /// | post-mortem | daily `<day>`; `<incident>/begun/<second of its end>`, `<incident>/<state>/<number>`, `<incident>/text/<second>`, `<incident>/action/<number>/…` |
     /// | change of the policy | `<version of the object>` |
     ///
     /// These names are stored. After a change of a form, runs in progress would report twice, and code that splits an

@@ -51,12 +51,14 @@ pub struct InForce {
     pub broken: Option<Broken>,
     /// The newest version or delete marker in the list.
     newest: Option<String>,
+    /// Whether the defaults stand in for what could not be read.
+    pub(crate) is_unread: bool,
 }
 
 impl InForce {
     /// The defaults, for a process that cannot read the policy; none if the build is broken.
     pub(crate) fn defaults() -> Option<Self> {
-        Some(Self { policy: "".parse().ok()?, version: None, broken: None, newest: None })
+        Some(Self { policy: "".parse().ok()?, version: None, broken: None, newest: None, is_unread: true })
     }
 }
 
@@ -143,7 +145,7 @@ impl Source {
             let mut versions = Versions::default();
             let newest = self.version(&mut versions, 0).await?;
             let is_same = newest.map(|newest| &newest.id) == before.newest.as_ref();
-            if is_same { Ok(None) } else { self.read(versions, &broken).await.map(Some) }
+            if is_same && !before.is_unread { Ok(None) } else { self.read(versions, &broken).await.map(Some) }
         });
         read.await.unwrap_or_else(|error| {
             let reason = chain(&error);
@@ -177,7 +179,7 @@ impl Source {
                 Ok(Ok((_, policy))) => {
                     // S3 may stop refusing without a new version, so the next check must read the versions again.
                     let newest = newest.filter(|_| refused.is_none());
-                    return Ok(InForce { policy, version: Some(id), broken, newest });
+                    return Ok(InForce { policy, version: Some(id), broken, newest, is_unread: false });
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(call) if call.is_denied() || call.code == "InvalidObjectState" => {
@@ -192,7 +194,7 @@ impl Source {
             return Err(call);
         }
         let policy = "".parse().map_err(|error| unanswered("s3:GetObjectVersion", &chain(&error)))?;
-        Ok(InForce { policy, version: None, broken, newest })
+        Ok(InForce { policy, version: None, broken, newest, is_unread: false })
     }
 
     /// The document's version at a position, newest first; none after the last one. A list shows that the document does

@@ -37,6 +37,33 @@ pub struct Message {
     lines: Vec<String>,
     /// Small print.
     context: String,
+    /// What a person may do about it in Slack.
+    buttons: Vec<Button>,
+}
+
+/// A button of a message, which leads to the desk. The text has the command that does the same without Slack.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Button {
+    /// Which one: `desk/…`.
+    pub action_id: String,
+    /// Its text, at most 75 characters.
+    pub label: String,
+    /// What it is about, 1 to 2000 characters.
+    pub value: String,
+    /// Whether it is the one that people look for.
+    pub is_primary: bool,
+}
+
+impl Button {
+    fn block(&self) -> Value {
+        let text = json!({"type": "plain_text", "text": self.label});
+        let mut button =
+            json!({"type": "button", "action_id": self.action_id, "text": text, "value": self.value});
+        if let Some(fields) = button.as_object_mut() {
+            fields.extend(self.is_primary.then(|| ("style".to_owned(), json!("primary"))));
+        }
+        button
+    }
 }
 
 impl Message {
@@ -48,6 +75,7 @@ impl Message {
             title: format!("{title} ({})", settings.environment),
             lines,
             context: format!("{} · {run} · {}", settings.function, settings.code_version),
+            buttons: Vec::new(),
         }
     }
 
@@ -67,6 +95,13 @@ impl Message {
     #[must_use]
     pub fn headed(mut self, line: String) -> Self {
         self.lines.insert(0, line);
+        self
+    }
+
+    /// Adds buttons, where the stack has a desk.
+    #[must_use]
+    pub fn with_buttons(mut self, buttons: Vec<Button>) -> Self {
+        self.buttons = buttons;
         self
     }
 
@@ -92,7 +127,9 @@ impl Message {
         let sections = sections.map(|text| json!({"type": "section", "text": mrkdwn(&text)}));
         let context = cut(&escape(&self.context), SECTION_LIMIT);
         let context = json!({"type": "context", "elements": [mrkdwn(&context)]});
-        std::iter::once(header).chain(sections).chain([context]).collect()
+        let buttons: Vec<Value> = self.buttons.iter().map(Button::block).collect();
+        let actions = (!buttons.is_empty()).then(|| json!({"type": "actions", "elements": buttons}));
+        std::iter::once(header).chain(sections).chain(actions).chain([context]).collect()
     }
 
     /// The lines, packed into sections without splitting a line that fits.
@@ -192,11 +229,20 @@ impl Channel {
     /// [`NotifyError`]; after [`NotifyError::Unreachable`] the message may still have been posted.
     pub async fn post(&self, message: &Message) -> Result<(), NotifyError> {
         let token = self.token().await?;
-        match self.attempt(message, &token).await {
+        let posted = self.twice(message, &token).await;
+        // Slack's limit for all blocks together is not documented: a message must not be lost for its buttons.
+        if matches!(posted, Err(NotifyError::Refused(_))) && !message.buttons.is_empty() {
+            return self.twice(&message.clone().with_buttons(Vec::new()), &token).await;
+        }
+        posted
+    }
+
+    async fn twice(&self, message: &Message, token: &SecretString) -> Result<(), NotifyError> {
+        match self.attempt(message, token).await {
             Err((error, Some(wait))) if wait <= PATIENCE => {
                 tracing::warn!(message = format!("retrying the Slack message: {}", chain(&error)));
                 tokio::time::sleep(wait).await;
-                self.attempt(message, &token).await.map_err(|(error, _)| error)
+                self.attempt(message, token).await.map_err(|(error, _)| error)
             }
             result => result.map_err(|(error, _)| error),
         }
@@ -265,6 +311,7 @@ mod tests {
             title: "a".repeat(200),
             lines: vec!["<!channel> & co".to_owned(), "é".repeat(4000)],
             context: "run 1".to_owned(),
+            buttons: Vec::new(),
         };
         let blocks = message.blocks();
         let header = blocks[0]["text"]["text"].as_str().unwrap();
@@ -279,7 +326,8 @@ mod tests {
     fn lines_share_sections_up_to_their_limit_and_a_message_has_a_limit_too() {
         let sections = |lengths: &[usize]| {
             let lines = lengths.iter().map(|length| "é".repeat(*length)).collect();
-            let message = Message { title: String::new(), lines, context: String::new() };
+            let message =
+                Message { title: String::new(), lines, context: String::new(), buttons: Vec::new() };
             message.sections().iter().map(|text| text.chars().count()).collect::<Vec<_>>()
         };
         assert_eq!(sections(&[]), [0; 0]);
@@ -288,8 +336,35 @@ mod tests {
         assert_eq!(sections(&[3000, 3000, 3000]), [3000, 3000, 3000]);
         assert_eq!(sections(&[3000, 3000, 2000, 3000]), [3000, 3000, 2002]);
         let lines = vec!["a".repeat(2_990), "b".repeat(2_990), "c".repeat(2_999), "lost".repeat(9)];
-        let last = Message { title: String::new(), lines, context: String::new() }.sections().pop().unwrap();
+        let message = Message { title: String::new(), lines, context: String::new(), buttons: Vec::new() };
+        let last = message.sections().pop().unwrap();
         assert_eq!((last.chars().count(), last.chars().last()), (3000, Some('…')));
+    }
+
+    #[test]
+    fn buttons_stand_between_the_text_and_the_small_print() {
+        let button = |is_primary| Button {
+            action_id: format!("desk/{is_primary}"),
+            label: "Aprovar".to_owned(),
+            value: "r1".to_owned(),
+            is_primary,
+        };
+        let message = Message {
+            title: "a".to_owned(),
+            lines: vec!["b".to_owned()],
+            context: "c".to_owned(),
+            buttons: vec![button(true), button(false)],
+        };
+        let blocks = message.blocks();
+        let kinds: Vec<_> =
+            blocks.as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["header", "section", "actions", "context"]);
+        let text = json!({"type": "plain_text", "text": "Aprovar"});
+        let plain = json!({"type": "button", "action_id": "desk/false", "text": text, "value": "r1"});
+        assert_eq!(blocks[2]["elements"][1], plain);
+        assert_eq!(blocks[2]["elements"][0]["style"], "primary");
+        let without = message.with_buttons(Vec::new()).blocks();
+        assert_eq!(without.as_array().unwrap().len(), 3);
     }
 
     #[test]

@@ -96,6 +96,7 @@ where
 
     async fn app(&self, policy: &InForce) -> Result<Rc<A>, Diagnostic> {
         let made = match (&policy.version, self.defaults.take()) {
+            _ if policy.is_unread => (self.build)(&self.env.without_policy(), self.aws).await,
             (None, Some(app)) => Ok(app),
             _ => (self.build)(&self.env.with_policy(policy.policy.clone()), self.aws).await,
         };
@@ -306,6 +307,27 @@ mod tests {
         for unread in [Unread::Defaults, Unread::DefaultsUnannounced] {
             let seen = seen(&answers, &[0, 59, 60], unread).await;
             assert_eq!(seen, (vec![Ok(14), Ok(14), Ok(7)], 3), "{unread:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_knows_whether_its_defaults_stand_in_for_an_unread_policy() {
+        let lookup = |name: &str| (name == "EVIDENCE_BUCKET").then(|| "b".to_owned());
+        // At first S3 does not answer; then there is no document.
+        let wire = replies(&["", NONE, NONE]);
+        let (env, aws) = (Env::new(&lookup), aws(&wire));
+        let apps = Apps {
+            env: &env,
+            aws: &aws,
+            source: Source::new(&env, &aws).unwrap(),
+            unread: Unread::Defaults,
+            build: async |env: &Env<'_>, _: &SdkConfig| Ok::<_, EnvError>(env.is_policy_read()),
+            defaults: Cell::new(Some(true)),
+            built: RefCell::default(),
+        };
+        for (second, expected) in [(0, false), (59, false), (60, true), (120, true)] {
+            let now = Timestamp::from_second(1_772_366_400 + second).unwrap();
+            assert_eq!(*apps.under_the_policy(now).await.unwrap(), expected, "{second}");
         }
     }
 }

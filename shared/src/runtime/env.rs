@@ -10,6 +10,8 @@ pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// None for the defaults.
     policy: Option<Policy>,
+    /// Whether the defaults stand in for a policy that could not be read.
+    is_unread: bool,
 }
 
 /// Why a setting could not be read. Never includes the value, which may be too sensitive to log.
@@ -40,13 +42,24 @@ pub fn process(name: &str) -> Option<String> {
 impl<'a> Env<'a> {
     /// Reads variables through `lookup` ([`process`] outside tests), with the default policy.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, policy: None }
+        Self { lookup, policy: None, is_unread: false }
     }
 
     /// The same variables with another policy.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
-        Self { lookup: self.lookup, policy: Some(policy) }
+        Self { lookup: self.lookup, policy: Some(policy), is_unread: false }
+    }
+
+    /// The same variables with the defaults, because the policy could not be read.
+    #[must_use]
+    pub fn without_policy(&self) -> Self {
+        Self { lookup: self.lookup, policy: None, is_unread: true }
+    }
+
+    /// False while the defaults stand in for a policy that could not be read: what cannot be taken back has to wait.
+    pub fn is_policy_read(&self) -> bool {
+        !self.is_unread
     }
 
     /// The policy in force.

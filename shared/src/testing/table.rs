@@ -93,7 +93,9 @@ impl Fake {
             let (status, body, dies) = fake.with(|state| state.received(request));
             // Not while others wait for the state.
             assert!(!dies, "the process dies");
-            http::Response::builder().status(status).body(SdkBody::from(body)).unwrap()
+            // Objects of a bucket have one.
+            let answer = http::Response::builder().status(status).header("etag", "\"tag\"");
+            answer.body(SdkBody::from(body)).unwrap()
         })
     }
 }
@@ -128,9 +130,11 @@ impl State {
         let fault = self.fault.as_ref().and_then(|fault| fault(number, &call, &body));
         let unanswered = || (500, json!({"__type": "InternalServerError"}).to_string());
         let json = |(status, body): (u16, Value)| (status, body.to_string());
-        let serve = |state: &mut Self| match target {
-            Some(_) => json(state.serve(&call, &body)),
-            None => state.other.as_mut().unwrap_or_else(|| panic!("{call}"))(request),
+        let is_own = target
+            .is_some_and(|target| ["DynamoDB_", "secretsmanager."].iter().any(|own| target.starts_with(own)));
+        let serve = |state: &mut Self| match is_own {
+            true => json(state.serve(&call, &body)),
+            false => state.other.as_mut().unwrap_or_else(|| panic!("{call}"))(request),
         };
         let (status, body) = match fault {
             Some(Fault::Before | Fault::DiesBefore) => unanswered(),

@@ -34,6 +34,7 @@ from localcloud import (
     mail,
     mappings,
     notices,
+    onetime,
     queues,
     rds,
     recovery,
@@ -41,6 +42,7 @@ from localcloud import (
     seeds,
     simulation,
     standins,
+    support,
     tables,
     tagging,
     workflows,
@@ -79,6 +81,8 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         logfilters,
         notices,
         functionurls,
+        onetime,
+        support,
     ):
         part.install(cloud)
     app = faults.install(cloud, inner)

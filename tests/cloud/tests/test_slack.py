@@ -24,6 +24,7 @@ def fresh(cloud):
         cloud.admin("POST", "slack/scopes", {"scopes": SCOPES})
         cloud.admin("POST", "slack/usergroups", {"usergroups": []})
         cloud.admin("POST", "slack/webhook", {"active": True})
+        cloud.admin("DELETE", "slack/interactions")
 
     reset()
     yield
@@ -415,3 +416,111 @@ def test_an_outage_refuses_connections_until_it_ends(cloud):
     cloud.admin("POST", "outages", {"service": "slack", "seconds": 0.2})
     wait_for(lambda: cloud.admin("GET", "outages") == {"services": []}, "the outage to end")
     assert slack(cloud, "auth.test")["ok"] is True
+
+
+def label(text):
+    return {"type": "plain_text", "text": text}
+
+
+def field(element, block_id="text"):
+    return {"type": "input", "block_id": block_id, "label": label("Text"), "element": element}
+
+
+LINE = {"type": "plain_text_input", "action_id": "value", "max_length": 200}
+
+
+def modal(*blocks, **changed):
+    view = {"type": "modal", "title": label("Update"), "submit": label("Send"), "blocks": list(blocks) or [field(LINE)]}
+    return {**view, **changed}
+
+
+def interaction(cloud, **fields):
+    return cloud.admin("POST", "slack/interactions", {"user": "U024BE7LH", **fields})
+
+
+def opened(cloud, view, trigger=None):
+    trigger = interaction(cloud)["trigger_id"] if trigger is None else trigger
+    return slack(cloud, "views.open", trigger_id=trigger, view=view)
+
+
+# "views.open" and "Modal views" of docs.slack.dev.
+def test_a_trigger_opens_one_modal_for_three_seconds(cloud):
+    trigger = interaction(cloud)["trigger_id"]
+    answer = opened(cloud, modal(private_metadata="{}"), trigger)
+    assert (answer["ok"], answer["view"]["title"]) == (True, label("Update"))
+    (view,) = cloud.admin("GET", "slack/views")["views"]
+    assert (view["id"], view["user"], view["view"]) == (answer["view"]["id"], "U024BE7LH", modal(private_metadata="{}"))
+    assert opened(cloud, modal(), trigger)["error"] == "exchanged_trigger_id"
+    assert opened(cloud, modal(), "1.2.abc")["error"] == "invalid_trigger_id"
+    assert opened(cloud, modal(), interaction(cloud, age=4)["trigger_id"])["error"] == "expired_trigger_id"
+    # The view may also be JSON in a text.
+    assert opened(cloud, json.dumps(modal()))["ok"] is True
+    assert cloud.admin("DELETE", "slack/interactions") == {"removed": 2}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "{",
+        [],
+        {"type": "home", "blocks": [section("x")]},
+        modal(title=label("x" * 25)),
+        modal(title={"type": "mrkdwn", "text": "x"}),
+        modal(submit=None),
+        modal(close=label("")),
+        modal(private_metadata="x" * 3001),
+        modal(callback_id="x" * 256),
+        modal(hash="1"),
+        modal(blocks=[]),
+        modal(*[section("x")] * 101),
+        modal(field({**LINE, "max_length": 3001})),
+        modal(field({**LINE, "initial_value": "x" * 201})),
+        modal(field({**LINE, "action_id": "x" * 256})),
+        modal(field({"type": "static_select", "action_id": "value", "options": []})),
+        modal(field({"type": "static_select", "options": [{"text": label("x" * 76), "value": "x"}]})),
+        modal(field({"type": "static_select", "options": [{"text": label("x"), "value": "x" * 151}]})),
+        modal(field({"type": "static_select", "options": [{"text": label("x"), "value": "x"}] * 101})),
+        modal(field({"type": "unheard"})),
+        modal(field(LINE), field(LINE)),
+    ],
+)
+def test_a_wrong_modal_is_refused_and_its_trigger_stays(cloud, view):
+    if isinstance(view, dict) and view.get("submit", 0) is None:
+        del view["submit"]
+    trigger = interaction(cloud)["trigger_id"]
+    answer = opened(cloud, view, trigger)
+    assert (answer["ok"], answer["error"]) == (False, "invalid_arguments")
+    assert answer["response_metadata"]["messages"]
+    assert cloud.admin("GET", "slack/views")["views"] == []
+    assert opened(cloud, modal(), trigger)["ok"] is True
+
+
+def test_a_modal_has_a_size(cloud):
+    options = [{"text": label("x"), "value": f"{number}{'é' * 145}"} for number in range(100)]
+    fields = [field({"type": "static_select", "options": options}, f"b{number}") for number in range(10)]
+    assert opened(cloud, modal(*fields))["error"] == "view_too_large"
+
+
+# "Handling user interaction" of docs.slack.dev.
+def test_a_response_url_takes_five_messages_for_half_an_hour(cloud):
+    def answered(url, body):
+        status, _, answer = http("POST", url, body)
+        return status, json.loads(answer)
+
+    url = interaction(cloud)["response_url"]
+    message = {"response_type": "ephemeral", "replace_original": False, "text": "done", "blocks": [section("done")]}
+    assert answered(url, {**message, "unheard": 1}) == (400, {"ok": False, "error": "invalid_payload"})
+    assert answered(url, {**message, "blocks": [section(LONG)]}) == (400, {"ok": False, "error": "invalid_blocks"})
+    for _ in range(5):
+        assert answered(url, message) == (200, {"ok": True})
+    assert answered(url, message) == (404, {"ok": False, "error": "used_url"})
+    first, *_ = answers = cloud.admin("GET", "slack/answers")["answers"]
+    assert (len(answers), first["user"], first["message"], first["response_url"]) == (5, "U024BE7LH", message, url)
+    old = interaction(cloud, age=1801)["response_url"]
+    assert answered(old, message) == (404, {"ok": False, "error": "expired_url"})
+    assert answered(f"{url}x", message) == (404, {"ok": False, "error": "expired_url"})
+    start = cloud.admin("GET", "calls")["last"]
+    cloud.admin("POST", "faults", {"service": "slack", "action": "response_url", "effect": "throttle", "seconds": 1})
+    assert http("POST", interaction(cloud)["response_url"], message)[0] == 429
+    calls = cloud.admin("GET", f"calls?after={start}&caller=client")["calls"]
+    assert {call["action"] for call in calls} == {"response_url"}

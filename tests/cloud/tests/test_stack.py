@@ -224,6 +224,8 @@ KEY = "arn:aws:kms:sa-east-1:000000000000:key/x"
         ({"GitHubSecretName": "x"}, "GitHubRepository and GitHubSecretName require each other"),
         ({"ChangelogPath": "a.md"}, "ChangelogPath requires GitHubRepository"),
         ({"ChangelogPath": "a.md", **GITHUB}, None),
+        ({"PostmortemPath": "docs"}, "PostmortemPath requires GitHubRepository"),
+        ({"PostmortemPath": "docs", **GITHUB}, None),
         ({"RdsCaLayerArn": "arn:aws:lambda:x"}, "RdsCaLayerArn requires RdsCaFile"),
         ({"VpcSubnetIds": "subnet-a,subnet-b"}, "VpcSubnetIds and VpcSecurityGroupIds require each other"),
         ({"VpcSecurityGroupIds": "sg-a"}, "VpcSubnetIds and VpcSecurityGroupIds require each other"),

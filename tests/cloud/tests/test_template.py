@@ -28,6 +28,7 @@ PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId":
 HERE_ARN = "us-east-1:123456789012"
 ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{HERE_ARN}:table/name",
+    "AWS::IAM::Role": "arn:aws:iam::123456789012:role/name",
     "AWS::S3::Bucket": "arn:aws:s3:::bucket",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{HERE_ARN}:log-group:name:*",
     "AWS::SQS::Queue": f"arn:aws:sqs:{HERE_ARN}:name",

@@ -241,8 +241,8 @@ pub(crate) fn down(repo: &Repo) -> Result<()> {
 }
 
 /// The names of all [`Place`]s.
-pub(crate) const PLACES: [&str; 6] =
-    ["cloud", "test-cloud", "database-cloud", "month-cloud", "demo-cloud", "bench-cloud"];
+pub(crate) const PLACES: [&str; 7] =
+    ["cloud", "test-cloud", "database-cloud", "month-cloud", "life-cloud", "demo-cloud", "bench-cloud"];
 
 fn choose_port(asked: Option<u16>) -> Result<u16> {
     let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod emergency_restore;
+mod incident_life;
 mod restore_test;
 
 use std::collections::BTreeMap;
@@ -103,6 +104,21 @@ const PROCEDURES: &[Procedure] = &[
         name: "incident-send",
         title: "takes a drill through every entry of the pager, and shows when each hop had it",
         show: incident_send,
+    },
+    Procedure {
+        name: "incident-desk",
+        title: "takes an S0 from its alarm to its first update, by what people ask; of two at once, the second hears who was first",
+        show: incident_life::desk,
+    },
+    Procedure {
+        name: "incident-clock",
+        title: "writes to the customers, and reminds the commander of an update that nobody gives",
+        show: incident_life::clock,
+    },
+    Procedure {
+        name: "postmortem",
+        title: "writes the document of the same incident as a pull request, and makes its actions tasks of the board",
+        show: incident_life::postmortem,
     },
 ];
 
@@ -756,7 +772,7 @@ fn one_incident(show: &mut Show<'_>, alarm: &str) -> Result<String> {
 /// Takes an incident, and waits until its message shows it.
 fn acknowledged(show: &mut Show<'_>, id: &str) -> Result<()> {
     let request = json!({"acknowledge": {"incident": id, "by": "cargo xtask demo"}});
-    let answer = invoked(show, "incident-page", &request)?;
+    let answer = invoked(show, "incident-desk", &request)?;
     ensure!(text(&answer, "/done/0/outcome") == Some("updated"), "it was not acknowledged: {answer}");
     run::wait_for("the acknowledgement in Slack", Duration::from_secs(30), || {
         let is_shown = posts(show.aws, id)?.iter().any(|message| message.to_string().contains(TAKEN));

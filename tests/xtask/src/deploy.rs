@@ -54,9 +54,11 @@ const SLACK_WEBHOOK_SECRET: &str = "/moveongs/dev/slack-webhook";
 const PAGERDUTY_SECRET: &str = "/moveongs/dev/pagerduty";
 /// The credentials of Alertmanager and Grafana: one of each kind.
 pub(crate) const ALERT_SECRET: &str = "/moveongs/dev/alert-webhook";
+/// The signing secret of the Slack app.
+const SLACK_SIGNING_SECRET: &str = "/moveongs/dev/slack-signing";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
 /// The team's board in the local cloud's GitHub.
-const GITHUB_REPOSITORY: &str = "moveongs/governance";
+pub(crate) const GITHUB_REPOSITORY: &str = "moveongs/governance";
 /// The account for smoke tests.
 const SMOKE_SECRET: &str = "/moveongs/dev/smoke";
 /// The application's cluster and service, as its Terraform names them.
@@ -210,6 +212,9 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         let basic = format!("alertmanager:{}", password()?);
         let value = json!({"bearer": password()?, "basic": basic, "hmac": password()?}).to_string();
         aws.secrets("CreateSecret", &json!({"Name": ALERT_SECRET, "SecretString": value}))?;
+    }
+    if missing(aws, SLACK_SIGNING_SECRET)? {
+        aws.secrets("CreateSecret", &json!({"Name": SLACK_SIGNING_SECRET, "SecretString": password()?}))?;
     }
     if missing(aws, SMOKE_SECRET)? {
         let user =
@@ -605,7 +610,8 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             bail!("the stack {STACK} is in {status}");
         }
         if repo.build != Build::Run {
-            stop_sweeps(aws)?;
+            stop_sweeps(aws, "incident-send")?;
+            stop_sweeps(aws, "incident-clock")?;
         }
         // The cloud has the binaries now.
         setup::remove(&aws.cloud.folder.join("package"))
@@ -620,10 +626,10 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deployed
 }
 
-/// Turns off the schedule of `incident-send`: by a moved clock it runs at any moment, and tests and measurements invoke
-/// the sweep themselves. All other schedules are hourly or rarer.
-fn stop_sweeps(aws: &Aws) -> Result<()> {
-    let path = format!("/schedules/{PREFIX}-incident-send");
+/// Turns off the sweeps of a function: by a moved clock they run at any moment, and tests and measurements invoke them
+/// themselves. All other schedules are hourly or rarer.
+fn stop_sweeps(aws: &Aws, function: &str) -> Result<()> {
+    let path = format!("/schedules/{PREFIX}-{function}");
     let ask = |method: &str, body: &[u8]| {
         let answer = aws.wire("scheduler", method, &path, &[], body)?;
         if answer.status != 200 {
@@ -658,6 +664,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("PagerDutySecretName={PAGERDUTY_SECRET}"),
         format!("PagerDutyUrl={}", aws.cloud.fact("pagerduty_url")?),
         format!("AlertWebhookSecretName={ALERT_SECRET}"),
+        format!("SlackSigningSecretName={SLACK_SIGNING_SECRET}"),
         // A page at a time of day would disturb what else is tested then.
         "SyntheticPageHour=".to_owned(),
         format!("GitHubRepository={GITHUB_REPOSITORY}"),
@@ -668,6 +675,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         "ChangelogPath=docs/security/changelog.md".to_owned(),
+        "PostmortemPath=docs/postmortems".to_owned(),
         format!("OtherRandomSecretArns={secrets}/test/*"),
         format!("EcsClusterName={CLUSTER}"),
         format!("AppUrl={}", aws.cloud.fact("moveongs_url")?),

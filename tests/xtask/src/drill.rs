@@ -124,19 +124,20 @@ impl Account<'_> {
     }
 
     /// The one document that the CLI prints; null without any.
-    fn one(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn one(&self, arguments: &[&str]) -> Result<Value> {
         Ok(self.ask(arguments, "")?.into_iter().next().unwrap_or_default())
     }
 
     /// Invokes a function and waits for its answer.
-    fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+    pub(crate) fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
         let invoke = ["lambda", "invoke", "--function-name", function];
         let files = ["--payload", "fileb:///dev/stdin", "/dev/stdout"];
         let documents = self.ask(&[&invoke[..], &files].concat(), &event.to_string())?;
         let is_failed = documents.iter().any(|document| document.get("FunctionError").is_some());
         let answer = documents.into_iter().next().unwrap_or_default();
         if is_failed {
-            bail!("{function} failed: {answer}");
+            let part = |name: &str| text(&answer, name).unwrap_or_default();
+            bail!("{function}: {}: {}", part("/errorType"), part("/errorMessage"));
         }
         Ok(answer)
     }
@@ -165,6 +166,8 @@ struct Stack {
     /// The beginning of its resources' names: `moveongs-dev-`.
     prefix: String,
     environment: String,
+    /// Name of the function of people's requests.
+    desk: String,
     /// Name of the intake's function, and its ARN.
     intake: String,
     function: String,
@@ -198,6 +201,7 @@ impl Stack {
             channels: channels.map_err(anyhow::Error::msg)?.0,
             secret: secret.map(str::to_owned),
             function: text(&reads, "/FunctionArn").context("the intake has no ARN")?.to_owned(),
+            desk: format!("{prefix}incident-desk"),
             prefix,
             intake,
         })
@@ -360,7 +364,7 @@ fn send(account: &Account<'_>, stack: &Stack, drill: &Drill, entry: Entry) -> Re
         }
         Entry::Logs => account.deliver(&stack.intake, &drill.batch(stack)?)?,
         Entry::Alertmanager | Entry::Grafana => return webhook(account, stack, drill, entry),
-        Entry::Person => drop(account.invoke(&stack.intake, &drill.declaration())?),
+        Entry::Person => drop(account.invoke(&stack.desk, &drill.declaration())?),
     }
     Ok(None)
 }
@@ -572,7 +576,7 @@ fn cleaned_up(account: &Account<'_>, stack: &Stack, drill: &Drill, traces: &[Tra
     let mut left = Vec::new();
     for id in traces.iter().filter_map(|trace| trace.incident.as_deref()) {
         let resolve = json!({"resolve": {"incident": id, "by": BY, "reason": "fim do simulado"}});
-        if let Err(error) = account.invoke(&stack.intake, &resolve) {
+        if let Err(error) = account.invoke(&stack.desk, &resolve) {
             left.push(format!("the incident {id} is not resolved: {error:#}"));
         }
     }
@@ -629,6 +633,7 @@ mod tests {
         Stack {
             prefix: "moveongs-dev-".to_owned(),
             environment: "dev".to_owned(),
+            desk: "moveongs-dev-incident-desk".to_owned(),
             intake: "moveongs-dev-incident-page".to_owned(),
             table: "moveongs-dev-incidents".to_owned(),
             function: "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-incident-page".to_owned(),

@@ -12,6 +12,7 @@ mod draw;
 mod drill;
 mod function;
 mod http;
+mod incident;
 mod oncall;
 mod permissions;
 mod procs;
@@ -121,6 +122,14 @@ enum Task {
         #[command(flatten)]
         options: drill::Options,
     },
+    /// List, show and change an environment's incidents, as the buttons in Slack do
+    ///
+    /// Uses the caller's own AWS CLI and credentials: reaches a real account, or the local cloud after
+    /// eval "$(cargo xtask up)". What each request does: docs/incidentes.md.
+    Incident {
+        #[command(flatten)]
+        options: Box<incident::Options>,
+    },
     /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
     /// Measure the functions' time, memory and requests
@@ -165,6 +174,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Policy { action } => apply::policy(repo, action).map(|()| true),
         Task::Oncall { file, at } => oncall::oncall(file.as_deref(), at).map(|()| true),
         Task::Drill { options } => drill::drill(&options),
+        Task::Incident { options } => incident::incident(*options).map(|()| true),
         Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }

@@ -38,6 +38,7 @@ const NODE_POSTGRES: &str = "node-postgres";
 const ALERTMANAGER: &str = "Alertmanager";
 const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
+const LIFE: &str = "an incident's life";
 const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to fresh local clouds";
@@ -189,6 +190,7 @@ const CHECKS: &[Check] = &[
         },
     },
     Check { name: MONTH, after: &[DEPLOYMENT], run: month },
+    Check { name: LIFE, after: &[DEPLOYMENT], run: life },
     Check { name: "demo", after: &[PYTHON, POSTGRES], run: demonstration },
     Check { name: NOTHING_LEFT, after: &[], run: nothing_left },
 ];
@@ -218,6 +220,7 @@ struct Context<'a> {
     /// The clouds of the end-to-end tests: name, place, and the arguments of the test program.
     test_clouds: Vec<(String, Place, Vec<String>)>,
     month_cloud: Place,
+    life_cloud: Place,
     demo_cloud: Place,
     before: Vec<procs::Process>,
     /// Duration of each module of the end-to-end tests, in seconds.
@@ -230,7 +233,8 @@ impl Context<'_> {
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
-        self.test_clouds.iter().map(|(_, place, _)| place).chain([&self.month_cloud, &self.demo_cloud])
+        let others = [&self.month_cloud, &self.life_cloud, &self.demo_cloud];
+        self.test_clouds.iter().map(|(_, place, _)| place).chain(others)
     }
 
     fn stop(&self) -> Result<()> {
@@ -417,6 +421,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool
         procedure: procedure.map(str::to_owned),
         full,
         month_cloud: Place::new(repo, "month-cloud"),
+        life_cloud: Place::new(repo, "life-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
         before: Vec::new(),
         modules: Mutex::default(),
@@ -821,12 +826,30 @@ fn beside(log: &Log, name: &str) -> Result<Log> {
 /// Start of the month's cloud clock: 2030-03-13T15:00:00Z. The test's table depends on it.
 const MONTH_FROM: i64 = 1_899_644_400;
 
-/// Runs on a separate cloud, because the test moves its clock.
+/// Start of the clock of an incident's life: the evening of 13 November 2030 in São Paulo, 2030-11-14T01:00:00Z. The test's
+/// table depends on it.
+const LIFE_FROM: i64 = 1_920_848_400;
+
 fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    let cloud = context.month_cloud.start_at(context.repo, MONTH_FROM, log)?;
+    on_own_clock(context, &context.month_cloud, MONTH_FROM, "month", log)
+}
+
+fn life(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    on_own_clock(context, &context.life_cloud, LIFE_FROM, "life", log)
+}
+
+/// Runs on a separate cloud, because the test moves its clock.
+fn on_own_clock(
+    context: &Context<'_>,
+    place: &Place,
+    start: i64,
+    program: &str,
+    log: &Log,
+) -> Result<Verdict> {
+    let cloud = place.start_at(context.repo, start, log)?;
     deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
-    run::run(&mut on_clouds(context.repo, &[&context.month_cloud], "month", &[])?, log)?;
-    context.month_cloud.stop()?;
+    run::run(&mut on_clouds(context.repo, &[place], program, &[])?, log)?;
+    place.stop()?;
     Ok(Verdict::Passed)
 }
 

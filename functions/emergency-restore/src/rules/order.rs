@@ -17,6 +17,8 @@ use crate::event::{Found, Order, Verb};
 pub(crate) struct Context {
     /// Whether another person than the one who started it has to approve.
     pub needs_two: bool,
+    /// The names of the policy's `incidents.people`.
+    pub people: Vec<String>,
     /// When the order was given.
     pub now: Timestamp,
     /// For `choose`: what the source has, which was checked with RDS.
@@ -39,6 +41,9 @@ pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> R
     if order.run != restore.run {
         return Err(RestoreError::OtherRun(restore.run.clone(), order.run.clone()));
     }
+    if restore.has_order(order) {
+        return Ok(());
+    }
     let is_repeated = restore.orders.last().is_some_and(|given| given.order == *order);
     if is_repeated && !restore.waits() {
         return Ok(());
@@ -46,10 +51,10 @@ pub(crate) fn give(restore: &mut Restore, order: &Order, context: &Context) -> R
     if !restore.waits() {
         return Err(not_possible("no order is awaited now; the order status tells where the restore stands"));
     }
-    let Context { now, needs_two, is_migrating, is_moved, .. } = *context;
+    let Context { now, is_migrating, is_moved, .. } = *context;
     match order.order {
         Verb::Choose => choose(restore, order, context.contents.as_ref())?,
-        Verb::Approve => approve(restore, order, needs_two, now)?,
+        Verb::Approve => approve(restore, order, context)?,
         Verb::Reject => {
             // Moves are noted before they are made; AWS may have refused the first one.
             let was_moved = is_moved || restore.times.contains_key(&Phase::Switch);
@@ -112,16 +117,12 @@ fn choose(restore: &mut Restore, order: &Order, contents: Option<&Contents>) -> 
     Ok(())
 }
 
-fn approve(
-    restore: &mut Restore,
-    order: &Order,
-    needs_two: bool,
-    now: Timestamp,
-) -> Result<(), RestoreError> {
+fn approve(restore: &mut Restore, order: &Order, context: &Context) -> Result<(), RestoreError> {
+    let now = context.now;
     let present = &restore.target.instance;
     if let Some(seen) = order.instance.as_ref().filter(|seen| *seen != present) {
         return Err(RestoreError::OrderNotPossible(format!(
-            "the approval is of {seen}, and the present new instance is {present}: read its proof first"
+            "the question is an old one: the approval is of {seen}, and the present new instance is {present}; read its proof first"
         )));
     }
     if let Some(failure) = &restore.failure
@@ -146,7 +147,8 @@ fn approve(
     if order.despite_smoke.is_some() || !(is_awaited || is_unprovable) {
         return Err(not_possible("no approval is awaited; the order status tells where the restore stands"));
     }
-    if needs_two && is_same(&order.by, &restore.by) && order.alone.is_none() {
+    let are_two = are_two(&order.by, &restore.by, &context.people);
+    if context.needs_two && !are_two && order.alone.is_none() {
         return Err(RestoreError::SecondPersonNeeded(restore.by.clone()));
     }
     let verdict = restore.proof.as_ref().map_or(Verdict::Unverified, |proof| proof.verdict);
@@ -160,7 +162,7 @@ fn approve(
         by: order.by.clone(),
         at: now,
         instance: restore.target.instance.clone(),
-        alone: order.alone.clone().filter(|_| is_same(&order.by, &restore.by)),
+        alone: order.alone.clone().filter(|_| !are_two),
         despite: order.despite_proof.clone().filter(|_| !proved::is_good(verdict)),
     });
     restore.failure = None;
@@ -188,6 +190,21 @@ fn close(restore: &mut Restore, changed: &[Changed]) -> Result<(), RestoreError>
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.trim().trim_start_matches('@').to_lowercase();
     plain(one) == plain(other)
+}
+
+/// Whether two names are certainly two people's. Slack vouches for a name of the policy, beside which any other name, such
+/// as a login, may be the same person's: where the policy has people, both have to be of them.
+fn are_two(one: &str, other: &str, people: &[String]) -> bool {
+    if people.is_empty() {
+        return !is_same(one, other);
+    }
+    let both = [one, other].map(|name| person(name, people));
+    matches!(both, [Some(one), Some(other)] if one != other)
+}
+
+/// The person of the policy whom a name is.
+pub(crate) fn person<'a>(name: &str, people: &'a [String]) -> Option<&'a String> {
+    people.iter().find(|known| is_same(known, name))
 }
 
 /// Repeats the failed phase.
@@ -284,6 +301,11 @@ fn turn(restore: &mut Restore, to: Direction, now: Timestamp) -> Result<(), Rest
 }
 
 impl Restore {
+    /// Whether this very order was given before, by its id.
+    pub(crate) fn has_order(&self, order: &Order) -> bool {
+        order.id.is_some() && self.orders.iter().any(|given| given.order.id == order.id)
+    }
+
     /// Notes the choice. Another choice than before needs another instance.
     pub(crate) fn choose(&mut self, source: crate::event::Source, contents: &Contents) {
         if self.target.requested.is_some() {
@@ -379,6 +401,7 @@ mod tests {
         let contents = Contents { until: at(-3), resource: "db-A".to_owned(), major: Some(15) };
         Context {
             needs_two: true,
+            people: Vec::new(),
             now: at(10),
             contents: Some(contents),
             is_migrating: false,
@@ -432,6 +455,30 @@ mod tests {
         let one = Context { needs_two: false, ..context() };
         give(&mut restore, &order(approve(json!({"by": "ana"}))), &one).unwrap();
         assert_eq!(restore.next(), Status::Guard);
+    }
+
+    #[test]
+    fn where_the_policy_has_people_only_two_of_them_are_two() {
+        let people = ["Ana Souza", "Bia Lima"].map(str::to_owned).to_vec();
+        for (starter, by, alone, expected) in [
+            ("Ana Souza", "Bia Lima", None, Ok(None)),
+            ("@ana souza", "bia lima", None, Ok(None)),
+            ("Ana Souza", "ana souza", None, Err("SecondPersonNeeded")),
+            // The login of the same person, or of another one.
+            ("ana", "Ana Souza", None, Err("SecondPersonNeeded")),
+            ("ana", "Bia Lima", None, Err("SecondPersonNeeded")),
+            ("Ana Souza", "bia", None, Err("SecondPersonNeeded")),
+            ("ana", "bia", None, Err("SecondPersonNeeded")),
+            ("ana", "Ana Souza", Some("só eu"), Ok(Some("só eu"))),
+            ("Ana Souza", "Bia Lima", Some("só eu"), Ok(None)),
+        ] {
+            let mut restore = Restore { by: starter.to_owned(), ..proved(Verdict::Pass) };
+            let order = order(json!({"order": "approve", "by": by, "override": alone}));
+            let context = Context { people: people.clone(), ..context() };
+            let given = give(&mut restore, &order, &context).map_err(|error| error.kind());
+            let given = given.map(|()| restore.approval.unwrap().alone);
+            assert_eq!(given, expected.map(|alone: Option<&str>| alone.map(str::to_owned)), "{starter} {by}");
+        }
     }
 
     #[test]
@@ -733,6 +780,21 @@ mod tests {
         assert_eq!((restore.orders.len(), restore.direction), (1, Direction::Old));
         let other = Order { run: "r20261130-2".to_owned(), ..order };
         assert_eq!(give(&mut restore, &other, &context()).unwrap_err().kind(), "OtherRun");
+    }
+
+    #[test]
+    fn an_order_with_an_id_is_one_order_whatever_came_in_between() {
+        let back = order(json!({"order": "rollBack", "id": "slack|V1"}));
+        let mut restore = Restore { phase: Phase::Hold, ..approved() };
+        give(&mut restore, &back, &context()).unwrap();
+        restore.phase = Phase::Hold;
+        give(&mut restore, &order(json!({"order": "forward", "by": "bia"})), &context()).unwrap();
+        restore.phase = Phase::Hold;
+        let before = restore.clone();
+        give(&mut restore, &back, &context()).unwrap();
+        assert_eq!(restore, before, "it does not turn back once more");
+        give(&mut restore, &Order { id: Some("slack|V2".to_owned()), ..back }, &context()).unwrap();
+        assert_eq!((restore.direction, restore.orders.len()), (Direction::Old, 3));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::event::{Source, Verb};
 use crate::rules::choice::{Choice, minutes};
+use crate::rules::order::person;
 use crate::rules::proved::{self, Proved};
 use crate::rules::restore::{Direction, Phase, Restore};
 use crate::rules::smoke::{Check, Outcome, SESSIONS};
@@ -181,6 +182,14 @@ pub(crate) fn approval(
             "*Approve* (replace {who} by your name): {command}"
         )
     });
+    let people: Vec<_> = settings.policy.incidents.people.keys().cloned().collect();
+    if needs_two && !people.is_empty() && person(&restore.by, &people).is_none() {
+        lines.push(shared::tr!(
+            language,
+            "{by} não é um nome de incidents.people da política: toda aprovação diz por que não há uma segunda pessoa.",
+            "{by} is no name of the policy's incidents.people: every approval says why there is no second person."
+        ));
+    }
     if needs_two {
         more.push(("override", json!(reason)));
         let command = order(settings, restore, Verb::Approve, &more).code();
@@ -435,6 +444,7 @@ mod tests {
             let Event::Order(order) = sent(command) else { panic!("{command}") };
             let context = Context {
                 needs_two: true,
+                people: Vec::new(),
                 now: at(10),
                 contents: None,
                 is_migrating: false,

@@ -10,13 +10,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use incident::signal;
 use incident::{Signal, Transport};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use shared::runtime::url::{Texts, is_signed};
 
 /// Largest body that is parsed, in bytes. Alertmanager's are some kilobytes; a larger one pages with its first
 /// characters.
@@ -71,28 +71,6 @@ pub(crate) struct Credentials {
     hmac: Vec<SecretString>,
 }
 
-/// One text, or a list.
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum Texts {
-    #[default]
-    None,
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Texts {
-    fn secrets(self) -> Option<Vec<SecretString>> {
-        let texts = match self {
-            Self::None => Vec::new(),
-            Self::One(text) => vec![text],
-            Self::Several(texts) => texts,
-        };
-        let is_long = texts.iter().all(|text| text.chars().count() >= LEAST);
-        is_long.then(|| texts.into_iter().map(SecretString::from).collect())
-    }
-}
-
 impl Credentials {
     /// Reads the secret's value; `None` if it does not have the documented form, or has no credential.
     pub(crate) fn read(value: &SecretString) -> Option<Self> {
@@ -105,9 +83,9 @@ impl Credentials {
         }
         let document: Document = serde_json::from_str(value.expose_secret()).ok()?;
         let read = Self {
-            bearer: document.bearer.secrets()?,
-            basic: document.basic.secrets()?,
-            hmac: document.hmac.secrets()?,
+            bearer: document.bearer.secrets(LEAST)?,
+            basic: document.basic.secrets(LEAST)?,
+            hmac: document.hmac.secrets(LEAST)?,
         };
         let is_empty = read.bearer.is_empty() && read.basic.is_empty() && read.hmac.is_empty();
         (!is_empty).then_some(read)
@@ -126,19 +104,8 @@ impl Credentials {
 
     /// Whether a signature over a timestamp, if there is one, and a body was made with one of the keys.
     fn signed(&self, signature: &str, timestamp: Option<&str>, body: &[u8]) -> bool {
-        let Some(signature) = bytes(signature.trim()) else { return false };
-        let is_made_with = |key: &SecretString| {
-            let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else {
-                return false;
-            };
-            if let Some(timestamp) = timestamp {
-                mac.update(timestamp.as_bytes());
-                mac.update(b":");
-            }
-            mac.update(body);
-            mac.verify_slice(&signature).is_ok()
-        };
-        self.hmac.iter().any(is_made_with)
+        let timestamp = timestamp.map_or_else(Vec::new, |timestamp| format!("{timestamp}:").into_bytes());
+        is_signed(&self.hmac, &[&timestamp, body], signature.trim())
     }
 }
 
@@ -150,15 +117,6 @@ fn is_one_of(given: &[u8], secrets: &[SecretString]) -> bool {
         given.iter().zip(secret.iter()).fold(0, |differences, (one, other)| differences | (one ^ other)) == 0
     };
     secrets.iter().fold(false, |found, secret| found | is_same(secret))
-}
-
-/// The bytes that hexadecimal digits stand for.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2));
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 /// A request of the function URL.
@@ -225,6 +183,8 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
+    use shared::testing::hmac_sha256 as signature;
+
     use super::*;
 
     const BEARER: &str = "bearer-credential-1";
@@ -245,12 +205,6 @@ mod tests {
             timestamp: None,
             body: body.to_vec(),
         }
-    }
-
-    fn signature(key: &str, text: &[u8]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-        mac.update(text);
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn now() -> Timestamp {

@@ -1,12 +1,11 @@
 //! The function against the wire protocols of AWS: real SDK, real signing, a table in memory.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod person;
-
 use std::time::Duration;
 
 use incident_page::{Answer, App, Failure, PageError, handle};
 use serde_json::{Value, json};
+use shared::aws::table::Busy;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure as _;
 use shared::runtime::lambda::Invocation;
@@ -101,16 +100,23 @@ async fn every_sample_is_stored_once() {
         let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
         let fake = Fake::default();
         fake.with(|state| state.secret = Some(format!(r#"{{"bearer": "{BEARER}"}}"#)));
-        if name.starts_with("person-") {
-            // Of an incident that there is none of.
-            continue;
-        }
         invoke(&fake, &sample(&name)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         let stored = fake.items();
         assert!(name == "logs-control" || !stored.is_empty(), "{name}");
         invoke(&fake, &sample(&name)).await.unwrap();
         assert_eq!(fake.items(), stored, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_a_person_asks_is_for_the_desk_and_pages_nobody() {
+    let fake = Fake::default();
+    for verb in ["acknowledge", "declare", "sensitive_data"] {
+        let error = invoke(&fake, &json!({ verb: {"by": "Ana"} })).await.unwrap_err();
+        assert_eq!(error.kind(), "InvalidEvent");
+        assert!(error.to_string().contains("incident-desk"), "{error}");
+    }
+    assert_eq!(fake.items().len(), 0);
 }
 
 #[tokio::test]
@@ -210,7 +216,7 @@ async fn items_that_never_rest_fail_the_event_and_not_the_others() {
     let tries = fake.with(|state| state.calls.iter().filter(|call| *call == "TransactWriteItems").count());
     assert_eq!((tries, fake.incidents().len()), (11, 1));
     let error = invoke(&fake, &serde_json::from_str(&change(1, "ALARM", "OK")).unwrap()).await.unwrap_err();
-    assert_eq!(error, PageError::Busy(10));
+    assert_eq!(error, PageError::Busy(Busy(10)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,8 +53,8 @@ pub(crate) fn is_done(purpose: Purpose, incident: &Incident, rows: &[Row]) -> bo
     own.any(|row| row.stored_at.zip(since).is_some_and(|(stored_at, since)| stored_at >= since))
 }
 
-/// The stack's channels in the order in which they tell a purpose: of an escalation, those first that can address its
-/// people.
+/// The channels in the order in which they tell a purpose: those of the stack; of an escalation or a call, those first that
+/// can address its people; customers get mail, whatever channels the stack pages by.
 pub(crate) fn order(
     policy: &Policy,
     incident: &Incident,
@@ -63,7 +63,10 @@ pub(crate) fn order(
     now: Timestamp,
 ) -> Vec<Channel> {
     let mut ordered = of_stack.to_vec();
-    if matches!(purpose, Purpose::Second | Purpose::Backup) {
+    if purpose == Purpose::Customers {
+        return vec![Channel::Ses];
+    }
+    if !matches!(purpose, Purpose::Post | Purpose::OnCall) {
         let reach = reach(policy, incident, purpose, now);
         ordered.sort_by_key(|channel| !reach.has(*channel));
     }
@@ -115,7 +118,12 @@ pub(crate) fn entry(purpose: Purpose, reach: &Reach, language: Language, now: Ti
             "ninguém assumiu a tempo; avisado o squad de backup",
             "nobody took it in time; the backup squad is paged",
         ),
-        Purpose::Post | Purpose::OnCall => language.pick("avisado o plantão", "the person on call is paged"),
+        Purpose::Post
+        | Purpose::OnCall
+        | Purpose::Called
+        | Purpose::Commander
+        | Purpose::CommanderBackup
+        | Purpose::Customers => language.pick("avisado o plantão", "the person on call is paged"),
     };
     let who = if reach.names.is_empty() { String::new() } else { format!(": {}", reach.names.join(", ")) };
     Entry {
@@ -299,6 +307,9 @@ mod tests {
         assert_eq!(ordered(Purpose::Second), all, "Bia has Slack");
         let by_mail = [Channel::Ses, Channel::Slack, Channel::Sns, Channel::PagerDuty];
         assert_eq!(ordered(Purpose::Backup), by_mail, "Caio has mail");
+        let with_mail = [Channel::Slack, Channel::Ses, Channel::Sns, Channel::PagerDuty];
+        assert_eq!(ordered(Purpose::Commander), with_mail, "Ana is on call");
+        assert_eq!(ordered(Purpose::Customers), [Channel::Ses]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Whom a row reaches, by the policy in force when it is sent.
 
-use incident::Incident;
 use incident::store::{Channel, Purpose};
 use incident::text::slack::UserId;
+use incident::{Called, Incident};
 use jiff::Timestamp;
-use shared::policy::oncall::{Page, Role, Target, targets};
+use shared::policy::oncall::{Contact, Page, Role, Target, targets};
 use shared::policy::{Policy, Responsible};
 
 /// The people of a purpose, and how to reach them.
@@ -44,35 +44,78 @@ pub(crate) fn responsible(incident: &Incident) -> Vec<Responsible> {
     pairs.collect()
 }
 
-/// The part of a page that a purpose stands for.
-fn role(purpose: Purpose) -> Role {
+/// Whom a purpose reaches at `now`, whether or not its time has come.
+pub(crate) fn reach(policy: &Policy, incident: &Incident, purpose: Purpose, now: Timestamp) -> Reach {
+    let page = |role: Role| of_squads(policy, &responsible(incident), role, now);
+    let person = |name: &str| Reach::person(policy, name);
     match purpose {
-        Purpose::Post | Purpose::OnCall => Role::OnCall,
-        Purpose::Second => Role::Second,
-        Purpose::Backup => Role::Backup,
+        Purpose::Post | Purpose::OnCall => page(Role::OnCall),
+        Purpose::Second => page(Role::Second),
+        Purpose::Backup => page(Role::Backup),
+        Purpose::Called => of_squads(policy, &called(incident), Role::OnCall, now),
+        // Without one, who has taken it; and somebody in any case.
+        Purpose::Commander => {
+            first([person(&incident.commander), person(&incident.acknowledged_by), page(Role::OnCall)])
+        }
+        // Somebody else than the one who was reminded first.
+        Purpose::CommanderBackup => {
+            let commander = reach(policy, incident, Purpose::Commander, now).names;
+            let others = [person(&incident.commander_backup), page(Role::Second), page(Role::Backup)];
+            first(others.map(|other| {
+                let is_same = other.names.iter().any(|name| commander.contains(name));
+                if is_same { Reach::default() } else { other }
+            }))
+        }
+        Purpose::Customers => {
+            Reach { emails: policy.incidents.customers.addresses.clone(), ..Reach::default() }
+        }
     }
 }
 
-/// Whom a purpose reaches at `now`, whether or not its time has come.
-pub(crate) fn reach(policy: &Policy, incident: &Incident, purpose: Purpose, now: Timestamp) -> Reach {
-    let squads = responsible(incident);
+/// The first who can be reached.
+fn first<const N: usize>(candidates: [Reach; N]) -> Reach {
+    candidates.into_iter().find(Reach::is_reachable).unwrap_or_default()
+}
+
+/// The people of a role in squads.
+fn of_squads(policy: &Policy, squads: &[Responsible], role: Role, now: Timestamp) -> Reach {
     let mut found = Reach::default();
-    for responsible in &squads {
+    for responsible in squads {
         let page = Page { responsible, minutes: u32::MAX, wait_minutes: 1, is_acknowledged: false };
-        for target in targets(policy, &page, now) {
-            if target.role == role(purpose) {
-                found.add(&target);
-            }
+        for target in targets(policy, &page, now).iter().filter(|target| target.role == role) {
+            found.add(target);
         }
     }
     found
 }
 
+/// The squads that were called in.
+fn called(incident: &Incident) -> Vec<Responsible> {
+    let squad = |called: &Called| Responsible { primary: called.squad.clone(), backup: String::new() };
+    incident.called.iter().map(squad).collect()
+}
+
 impl Reach {
+    fn is_reachable(&self) -> bool {
+        !(self.slack.is_empty() && self.emails.is_empty() && self.phones.is_empty())
+    }
+
+    /// A person of the policy; nobody if it does not know the name.
+    fn person(policy: &Policy, name: &str) -> Self {
+        let mut found = Self::default();
+        if let Some(contact) = policy.incidents.people.get(name) {
+            found.contact(Some(name), contact);
+        }
+        found
+    }
+
     fn add(&mut self, target: &Target<'_>) {
-        let contact = target.contact;
+        self.contact(target.person, target.contact);
+    }
+
+    fn contact(&mut self, name: Option<&str>, contact: &Contact) {
         let phone = contact.phone.as_ref().filter(|_| contact.phone_verified);
-        push(&mut self.names, target.person.map(str::to_owned));
+        push(&mut self.names, name.map(str::to_owned));
         push(&mut self.slack, contact.slack.as_deref().and_then(UserId::parse));
         push(&mut self.emails, contact.email.clone());
         push(&mut self.phones, phone.cloned());
@@ -162,6 +205,50 @@ pub(crate) mod tests {
             let expected = (texts(names), slack, texts(emails), texts(phones));
             assert_eq!(reached(owner, backup, purpose), expected, "{owner} {backup} {purpose:?}");
         }
+    }
+
+    #[test]
+    fn a_reminder_reaches_the_commander_or_whoever_stands_closest() {
+        use Purpose::{Commander, CommanderBackup};
+        let owned = |owner: &str, backup: &str| incident(owner, backup);
+        let infra = || owned("Squad Infra", "Squad Backend");
+        let by = |commander: &str, stand_in: &str| Incident {
+            commander: commander.to_owned(),
+            commander_backup: stand_in.to_owned(),
+            ..infra()
+        };
+        let taken = Incident { acknowledged_by: "Caio".to_owned(), ..infra() };
+        for (incident, purpose, expected) in [
+            (by("Caio", ""), Commander, &["Caio"][..]),
+            // A name that the policy does not know reaches nobody.
+            (by("Davi", ""), Commander, &["Ana"]),
+            (taken, Commander, &["Caio"]),
+            (infra(), Commander, &["Ana"]),
+            (owned("Squad X", ""), Commander, &[]),
+            (by("Ana", "Caio"), CommanderBackup, &["Caio"]),
+            (by("Ana", ""), CommanderBackup, &["Bia"]),
+            (by("Bia", ""), CommanderBackup, &["Caio"]),
+            (by("Caio", "Caio"), CommanderBackup, &["Bia"]),
+            (owned("Squad Backend", "Squad Infra"), CommanderBackup, &["Ana"]),
+            (owned("Squad X", ""), CommanderBackup, &[]),
+        ] {
+            let found = reach(&policy(), &incident, purpose, at(0)).names;
+            assert_eq!(found, expected, "{} {} {purpose:?}", incident.commander, incident.owner);
+        }
+    }
+
+    #[test]
+    fn squads_that_are_called_in_are_reached_by_their_people_on_call_and_customers_by_the_policys_addresses()
+    {
+        let called = |squad: &str| Called { squad: squad.to_owned(), ..Called::default() };
+        let both = vec![called("Squad Backend"), called("Squad Dados")];
+        let incident = Incident { called: both, ..incident("Squad Infra", "") };
+        let found = reach(&policy(), &incident, Purpose::Called, at(0));
+        assert_eq!((found.names.as_slice(), found.slack.len()), (&["Caio".to_owned()][..], 1));
+        assert_eq!(found.emails, ["caio@moveongs.example", "dados@moveongs.example"]);
+        let policy = r#"{"incidents": {"customers": {"addresses": ["unidades@moveongs.example"]}}}"#;
+        let found = reach(&policy.parse().unwrap(), &incident, Purpose::Customers, at(0));
+        assert_eq!((found.emails, found.slack.len()), (vec!["unidades@moveongs.example".to_owned()], 0));
     }
 
     #[test]

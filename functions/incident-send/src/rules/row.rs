@@ -4,6 +4,8 @@ use incident::store::{Channel, Purpose, Row};
 use incident::{Incident, State};
 use jiff::{SignedDuration, Timestamp};
 
+use super::call;
+
 /// After this time, what is over and told by another channel is not told again.
 const OLD: SignedDuration = SignedDuration::from_hours(24);
 
@@ -35,6 +37,10 @@ pub(super) fn group(purpose: Purpose) -> u8 {
         Purpose::Post | Purpose::OnCall => 0,
         Purpose::Second => 1,
         Purpose::Backup => 2,
+        Purpose::Called => 3,
+        Purpose::Commander => 4,
+        Purpose::CommanderBackup => 5,
+        Purpose::Customers => 6,
     }
 }
 
@@ -63,6 +69,9 @@ pub(crate) fn step(
     if row.sent >= row.wanted && !has_thread {
         return Step::Finish("it has been told");
     }
+    if call::action(row.purpose).is_some() {
+        return called(row, incident, rows, channels);
+    }
     let is_escalation = group(row.purpose) > 0;
     if is_escalation && incident.state != State::Triggered {
         return Step::Finish("somebody has taken it, or it is over");
@@ -84,6 +93,25 @@ pub(crate) fn step(
     if is_told && !is_shown_in_place { Step::Finish("another channel has told it") } else { Step::Send }
 }
 
+/// The same of a row that was ordered beside the page: neither an acknowledgement nor a mute stops it.
+fn called(row: &Row, incident: &Incident, rows: &[Row], channels: &[Channel]) -> Step {
+    if row.purpose == Purpose::Customers && incident.is_drill {
+        return Step::Finish("a drill tells no customer");
+    }
+    if row.purpose == Purpose::Customers && incident.is_merged() {
+        return Step::Finish("it is a part of another incident");
+    }
+    let own = place(row.channel, channels);
+    let is_told = others(row, rows).any(|other| {
+        other.sent >= row.wanted && place(other.channel, channels).is_some_and(|place| Some(place) < own)
+    });
+    // The thread has everything.
+    if is_told && row.channel != Channel::Slack {
+        return Step::Finish("another channel has told it");
+    }
+    Step::Send
+}
+
 /// Whether other channels tell what this row has to tell.
 pub(crate) fn relief(row: &Row, incident: &Incident, rows: &[Row], now: Timestamp) -> Relief {
     let has_told = others(row, rows).any(|other| other.sent >= row.wanted);
@@ -97,9 +125,26 @@ pub(crate) fn relief(row: &Row, incident: &Incident, rows: &[Row], now: Timestam
 
 /// The row whose turn comes after this one's, if it only waits for its turn.
 pub(crate) fn next<'a>(row: &Row, rows: &'a [Row], channels: &[Channel]) -> Option<&'a Row> {
+    waiting(row, rows, channels, |place, own| place > own)
+}
+
+/// The row that ought to have told a call before this one, if it only waits for its turn: whoever orders a call does not know
+/// which channels address its people.
+pub(crate) fn better<'a>(row: &Row, rows: &'a [Row], channels: &[Channel]) -> Option<&'a Row> {
+    call::action(row.purpose)?;
+    waiting(row, rows, channels, |place, own| place < own)
+}
+
+/// The first other row of the group whose place is as wanted.
+fn waiting<'a>(
+    row: &Row,
+    rows: &'a [Row],
+    channels: &[Channel],
+    is_wanted: fn(usize, usize) -> bool,
+) -> Option<&'a Row> {
     let own = place(row.channel, channels)?;
-    let later = others(row, rows).filter_map(|other| Some((place(other.channel, channels)?, other)));
-    let waits = later.filter(|(place, other)| *place > own && other.due.is_some());
+    let placed = others(row, rows).filter_map(|other| Some((place(other.channel, channels)?, other)));
+    let waits = placed.filter(|(place, other)| is_wanted(*place, own) && other.due.is_some());
     let (_, next) = waits.min_by_key(|(place, _)| *place)?;
     // Not one that its own channel told to wait.
     (next.attempts == 0 && next.lease_owner.is_empty()).then_some(next)
@@ -191,6 +236,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_ordered_beside_the_page_waits_for_nobody() {
+        use Channel::{Ses, Slack, Sns};
+        use Purpose::{Called, Commander, Customers};
+        use State::{Acknowledged, Resolved, Triggered};
+
+        let by_another = || Step::Finish("another channel has told it");
+        let merged = |incident| Incident { merged_into: "INC-2".to_owned(), ..incident };
+        let drill = |incident| Incident { is_drill: true, ..incident };
+        let same = |incident| incident;
+        for (own, state, change, rows, expected) in [
+            (row(Slack, Called, 0, 3), Acknowledged, same as fn(Incident) -> Incident, vec![], Step::Send),
+            (row(Slack, Commander, 2, 3), Resolved, same, vec![], Step::Send),
+            (row(Slack, Commander, 3, 3), Triggered, same, vec![], Step::Finish("it has been told")),
+            (row(Ses, Commander, 0, 3), Acknowledged, same, vec![row(Slack, Commander, 3, 3)], by_another()),
+            // What the other told was an earlier call.
+            (row(Ses, Commander, 0, 3), Acknowledged, same, vec![row(Slack, Commander, 2, 3)], Step::Send),
+            (row(Ses, Commander, 0, 3), Acknowledged, same, vec![row(Slack, Called, 3, 3)], Step::Send),
+            (row(Slack, Commander, 0, 3), Acknowledged, same, vec![row(Ses, Commander, 3, 3)], Step::Send),
+            (row(Sns, Called, 0, 3), Acknowledged, same, vec![row(Ses, Called, 3, 3)], by_another()),
+            (row(Ses, Customers, 0, 3), Resolved, same, vec![row(Slack, Called, 3, 3)], Step::Send),
+            (row(Ses, Customers, 0, 3), Triggered, drill, vec![], Step::Finish("a drill tells no customer")),
+            (row(Slack, Called, 0, 3), Triggered, drill, vec![], Step::Send),
+            (
+                row(Ses, Customers, 0, 3),
+                Triggered,
+                merged,
+                vec![],
+                Step::Finish("it is a part of another incident"),
+            ),
+        ] {
+            let all: Vec<Row> = rows.into_iter().chain([own.clone()]).collect();
+            // Muted: a page would wait.
+            let incident = change(incident(state, Some(60)));
+            assert_eq!(step(&own, &incident, &all, &CHANNELS, at(0)), expected, "{own:?} {state:?}");
+        }
+    }
+
+    #[test]
     fn a_channel_is_relieved_by_one_that_has_told_or_will() {
         let own = row(Channel::Slack, Purpose::Post, 0, 3);
         let told = row(Channel::Sns, Purpose::Post, 3, 3);
@@ -239,5 +322,12 @@ mod tests {
             assert_eq!(next(&own, &rows, &CHANNELS).map(|row| row.channel), expected, "{rows:?}");
         }
         assert_eq!(next(&waits(Channel::Sns), &[own], &CHANNELS), None, "it comes before");
+        let call = |channel| row(channel, Purpose::Called, 0, 3);
+        let first = |row: &Row| {
+            better(row, &[call(Channel::Ses), call(Channel::Sns)], &CHANNELS).map(|row| row.channel)
+        };
+        assert_eq!(first(&call(Channel::PagerDuty)), Some(Channel::Ses));
+        assert_eq!(first(&call(Channel::Slack)), None, "none comes before");
+        assert_eq!(better(&waits(Channel::Sns), &[waits(Channel::Ses)], &CHANNELS), None, "no call");
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn signal(
         link: None,
         muted_by_source: None,
         understood: true,
+        is_vouched: true,
     })
 }
 

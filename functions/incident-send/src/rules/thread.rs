@@ -18,7 +18,7 @@ pub(crate) struct Reply {
 }
 
 /// Whether people have to know of an entry. Not what the message itself shows (events and their count), what other rows
-/// send (escalations), nor how sending went.
+/// send (escalations, calls, reminders), nor how sending went.
 pub(crate) fn is_for_people(action: Action) -> bool {
     match action {
         Action::Reopened
@@ -27,16 +27,27 @@ pub(crate) fn is_for_people(action: Action) -> bool {
         | Action::SeverityConfirmed
         | Action::SeverityChanged
         | Action::CommanderAssigned
-        | Action::SquadCalled
         | Action::Update
         | Action::Mitigated
         | Action::Resolved
         | Action::Muted
         | Action::Unmuted
+        | Action::FalseAlarm
+        | Action::Merged
+        | Action::SensitiveData
+        | Action::Drill
+        | Action::RunbookWrong
+        | Action::SupportCase
+        | Action::CustomersTold
+        | Action::CustomersNotTold
+        | Action::PostMortem
+        | Action::Restore
         | Action::Other => true,
         Action::Triggered
         | Action::Event
         | Action::Escalated
+        | Action::SquadCalled
+        | Action::Reminded
         | Action::Suppressed
         | Action::Sent
         | Action::SendFailed
@@ -100,6 +111,8 @@ mod tests {
             line(7, Action::Acknowledged),
             line(8, Action::Resolved),
             line(9, Action::Note),
+            line(10, Action::SquadCalled),
+            line(11, Action::Reminded),
         ];
         let key = |number: i64| (format!("LINE#{number}"), false);
         assert_eq!(found(&[], State::Resolved, &lines), [key(7), key(8)]);

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
-use incident::store::{Channels, Context, Key, Row, decide, entry, incident as read_incident};
-use incident::{Action, Change, Entry, Incident, Mute, Severity, Signal, Source};
+use incident::store::{
+    Channel, Channels, Context, Key, Purpose, Row, call, decide, entry, incident as read_incident,
+};
+use incident::{Action, Called, Change, Entry, Incident, Mute, Severity, Signal, Source};
 use incident_send::{Answer, App, SendError, handle};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -67,7 +69,7 @@ pub(crate) struct Cloud {
     policy: String,
 }
 
-const POLICY: &str = r#"{"incidents": {
+pub(crate) const POLICY: &str = r#"{"incidents": {
         "people": {
             "Ana": {"slack": "U00000ANA", "email": "ana@moveongs.example", "phone": "+5511900000001", "phone_verified": true},
             "Bia": {"slack": "U00000BIA", "email": "bia@moveongs.example", "phone": "+5511900000002"},
@@ -314,6 +316,7 @@ impl Cloud {
             link: None,
             muted_by_source: None,
             understood: true,
+            is_vouched: true,
         };
         self.store(&signal, after).await
     }
@@ -353,6 +356,33 @@ impl Cloud {
         let json = item.iter().map(|(name, attribute)| (name.clone(), value(attribute))).collect();
         let key = Key::of(item).unwrap();
         self.fake.with(|state| state.items.insert((key.pk, key.sk), json));
+    }
+
+    /// Orders something beside the page, as the desk and the clock do: an entry of the timeline, by Ana, and its rows.
+    pub(crate) async fn order(&self, id: &str, purpose: Purpose, action: Action, text: &str, after: i64) {
+        let variables = self.variables();
+        let table = Table::new(&Env::new(&variables), &self.fake.config()).unwrap();
+        let channels: Channels = self.channels.parse().unwrap();
+        let at = seconds(after);
+        let mut incident = self.incident(id);
+        incident.version += 1;
+        let (by, squad) = ("Ana".to_owned(), text.split(':').next().unwrap().to_owned());
+        if action == Action::SquadCalled {
+            incident.called.push(Called { squad, by: by.clone(), at });
+        }
+        let entry = Entry { at, by, action, text: text.to_owned() };
+        let mut writes = vec![incident.write(), entry.write(id, &format!("order|{after}"))];
+        writes.extend(if purpose == Purpose::Customers {
+            vec![Row::want(id, Channel::Ses, purpose, incident.version, at, at)]
+        } else {
+            call(&incident, purpose, &channels.0, at)
+        });
+        let shown = channels.0.iter().filter(|channel| channel.updates_in_place());
+        writes.extend(
+            shown.map(|channel| Row::want(id, *channel, channel.first_purpose(), incident.version, at, at)),
+        );
+        table.transact(&writes).await.unwrap();
+        self.fake.with(|state| state.calls.clear());
     }
 
     /// Changes an incident as a person's request does.

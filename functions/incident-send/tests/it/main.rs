@@ -2,6 +2,7 @@
 //! memory.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod call;
 mod cloud;
 mod death;
 mod hand_over;

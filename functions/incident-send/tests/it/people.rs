@@ -4,7 +4,7 @@ use incident::{Action, Change, Entry, State};
 
 use crate::cloud::{Cloud, Reply, seconds};
 
-fn decoded(body: &str) -> String {
+pub(crate) fn decoded(body: &str) -> String {
     percent_encoding::percent_decode_str(&body.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
 

@@ -92,6 +92,7 @@ fn synthetic() -> Signal {
         link: None,
         muted_by_source: None,
         understood: true,
+        is_vouched: true,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use shared::github::board::Issue;
 
 use super::facts::Secret;
 use super::finding::Finding;
-use crate::github::Issue;
 
 /// Prefix of the marker in an issue's body; Markdown does not show it.
 const MARKER: &str = "<!-- governance:rotation:";

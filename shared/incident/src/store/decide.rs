@@ -24,8 +24,9 @@ use policy::oncall::on_call;
 use policy::time::SAO_PAULO;
 use policy::{Area, Policy};
 
-use super::{Channel, Event, Heartbeat, Key, Latest, Row, Write};
-use crate::incident::{Action, Entry, Incident, Mute, State};
+use super::parts::{self, is_carried};
+use super::{Channel, Event, Heartbeat, Key, Latest, Write, rows};
+use crate::incident::{Act, Action, Entry, Incident, Mute, State};
 use crate::{Change, Severity, Signal, Source, is_own_drill, signal};
 
 /// A source that never says that a problem is over, such as a log: after this silence, an event is a new problem.
@@ -73,6 +74,8 @@ pub struct Stored {
     pub incident: Option<Incident>,
     /// The mute of the problem or of all problems that lasts longest, over or not.
     pub mute: Option<Mute>,
+    /// The incident that the incident is a part of.
+    pub whole: Option<Incident>,
 }
 
 impl Stored {
@@ -105,6 +108,8 @@ pub enum Outcome {
     Recorded,
     /// A heartbeat was heard.
     Heard,
+    /// It was so before: nothing is written.
+    Already,
 }
 
 impl Outcome {
@@ -118,7 +123,14 @@ impl Outcome {
             Self::Resolved => "resolved",
             Self::Recorded => "recorded",
             Self::Heard => "heard",
+            Self::Already => "already",
         }
+    }
+}
+
+impl AsRef<Self> for Plan {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -133,17 +145,11 @@ pub struct Plan {
     pub writes: Vec<Write>,
 }
 
-/// How long a channel may take to accept a page before the next one is tried.
-pub fn patience(severity: Severity) -> SignedDuration {
-    match severity {
-        Severity::S0 | Severity::S1 => SignedDuration::from_secs(60),
-        Severity::S2 | Severity::S3 => SignedDuration::from_mins(5),
-    }
-}
-
 /// The name of the heartbeat that a signal is: one of the policy's, as the alert's or the alarm's name.
 pub fn heartbeat_name<'a>(signal: &Signal, policy: &'a Policy) -> Option<&'a str> {
-    if signal.change != Change::Triggered || !signal.understood {
+    // What a person declares is a problem, whatever they call it.
+    let is_alert = !matches!(signal.source, Source::Person | Source::Page);
+    if signal.change != Change::Triggered || !signal.understood || !is_alert {
         return None;
     }
     let name = signal.labels.get("alertname").unwrap_or(&signal.title);
@@ -199,7 +205,7 @@ impl Draft<'_> {
         let over_at = self.stored.latest.as_ref().and_then(|latest| latest.over_at);
         let is_overtaken = over_at.is_some_and(|over_at| self.at < over_at);
         let Some(incident) = self.stored.incident.clone() else { return self.open(over_at, is_overtaken) };
-        let flap = self.flap();
+        let flap = rows::flap(self.context);
         if !incident.is_open() {
             let gap = self.at.duration_since(incident.resolved_at.unwrap_or(incident.last_at));
             return match (is_overtaken, gap <= flap) {
@@ -255,8 +261,9 @@ impl Draft<'_> {
         let mut old = Incident { version: old.version + 1, resolved_at: Some(old.last_at), ..old };
         old.state = State::Resolved;
         self.line(&old.id, Action::Resolved, "it came back, so it had been over");
-        self.tell(&old, self.context.now, Channel::updates_in_place);
+        self.show(&old);
         self.writes.push(old.write());
+        self.whole(&old);
         self.open(None, false)
     }
 
@@ -267,13 +274,19 @@ impl Draft<'_> {
         let mut incident = self.triggered(old);
         incident.flaps += 1;
         let is_worse = incident.severity < severity || (was_drill && !incident.is_drill);
-        incident.resolved_at = None;
-        if let Some(until) = quiet_until.filter(|_| !is_worse) {
+        let was_merged = incident.is_merged();
+        (incident.resolved_at, incident.is_false_alarm) = (None, false);
+        incident.customers_text = String::new();
+        if self.is_carried(&mut incident) {
+            self.line(&incident.id, Action::Event, &self.signal.reason);
+            incident.state = State::Acknowledged;
+            self.show(&incident);
+        } else if let Some(until) = quiet_until.filter(|_| !is_worse && !was_merged) {
             self.line(&incident.id, Action::Event, &self.signal.reason);
             let is_taken = incident.acknowledged_at.is_some();
             incident.state = if is_taken { State::Acknowledged } else { State::Triggered };
             incident.told_again_at = (!is_taken).then_some(until);
-            self.tell(&incident, self.context.now, Channel::updates_in_place);
+            self.show(&incident);
         } else {
             incident = untaken(incident);
             // Not by its source's mute, if there is one.
@@ -283,20 +296,12 @@ impl Draft<'_> {
         }
         self.point(&incident, None);
         self.writes.push(incident.write());
+        self.whole(&incident);
         (Outcome::Reopened, incident.id)
     }
 
-    /// Until when a problem that comes and goes makes no sound: it pages when it first comes back, and then once in
-    /// `flap_minutes`. `least` is how often it has to have come back before. Not if a mute is in force, which decides then.
     fn quiet_until(&self, incident: &Incident, least: u32) -> Option<Timestamp> {
-        let until = incident.paged_at?.checked_add(self.flap()).ok()?;
-        let is_quiet = incident.flaps >= least && self.mute.is_none() && self.context.now < until;
-        is_quiet.then_some(until)
-    }
-
-    /// A problem that comes back within this time is the same incident again.
-    fn flap(&self) -> SignedDuration {
-        SignedDuration::from_mins(self.context.policy.incidents.flap_minutes.into())
+        rows::quiet_until(incident, least, self.mute.is_some(), self.context)
     }
 
     /// Another event of an open incident. It pages anew if it is about something that nobody has taken: it is worse than
@@ -309,11 +314,16 @@ impl Draft<'_> {
         let is_worse = is_taken && incident.severity < old.severity;
         let is_real = old.is_drill && !incident.is_drill;
         let is_quiet = self.quiet_until(&old, 1).is_some();
-        let calls = is_worse || is_real || (is_back && !is_quiet);
+        let is_carried = self.is_carried(&mut incident);
+        let is_alone = old.is_merged() && !is_carried;
+        let calls = is_alone || (!is_carried && (is_worse || is_real || (is_back && !is_quiet)));
         let action = if calls { Action::Reopened } else { Action::Event };
         let text = if is_real {
             format!("it was a drill, and is none\n{}", self.signal.reason).trim_end().to_owned()
-        } else if is_worse {
+        } else if is_alone {
+            let text = format!("no part of {} any more\n{}", old.merged_into, self.signal.reason);
+            text.trim_end().to_owned()
+        } else if is_worse && !is_carried {
             let (before, after, by) = (old.severity.name(), incident.severity.name(), &old.acknowledged_by);
             let text = format!("{before} → {after}; {by} had taken {before}\n{}", self.signal.reason);
             text.trim_end().to_owned()
@@ -332,9 +342,10 @@ impl Draft<'_> {
         if calls || is_due || is_muted {
             self.page(&mut incident);
         } else {
-            self.tell(&incident, self.context.now, Channel::updates_in_place);
+            self.show(&incident);
         }
         self.writes.push(incident.write());
+        self.whole(&incident);
         (Outcome::Updated, incident.id)
     }
 
@@ -362,11 +373,11 @@ impl Draft<'_> {
         // A page that has not begun never does.
         incident.paged_at = incident.paged_at.filter(|paged_at| *paged_at <= self.context.now);
         self.line(&incident.id, Action::Resolved, &self.signal.reason);
-        // A person's word does not overtake the source's: what happened before it and arrives later pages again.
-        let is_sources = self.signal.source != Source::Person;
-        self.point(&incident, is_sources.then_some(self.at));
-        self.tell_over(&incident);
+        incident.acts.insert(Action::Resolved, Act { by: self.by(), at: self.at });
+        self.point(&incident, Some(self.at));
+        self.writes.extend(rows::over(&incident, self.mute.is_some(), self.context));
         self.writes.push(incident.write());
+        self.whole(&incident);
         (Outcome::Resolved, incident.id)
     }
 
@@ -420,15 +431,25 @@ impl Draft<'_> {
         if proposed < incident.severity_proposed || incident.severity_proposed_by.is_empty() {
             incident.severity_proposed = proposed;
             if proposed <= incident.severity {
+                if proposed != incident.severity && !is_opening {
+                    incident.severity_changed_at = Some(self.context.now);
+                    incident.vouched_at = incident.vouched_at.filter(|_| signal.is_vouched);
+                }
                 incident.severity = proposed;
                 incident.severity_confirmed_by = String::new();
                 let by = signal.severity.map_or("default", |_| signal.source.name());
                 incident.severity_proposed_by = by.to_owned();
             }
         }
+        if signal.source == Source::Person && signal.is_vouched {
+            incident.vouched_at = incident.vouched_at.or(Some(self.context.now));
+        }
         // The first lines of a log are the ones that tell.
         let is_first = incident.title.is_empty();
         if is_first || (is_newest && signal.understood && signal.source != Source::Logs) {
+            if signal.is_vouched || incident.title != signal.title {
+                incident.has_foreign_title = !signal.is_vouched;
+            }
             incident.title.clone_from(&signal.title);
             incident.reason.clone_from(&signal.reason);
             incident.labels = labels(&signal.labels);
@@ -458,46 +479,12 @@ impl Draft<'_> {
             let text = format!("{}: {} ({})", mute.by, mute.reason, mute.until);
             self.line(&incident.id, Action::Suppressed, &text);
         }
-        let from = self.mute.as_ref().map_or(self.context.now, |mute| mute.until);
-        (incident.paged_at, incident.told_again_at) = (Some(from), None);
-        // After a mute, the escalation counts anew.
-        let since = incident.untaken_since.filter(|_| self.mute.is_none());
-        incident.untaken_since = since.or(incident.paged_at);
-        incident.paged_version = incident.version;
-        self.tell(incident, from, |_| true);
+        self.writes.extend(rows::page(incident, self.mute.as_ref(), self.context));
     }
 
-    /// Writes the rows of the channels that `is_told` chooses.
-    fn tell(&mut self, incident: &Incident, from: Timestamp, is_told: fn(Channel) -> bool) {
-        self.rows(incident, from, |channel, due| is_told(channel).then_some(due));
-    }
-
-    /// Writes the rows of all channels about an end. What makes a sound waits for the end of the quiet time, in which the
-    /// problem may be back.
-    fn tell_over(&mut self, incident: &Incident) {
-        let now = self.context.now;
-        let quiet_until = self.quiet_until(incident, 2).unwrap_or(now);
-        self.rows(incident, now, |channel, due| {
-            Some(if channel.updates_in_place() { due } else { due.max(quiet_until) })
-        });
-    }
-
-    /// Writes the rows of the channels for which `at` has a time: the first from an instant on, each other one when those
-    /// before it have had their time, which is what `at` is given.
-    fn rows(
-        &mut self,
-        incident: &Incident,
-        from: Timestamp,
-        at: impl Fn(Channel, Timestamp) -> Option<Timestamp>,
-    ) {
-        let Context { channels, now, .. } = *self.context;
-        let mut due = from;
-        for channel in channels.iter().copied() {
-            let Some(at) = at(channel, due) else { continue };
-            let purpose = channel.first_purpose();
-            self.writes.push(Row::want(&incident.id, channel, purpose, incident.version, at, now));
-            due = due.checked_add(patience(incident.severity)).unwrap_or(due);
-        }
+    /// Writes the rows of the channels that show a change without notifying anybody.
+    fn show(&mut self, incident: &Incident) {
+        self.writes.extend(rows::shown(incident, self.context));
     }
 
     fn point(&mut self, incident: &Incident, over_at: Option<Timestamp>) {
@@ -506,8 +493,29 @@ impl Draft<'_> {
         self.writes.push(latest.write(&self.signal.problem, seen, incident.is_open(), self.context.now));
     }
 
+    /// Whether the incident that it is a part of still answers for it; if not, it is no part of it any more.
+    fn is_carried(&self, incident: &mut Incident) -> bool {
+        let is_carried =
+            incident.is_merged() && is_carried(incident, self.stored.whole.as_ref(), self.context.now);
+        if !is_carried {
+            incident.merged_into = String::new();
+        }
+        is_carried
+    }
+
+    /// Writes the incident that this one is or was a part of, if that shows.
+    fn whole(&mut self, part: &Incident) {
+        self.writes.extend(parts::writes(self.stored.whole.as_ref(), part, self.context));
+    }
+
+    /// Who did it: a person who declares, otherwise the source.
+    fn by(&self) -> String {
+        let person = self.signal.labels.get("declared_by").filter(|_| self.signal.source == Source::Person);
+        person.map_or_else(|| self.signal.source.name().to_owned(), |person| cut(person))
+    }
+
     fn line(&mut self, id: &str, action: Action, text: &str) {
-        let by = self.signal.source.name().to_owned();
+        let by = self.by();
         let entry =
             Entry { at: self.at, by, action, text: text.chars().take(signal::MOST_CHARACTERS).collect() };
         self.writes.push(entry.write(id, &self.signal.event));
@@ -515,7 +523,7 @@ impl Draft<'_> {
 }
 
 /// An incident that nobody has taken any more.
-fn untaken(incident: Incident) -> Incident {
+pub(super) fn untaken(incident: Incident) -> Incident {
     Incident {
         state: State::Triggered,
         acknowledged_by: String::new(),
@@ -533,7 +541,7 @@ fn weight(signal: &Signal) -> u64 {
     lines.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
@@ -643,159 +651,4 @@ fn id(signal: &Signal, at: Timestamp, attempt: u32) -> String {
     });
     let date = at.to_zoned_datetime(SAO_PAULO).date();
     format!("INC-{}{:02}{:02}-{}", date.year(), date.month(), date.day(), letters.collect::<String>())
-}
-
-/// A person takes an incident; of one that somebody has taken, or that is over, only the timeline changes. `cause` is
-/// the id of their request.
-pub fn acknowledge(incident: &Incident, by: &str, text: &str, cause: &str, context: &Context<'_>) -> Plan {
-    let now = context.now;
-    let entry = Entry { at: now, by: cut(by), action: Action::Acknowledged, text: cut(text) };
-    let mut writes = vec![entry.write(&incident.id, cause)];
-    let mut outcome = Outcome::Recorded;
-    if incident.state == State::Triggered {
-        let changed = Incident {
-            version: incident.version + 1,
-            state: State::Acknowledged,
-            acknowledged_by: cut(by),
-            acknowledged_at: Some(now),
-            untaken_since: None,
-            told_again_at: None,
-            ..incident.clone()
-        };
-        writes.push(changed.write());
-        writes.extend(shown(&changed, context));
-        outcome = Outcome::Updated;
-    }
-    Plan { outcome, incident: incident.id.clone(), writes }
-}
-
-/// A person mutes a problem, with its open incident if it has one, or everything. `other` is the other one of the two mutes
-/// that the problem may have, its own and everybody's: the longer one counts. Once the mute is over, an incident that is open
-/// and that nobody has taken pages.
-pub fn mute(
-    problem: Option<&str>,
-    incident: Option<&Incident>,
-    order: &Mute,
-    other: Option<&Mute>,
-    cause: &str,
-    context: &Context<'_>,
-) -> Plan {
-    let mut writes = vec![order.write(problem)];
-    let open = incident.filter(|incident| incident.is_open());
-    writes.extend(open.into_iter().flat_map(|incident| muted(incident, order, other, cause, context)));
-    let incident = open.map(|incident| incident.id.clone()).unwrap_or_default();
-    Plan { outcome: Outcome::Updated, incident, writes }
-}
-
-/// What an order about everything changes of an incident: it waits until the later end of that and of its problem's `own`
-/// mute. Nothing if it is not open, or waits until then already.
-pub fn mute_too(
-    incident: &Incident,
-    order: &Mute,
-    own: Option<&Mute>,
-    cause: &str,
-    context: &Context<'_>,
-) -> Plan {
-    let now = context.now;
-    let until = in_force(order, own, now).map_or(now, |mute| mute.until);
-    let before = incident.muted.as_ref().map_or(now, |mute| mute.until.max(now));
-    let is_changed = incident.is_open() && before != until;
-    let writes = if is_changed { muted(incident, order, own, cause, context) } else { vec![] };
-    Plan { outcome: Outcome::Updated, incident: incident.id.clone(), writes }
-}
-
-/// The mute that lasts longest, unless it is over.
-fn in_force<'a>(one: &'a Mute, other: Option<&'a Mute>, now: Timestamp) -> Option<&'a Mute> {
-    std::iter::once(one).chain(other).filter(|mute| mute.until > now).max_by_key(|mute| mute.until)
-}
-
-/// The writes of an open incident whose mutes are these from now on.
-fn muted(
-    incident: &Incident,
-    order: &Mute,
-    other: Option<&Mute>,
-    cause: &str,
-    context: &Context<'_>,
-) -> Vec<Write> {
-    let now = context.now;
-    let mute = in_force(order, other, now);
-    let until = mute.map_or(now, |mute| mute.until);
-    let before = incident.muted.as_ref().map(|mute| mute.until).filter(|until| *until > now);
-    if mute.is_none() && before.is_none() {
-        return vec![];
-    }
-    let action = if mute.is_some() { Action::Muted } else { Action::Unmuted };
-    let text = format!("{} ({until})", order.reason);
-    let entry = Entry { at: now, by: order.by.clone(), action, text };
-    let is_waiting = incident.state == State::Triggered;
-    let is_told = incident.told_again_at.is_some() || incident.paged_at.is_some_and(|at| at <= now);
-    let is_earlier = before.is_some_and(|before| before > until);
-    // What people had been told before waits to be told again, and not for its rows.
-    let is_woken = is_earlier && is_waiting && incident.paged_at.is_some() && !(is_told && mute.is_some());
-    let version = incident.version + 1;
-    let changed = Incident {
-        version,
-        muted: mute.cloned(),
-        // Only what pages already, and not what its source mutes.
-        paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
-        untaken_since: incident.untaken_since.map(|_| until),
-        told_again_at: mute.map(|mute| mute.until).filter(|_| is_waiting && is_told),
-        paged_version: if is_woken { version } else { incident.paged_version },
-        ..incident.clone()
-    };
-    let mut writes = vec![entry.write(&incident.id, cause), changed.write()];
-    if is_woken {
-        // Until the new end, the sender lets those wait that were not told.
-        writes.extend(woken(&changed, context));
-    } else {
-        writes.extend(shown(&changed, context));
-    }
-    writes
-}
-
-/// The writes with which a mute ends of an incident that people were told of before it; empty if its time has not come, or
-/// if somebody has taken it. What nobody was told of has rows that are due at the end.
-pub fn resume(incident: &Incident, by: &str, context: &Context<'_>) -> Vec<Write> {
-    let is_over = |mute: &Mute| mute.until <= context.now;
-    let until = incident.told_again_at.filter(|until| *until <= context.now);
-    let Some(until) = until.filter(|_| incident.muted.as_ref().is_none_or(is_over)) else { return vec![] };
-    if incident.state != State::Triggered || incident.paged_at.is_none() {
-        return vec![];
-    }
-    // A mute moves the page to its end.
-    let action = if incident.paged_at == Some(until) { Action::Unmuted } else { Action::Flapping };
-    let entry = Entry { at: until, by: by.to_owned(), action, text: String::new() };
-    let version = incident.version + 1;
-    let changed = Incident {
-        version,
-        paged_version: version,
-        paged_at: incident.paged_at.max(Some(until)),
-        muted: None,
-        told_again_at: None,
-        ..incident.clone()
-    };
-    let mut writes = vec![entry.write(&incident.id, "told again"), changed.write()];
-    let (mut due, now) = (context.now, context.now);
-    for channel in context.channels {
-        writes.push(Row::want(&incident.id, *channel, channel.first_purpose(), version, due, now));
-        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
-    }
-    writes
-}
-
-/// The rows of all channels, which no longer wait for the end of a mute.
-fn woken(incident: &Incident, context: &Context<'_>) -> impl Iterator<Item = Write> {
-    let mut due = context.now;
-    context.channels.iter().map(move |channel| {
-        let write = Row::wake(&incident.id, *channel, incident.version, due, context.now);
-        due = due.checked_add(patience(incident.severity)).unwrap_or(due);
-        write
-    })
-}
-
-/// The rows of the channels that show a change without notifying anybody.
-fn shown(incident: &Incident, context: &Context<'_>) -> impl Iterator<Item = Write> {
-    let shows = context.channels.iter().copied().filter(|channel| channel.updates_in_place());
-    let (version, now) = (incident.version, context.now);
-    shows.map(move |channel| Row::want(&incident.id, channel, channel.first_purpose(), version, now, now))
 }

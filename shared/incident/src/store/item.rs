@@ -1,8 +1,10 @@
 //! The items and their attributes.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
+use policy::time::local_date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -91,11 +93,28 @@ pub enum Purpose {
     Second,
     /// The backup squad.
     Backup,
+    /// The squads that were called in.
+    Called,
+    /// The incident commander.
+    Commander,
+    /// Who stands in for the commander.
+    CommanderBackup,
+    /// The internal customers.
+    Customers,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 4] = [Self::Post, Self::OnCall, Self::Second, Self::Backup];
+    pub const ALL: [Self; 8] = [
+        Self::Post,
+        Self::OnCall,
+        Self::Second,
+        Self::Backup,
+        Self::Called,
+        Self::Commander,
+        Self::CommanderBackup,
+        Self::Customers,
+    ];
 
     /// The stable name, part of a row's key.
     pub fn name(self) -> &'static str {
@@ -104,6 +123,10 @@ impl Purpose {
             Self::OnCall => "oncall",
             Self::Second => "second",
             Self::Backup => "backup",
+            Self::Called => "called",
+            Self::Commander => "commander",
+            Self::CommanderBackup => "commander-backup",
+            Self::Customers => "customers",
         }
     }
 
@@ -111,6 +134,19 @@ impl Purpose {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|purpose| purpose.name() == name)
     }
+}
+
+/// Where [`super::OPEN_INDEX`] has the open incidents.
+pub const OPEN: &str = "open";
+
+/// Where [`super::OPEN_INDEX`] has the items of incidents that the clock has to look at, open or over.
+pub const WATCHED: &str = "clock";
+
+/// Where [`super::OPEN_INDEX`] has the incidents that are over and began in a month of São Paulo: `over-2026-11`. `date` is
+/// any day of it, `2026-11-29`.
+pub fn over(date: impl Display) -> String {
+    let date = date.to_string();
+    format!("over-{}", date.get(..7).unwrap_or(&date))
 }
 
 /// The stable name of an action.
@@ -243,16 +279,38 @@ impl Incident {
     pub fn write(&self) -> Write {
         let mut item = Key::incident(&self.id).attributes();
         set(&mut item, "version", count(self.version));
-        if self.is_open() {
-            set(&mut item, "open", Attribute::Text("open".to_owned()));
-            set(&mut item, "opened_at", ms(self.first_at));
-        }
+        let place = if self.is_open() { OPEN.to_owned() } else { over(local_date(self.first_at)) };
+        set(&mut item, "open", Attribute::Text(place));
+        set(&mut item, "opened_at", ms(self.first_at));
         body(&mut item, self);
         let only_if = match self.version {
             0 | 1 => Check::Absent("pk"),
             version => Check::Equals("version", count(version - 1)),
         };
         Write::Put { item, only_if: vec![only_if] }
+    }
+
+    /// The write that has the clock look at this version of the incident though it may be over: the stream may lose the
+    /// change. It belongs to the transaction of [`Incident::write`].
+    pub fn watch(&self) -> Write {
+        let mut item = Key::watch(&self.id).attributes();
+        set(&mut item, "version", count(self.version));
+        set(&mut item, "open", Attribute::Text(WATCHED.to_owned()));
+        set(&mut item, "opened_at", ms(self.first_at));
+        Write::Put { item, only_if: vec![] }
+    }
+
+    /// The write that ends [`Incident::watch`] once the clock has nothing left to do about this version, which has to be the
+    /// newest one that is watched.
+    pub fn unwatch(&self) -> Write {
+        let seen = i64::try_from(self.version).unwrap_or(i64::MAX);
+        Write::Update {
+            key: Key::watch(&self.id),
+            set: Attributes::from([("version".to_owned(), count(self.version))]),
+            set_if_absent: Attributes::new(),
+            remove: vec!["open"],
+            only_if: vec![Check::Present("open"), Check::AbsentOrAtMost("version", seen)],
+        }
     }
 }
 
@@ -449,6 +507,30 @@ impl Row {
             set_if_absent: Attributes::new(),
             remove: vec!["accepted_at"],
             only_if: vec![Check::AbsentOrAtMost("stored_at", paged_at.as_millisecond() - 1)],
+        }
+    }
+
+    /// The write that calls people other than those of the page, again each time: whoever orders it does so once, and with
+    /// the incident's next version.
+    pub(super) fn call(
+        incident: &Incident,
+        channel: Channel,
+        purpose: Purpose,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Write {
+        let mut wanted = Attributes::new();
+        set(&mut wanted, Self::QUEUE, Attribute::Text("due".to_owned()));
+        set(&mut wanted, "wanted", count(incident.version));
+        set(&mut wanted, "due", ms(due));
+        // Of this call, not of the one before.
+        set(&mut wanted, "stored_at", ms(now));
+        Write::Update {
+            key: Key::row(&incident.id, channel, purpose),
+            set: wanted,
+            set_if_absent: Attributes::new(),
+            remove: vec!["accepted_at"],
+            only_if: vec![],
         }
     }
 

@@ -1,13 +1,17 @@
 //! The decisions against a table in memory that checks conditions as DynamoDB does.
 
+mod desk;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use policy::Policy;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::incident::{Entry, Incident, Mute, State};
+use crate::person::Request;
 use crate::{Change, Severity, Signal, Source};
 
 const ALARM: &str = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-5xx";
@@ -49,6 +53,7 @@ fn signal(source: Source, problem: &str, minutes: i64, change: Change) -> Signal
         link: None,
         muted_by_source: None,
         understood: true,
+        is_vouched: true,
     }
 }
 
@@ -113,9 +118,12 @@ impl Table {
         let latest = item(&latest).map(Latest::read);
         let named = latest.as_ref().map(|latest| latest.incident.as_str());
         let mutes = [own, all].into_iter().filter_map(|key| mute_of(item(&key)?));
+        let named = named.and_then(|id| incident(item(&Key::incident(id))?));
+        let whole = named.as_ref().map(|incident| Key::incident(&incident.merged_into));
         Stored {
             event: item(&event).map(Event::read),
-            incident: named.and_then(|id| incident(item(&Key::incident(id))?)),
+            whole: whole.and_then(|key| incident(item(&key)?)),
+            incident: named,
             mute: mutes.max_by_key(|mute| mute.until),
             latest,
         }
@@ -132,6 +140,48 @@ impl Table {
         let plan = decide(signal, &self.stored(signal), &context);
         assert!(self.write(&plan.writes), "a condition on what was just read");
         plan
+    }
+
+    /// What the table has about a request of a person.
+    fn found(&self, request: &Request, cause: &str) -> Found {
+        let read = |key: Key| self.items.get(&key);
+        let named = |id: &str| read(Key::incident(id)).and_then(incident);
+        let own = named(request.incident().unwrap()).unwrap();
+        let mutes = [Key::mute(Some(&own.problem)), Key::mute(None)];
+        let into = match request {
+            Request::Merge(asked) => named(&asked.into),
+            _ => None,
+        };
+        Found {
+            event: read(Key::act(cause)).map(Event::read),
+            latest: read(Key::latest(&own.problem)).map(Latest::read),
+            mute: mutes.into_iter().filter_map(|key| mute_of(read(key)?)).max_by_key(|mute| mute.until),
+            whole: named(&own.merged_into),
+            into,
+            incident: own,
+        }
+    }
+
+    /// What a person's request does, some minutes after noon: by its own word, each with a cause of its own.
+    fn asks(&mut self, event: &Value, minutes: i64) -> Result<Acted, Refusal> {
+        let request = Request::try_from(event.clone()).unwrap();
+        let actor = Actor::claim(request.by(), &self.policy());
+        self.asks_as(&request, &actor, &format!("{event} {minutes}"), minutes)
+    }
+
+    fn asks_as(
+        &mut self,
+        request: &Request,
+        actor: &Actor,
+        cause: &str,
+        minutes: i64,
+    ) -> Result<Acted, Refusal> {
+        let policy = self.policy();
+        let found = self.found(request, cause);
+        let acted = act(request, &found, actor, cause, &context(&policy, at(minutes)))?;
+        assert!(self.write(&acted.plan.writes), "a condition on what was just read");
+        assert_eq!(self.incident(&acted.incident.id), acted.incident);
+        Ok(acted)
     }
 
     fn incident(&self, id: &str) -> Incident {
@@ -245,7 +295,7 @@ fn a_problem_that_comes_back_in_time_is_the_same_incident() {
         assert_eq!((plan.outcome, plan.incident.as_str()), (Outcome::Resolved, first.as_str()));
         let resolved = table.incident(&first);
         assert_eq!((resolved.state, resolved.resolved_at), (State::Resolved, Some(at(5))));
-        assert_eq!(text(&table.items[&Key::incident(&first)], "open"), None);
+        assert_eq!(text(&table.items[&Key::incident(&first)], "open"), Some("over-2026-11"));
         assert!(number(&table.items[&Key::latest(ALARM)], "expires_at").is_some());
 
         let plan = table.arrives(&alarm(5 + minutes, "ALARM", "OK"), 5 + minutes);
@@ -379,11 +429,7 @@ fn what_is_worse_than_what_somebody_took_pages_again() {
 }
 
 fn acknowledge_it(table: &mut Table, id: &str, minutes: i64) -> Outcome {
-    let policy = table.policy();
-    let context = context(&policy, at(minutes));
-    let plan = acknowledge(&table.incident(id), "Ana", "looking", "request-1", &context);
-    assert!(table.write(&plan.writes));
-    plan.outcome
+    table.asks(&json!({"acknowledge": {"incident": id, "by": "Ana"}}), minutes).unwrap().plan.outcome
 }
 
 #[test]
@@ -618,6 +664,13 @@ fn a_heartbeat_is_heard_each_time_and_opens_nothing() {
     assert_eq!(table.items.len(), 1);
     // That it is over is no heartbeat.
     assert_eq!(table.arrives(&watchdog(Change::Resolved), 6).outcome, Outcome::Recorded);
+    // A person who declares a problem of that name, or a page of ours, is no heartbeat.
+    for source in [Source::Person, Source::Page] {
+        let mut table = Table::default();
+        let declared = Signal { title: "Watchdog".to_owned(), ..signal(source, "p", 0, Change::Triggered) };
+        assert_eq!(table.arrives(&declared, 0).outcome, Outcome::Opened, "{source:?}");
+        assert!(!table.items.contains_key(&Key::heartbeat("Watchdog")), "{source:?}");
+    }
     // An alarm is named by its title; another name is a problem.
     let alarm = |name: &str| Signal { title: name.to_owned(), ..alarm(0, "ALARM", "OK") };
     let policy: Policy = r#"{"incidents": {"heartbeats": {"moveongs-prod-beat": 5}}}"#.parse().unwrap();
@@ -744,30 +797,6 @@ fn the_largest_signal_fits_into_an_item() {
     let incident = table.incident(&id);
     assert_eq!((&incident.problem, incident.labels["owner"].len()), (&large.problem, 1_000));
     assert!(incident.labels.len() > 1 && incident.labels.len() < 50);
-}
-
-#[test]
-fn what_a_person_resolves_comes_back_if_the_source_says_so() {
-    let mut table = Table::default();
-    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
-    let word = signal(Source::Person, ALARM, 10, Change::Resolved);
-    assert_eq!(table.arrives(&word, 10).outcome, Outcome::Resolved);
-    // It happened before, and arrives late.
-    let plan = table.arrives(&alarm(9, "ALARM", "OK"), 11);
-    assert_eq!((plan.outcome, plan.incident), (Outcome::Reopened, id));
-}
-
-#[test]
-fn a_person_takes_an_incident_once() {
-    let mut table = Table::default();
-    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
-    assert_eq!(acknowledge_it(&mut table, &id, 2), Outcome::Updated);
-    let taken = table.incident(&id);
-    assert_eq!((taken.state, taken.acknowledged_by.as_str()), (State::Acknowledged, "Ana"));
-    assert_eq!((taken.acknowledged_at, taken.version), (Some(at(2)), 2));
-    assert_eq!(table.timeline(&id), [Action::Triggered, Action::Acknowledged]);
-    assert_eq!(acknowledge_it(&mut table, &id, 3), Outcome::Recorded);
-    assert_eq!((table.incident(&id).acknowledged_at, table.incident(&id).version), (Some(at(2)), 2));
 }
 
 #[test]
@@ -954,6 +983,31 @@ fn an_escalation_is_written_once_for_each_page() {
     assert!(!table.write(&[escalate(at(5), at(10))]), "the page began at the same instant");
     assert!(table.write(&[escalate(at(6), at(11))]));
     assert_eq!((row(&table).due, row(&table).stored_at), (Some(at(11)), Some(at(11))));
+}
+
+#[test]
+fn people_beside_the_page_are_called_again_each_time_and_not_by_pagerduty() {
+    let mut table = Table::default();
+    let id = table.arrives(&alarm(0, "ALARM", "OK"), 0).incident;
+    let called = |table: &Table| {
+        let key = |channel| Key::row(&id, channel, Purpose::Commander);
+        Channel::ALL.map(|channel| table.items.get(&key(channel)).and_then(Row::read)).into_iter().flatten()
+    };
+    let found =
+        |table: &Table| called(table).map(|row| (row.channel, row.wanted, row.due)).collect::<Vec<_>>();
+    let of = |version| Incident { version, severity: Severity::S1, ..table.incident(&id) };
+    let (first, second) = (of(2), of(3));
+    assert!(table.write(&call(&first, Purpose::Commander, &CHANNELS, at(30))));
+    assert_eq!(found(&table), [(Channel::Slack, 2, Some(at(30))), (Channel::Ses, 2, Some(at(31)))]);
+    let told = called(&table).next().unwrap();
+    assert!(table.write(&[told.lease("one", at(30), at(31))]));
+    let sent = Row { lease_owner: "one".to_owned(), sent: 2, due: None, accepted_at: Some(at(30)), ..told };
+    assert!(table.write(&sent.done(at(30))[..1]));
+    // Another reminder, while the mail of the first one waits.
+    assert!(table.write(&call(&second, Purpose::Commander, &CHANNELS, at(60))));
+    assert_eq!(found(&table), [(Channel::Slack, 3, Some(at(60))), (Channel::Ses, 3, Some(at(61)))]);
+    let again = called(&table).next().unwrap();
+    assert_eq!((again.sent, again.stored_at, again.accepted_at), (2, Some(at(60)), None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::incident::Incident;
-use crate::text::{self, Language, ascii, block, cut, html, https, line, one};
+use crate::text::{self, Call, Language, ascii, block, cut, html, https, line, one};
 
 /// Longest subject that SNS accepts: ASCII, without line breaks.
 const SUBJECT_LIMIT: usize = 99;
@@ -31,32 +31,45 @@ pub struct Mail {
 /// The mail that shows an incident at `now`.
 pub fn message(incident: &Incident, language: Language, now: Timestamp) -> Mail {
     let content = Content::new(incident, language, now);
-    Mail { subject: subject(incident, language), text: content.text(), html: content.html() }
+    let subject = subject(incident, text::state(incident.state, language), language);
+    Mail { subject, text: content.text(), html: content.html() }
+}
+
+/// The mail that calls somebody beside the page: the same, with `words` before everything else.
+pub fn call(incident: &Incident, call: Call, words: &str, language: Language, now: Timestamp) -> Mail {
+    let word = call.word(language);
+    let words = cut(&block(words), REASON_LIMIT, "…", one);
+    let mut content = Content::new(incident, language, now);
+    content.call = (!words.is_empty()).then(|| (text::capitalized(word), words));
+    Mail { subject: subject(incident, word, language), text: content.text(), html: content.html() }
 }
 
 /// `[prod] S1 acionado INC-20261129-7Q2MZK4A: API fora do ar`: the title is last and takes the room that is left.
-fn subject(incident: &Incident, language: Language) -> String {
+fn subject(incident: &Incident, word: &str, language: Language) -> String {
     let short = |text: &str, limit: usize| cut(&ascii(text), limit, "...", one);
     let drill = if incident.is_drill { format!("[{}] ", text::drill(language)) } else { String::new() };
     let environment = short(&line(&incident.environment), ENVIRONMENT_LIMIT);
     let environment = if environment.is_empty() { environment } else { format!("[{environment}] ") };
     let level = text::level(incident.severity);
-    let (state, id) = (text::state(incident.state, language), short(&text::id(incident, language), ID_LIMIT));
+    let (word, id) = (ascii(word), short(&text::id(incident, language), ID_LIMIT));
     let title = ascii(&text::title(incident, language));
-    cut(&format!("{drill}{environment}{level} {state} {id}: {title}"), SUBJECT_LIMIT, "...", one)
+    cut(&format!("{drill}{environment}{level} {word} {id}: {title}"), SUBJECT_LIMIT, "...", one)
 }
 
 /// What both forms of the mail show.
-struct Content {
-    language: Language,
-    headline: String,
-    color: &'static str,
-    notices: Vec<String>,
-    rows: Vec<(&'static str, String)>,
-    reason: Option<(&'static str, String)>,
-    command: Option<(&'static str, String)>,
-    links: Vec<(&'static str, String)>,
-    id: String,
+pub(super) struct Content {
+    pub language: Language,
+    pub headline: String,
+    pub color: &'static str,
+    pub notices: Vec<String>,
+    /// Why this reader in particular gets it.
+    pub call: Option<(String, String)>,
+    pub rows: Vec<(&'static str, String)>,
+    pub reason: Option<(&'static str, String)>,
+    pub command: Option<(&'static str, String)>,
+    pub links: Vec<(&'static str, String)>,
+    /// The last line.
+    pub id: String,
 }
 
 impl Content {
@@ -94,6 +107,7 @@ impl Content {
                 .into_iter()
                 .map(|(_, text)| value(text))
                 .collect(),
+            call: None,
             rows: rows.map(|(label, text)| (label, value(text))).collect(),
             reason: some(text::reason_label(incident, language), reason),
             command: some(text::command_label(language), command),
@@ -103,15 +117,18 @@ impl Content {
     }
 
     /// Foreign text with line breaks is indented, so that it cannot pass for a line of ours.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut parts = vec![self.headline.clone()];
         parts.extend((!self.notices.is_empty()).then(|| self.notices.join("\n")));
+        let indented = |label: &str, text: &str| {
+            let lines = text.lines().map(|line| format!("  {line}").trim_end().to_owned());
+            format!("{label}:\n{}", lines.collect::<Vec<_>>().join("\n"))
+        };
+        parts.extend(self.call.iter().map(|(label, text)| indented(label, text)));
         let rows = self.rows.iter().map(|(label, value)| format!("{label}: {value}"));
         parts.push(rows.collect::<Vec<_>>().join("\n"));
-        for (label, text) in [&self.reason, &self.command].into_iter().flatten() {
-            let lines = text.lines().map(|line| format!("  {line}").trim_end().to_owned());
-            parts.push(format!("{label}:\n{}", lines.collect::<Vec<_>>().join("\n")));
-        }
+        let blocks = [&self.reason, &self.command].into_iter().flatten();
+        parts.extend(blocks.map(|(label, text)| indented(label, text)));
         let links = self.links.iter().map(|(label, url)| format!("{label}: {url}")).collect::<Vec<_>>();
         parts.extend((!links.is_empty()).then(|| links.join("\n")));
         parts.push(self.id.clone());
@@ -119,7 +136,7 @@ impl Content {
     }
 
     /// `bdi` keeps text that is written from right to left from moving what is around it.
-    fn html(&self) -> String {
+    pub(super) fn html(&self) -> String {
         const CELL: &str = "padding:2px 12px 2px 0;vertical-align:top;text-align:left";
         const CODE: &str = "background:#f6f8fa;padding:8px;white-space:pre-wrap;overflow-wrap:anywhere";
         let language = self.language.pick("pt-BR", "en");
@@ -132,6 +149,11 @@ impl Content {
         for notice in &self.notices {
             page.push_str(&format!("<p><strong><bdi>{}</bdi></strong></p>\n", html(notice)));
         }
+        let code = |label: &str, text: &str| {
+            let (label, text) = (html(label), html(text));
+            format!("<h2 style=\"font-size:16px\">{label}</h2>\n<pre style=\"{CODE}\">\n{text}</pre>\n")
+        };
+        page.extend(self.call.iter().map(|(label, text)| code(label, text)));
         page.push_str("<table style=\"border-collapse:collapse\">\n");
         for (label, value) in &self.rows {
             let (label, value) = (html(label), html(value));
@@ -140,12 +162,8 @@ impl Content {
             ));
         }
         page.push_str("</table>\n");
-        for (label, text) in [&self.reason, &self.command].into_iter().flatten() {
-            let (label, text) = (html(label), html(text));
-            page.push_str(&format!(
-                "<h2 style=\"font-size:16px\">{label}</h2>\n<pre style=\"{CODE}\">\n{text}</pre>\n"
-            ));
-        }
+        let blocks = [&self.reason, &self.command].into_iter().flatten();
+        page.extend(blocks.map(|(label, text)| code(label, text)));
         for (label, url) in &self.links {
             let (label, url) = (html(label), html(url));
             page.push_str(&format!("<p>{label}: <a href=\"{url}\" rel=\"noreferrer\">{url}</a></p>\n"));

@@ -9,7 +9,7 @@ h1{font-size:18px;margin:8px 0}pre{background:#f6f6f6;border:1px solid #ddd;bord
 white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0}table{border-collapse:collapse}\
 td{padding:1px 16px 1px 0;vertical-align:top;overflow-wrap:anywhere}\
 .context{color:#616061;font-size:13px}.mention{background:#fdf2d5;color:#1264a3}\
-a.button{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:4px 8px 4px 0;\
+.button{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:4px 8px 4px 0;\
 color:#1d1c1d;text-decoration:none;font-weight:bold}\
 h2{font-size:13px;color:#616061;margin:32px 0 4px}\
 .message{border-left:4px solid #ddd;padding:2px 0 2px 12px}";
@@ -84,7 +84,7 @@ fn button(button: &Value) -> String {
     let label = button.get("text").map(object).unwrap_or_default();
     match https(string(button, "url")) {
         Some(url) => format!("<a class=\"button\" href=\"{}\" rel=\"noreferrer\">{label}</a>", escape(url)),
-        None => format!("<a class=\"button\">{label}</a>"),
+        None => format!("<span class=\"button\">{label}</span>"),
     }
 }
 

@@ -17,22 +17,25 @@ use policy::tr;
 use serde_json::{Value, json};
 
 use crate::incident::{Action, Entry, Incident, State};
-use crate::text::{self, Language, Role, block, cut, https, line};
+use crate::text::{self, Language, Role, block, cut, desk, https, line};
 
 /// Slack's limits, in characters. It refuses the whole message beyond them. Counted in UTF-16 units after escaping, which
 /// is never less than what Slack counts.
 const HEADER_LIMIT: usize = 150;
-const SECTION_LIMIT: usize = 3_000;
+pub(super) const SECTION_LIMIT: usize = 3_000;
+
+/// Most rows of a table: Slack takes ten fields in a section.
+const MOST_ROWS: usize = 5;
 
 /// Most users that a message mentions: a squad's contacts may be many.
 const MOST_MENTIONS: usize = 20;
 
 /// Most characters of the notification's text.
-const FALLBACK_LIMIT: usize = 1_000;
+pub(super) const FALLBACK_LIMIT: usize = 1_000;
 
 /// Most characters of all blocks as JSON. Slack refuses a message somewhat above 13,000 (`msg_blocks_too_long`, which its
 /// documentation does not mention); what it counts besides texts is not known.
-const BLOCKS_LIMIT: usize = 12_500;
+pub(super) const BLOCKS_LIMIT: usize = 12_500;
 
 /// Most characters of a value, the reason and the command; the first that fits in [`BLOCKS_LIMIT`] is used.
 const SIZES: [Size; 3] = [
@@ -75,9 +78,16 @@ fn mentions(users: &[UserId]) -> Option<Value> {
 
 /// The incident's message: the body of `chat.postMessage` and `chat.update` without `channel` and `ts`.
 ///
-/// `on_call` are mentioned, and so notified, until the incident is acknowledged. An update notifies nobody.
-pub fn message(incident: &Incident, language: Language, now: Timestamp, on_call: &[UserId]) -> Value {
-    let all = SIZES.iter().map(|size| blocks(incident, language, now, on_call, *size));
+/// `on_call` are mentioned, and so notified, until the incident is acknowledged. An update notifies nobody. `has_desk`: the
+/// desk's buttons are shown, which lead nowhere in a stack without its address.
+pub fn message(
+    incident: &Incident,
+    language: Language,
+    now: Timestamp,
+    on_call: &[UserId],
+    has_desk: bool,
+) -> Value {
+    let all = SIZES.iter().map(|size| blocks(incident, language, now, on_call, *size, has_desk));
     let mut blocks = Value::Null;
     for candidate in all {
         blocks = candidate;
@@ -221,7 +231,14 @@ fn key(incident_id: &str) -> String {
     incident_id.chars().take(255).collect()
 }
 
-fn blocks(incident: &Incident, language: Language, now: Timestamp, on_call: &[UserId], size: Size) -> Value {
+fn blocks(
+    incident: &Incident,
+    language: Language,
+    now: Timestamp,
+    on_call: &[UserId],
+    size: Size,
+    has_desk: bool,
+) -> Value {
     let headline = format!("{} {}", text::mark(incident), text::headline(incident, language));
     let mut blocks = vec![json!({"type": "header", "text": plain(&headline, HEADER_LIMIT)})];
 
@@ -235,9 +252,9 @@ fn blocks(incident: &Incident, language: Language, now: Timestamp, on_call: &[Us
     let notices = text::notices(incident, language, now).into_iter();
     blocks.extend(notices.map(|(mark, text)| section(plain(&format!("{mark} {text}"), size.value * 3))));
 
-    blocks.push(rows(people(incident, language, on_call, size)));
+    blocks.extend(tables(people(incident, language, on_call, size)));
     let facts = text::facts(incident, language).into_iter();
-    blocks.push(rows(facts.map(|(label, value)| (label, plain(&value, size.value * 2))).collect()));
+    blocks.extend(tables(facts.map(|(label, value)| (label, plain(&value, size.value * 2))).collect()));
 
     let reason = block(&incident.reason);
     if !reason.is_empty() {
@@ -260,6 +277,10 @@ fn blocks(incident: &Incident, language: Language, now: Timestamp, on_call: &[Us
         }
     }
 
+    let desk = if has_desk { desk::buttons(incident, language) } else { Vec::new() };
+    if !desk.is_empty() {
+        blocks.push(json!({"type": "actions", "elements": desk}));
+    }
     let buttons = [
         ("runbook", "Runbook", &incident.runbook),
         ("link", language.pick("Abrir o alerta", "Open the alert"), &incident.link),
@@ -305,13 +326,23 @@ fn people(
     people.collect()
 }
 
-/// A table of labels and values; Slack shows fields in two columns. At most five rows.
+/// Tables of at most [`MOST_ROWS`] rows each.
+fn tables(mut all: Vec<(&str, Value)>) -> Vec<Value> {
+    let mut tables = Vec::new();
+    while !all.is_empty() {
+        let rest = all.split_off(all.len().min(MOST_ROWS));
+        tables.push(rows(std::mem::replace(&mut all, rest)));
+    }
+    tables
+}
+
+/// A table of labels and values; Slack shows fields in two columns. At most [`MOST_ROWS`] rows.
 fn rows(rows: Vec<(&str, Value)>) -> Value {
     let fields = rows.into_iter().flat_map(|(label, value)| [mrkdwn(&format!("*{label}*")), value]);
     json!({"type": "section", "fields": fields.collect::<Vec<_>>()})
 }
 
-fn section(text: Value) -> Value {
+pub(super) fn section(text: Value) -> Value {
     json!({"type": "section", "text": text})
 }
 
@@ -326,12 +357,12 @@ fn mrkdwn(text: &str) -> Value {
 }
 
 /// Text without markup. Without `"emoji": false`, Slack turns `:fire:` into a picture.
-fn plain(text: &str, limit: usize) -> Value {
+pub(super) fn plain(text: &str, limit: usize) -> Value {
     json!({"type": "plain_text", "text": escaped(text, limit), "emoji": false})
 }
 
 /// Escaped text of at most `limit` characters, escapes included.
-fn escaped(text: &str, limit: usize) -> String {
+pub(super) fn escaped(text: &str, limit: usize) -> String {
     escape(&cut(text, limit, "…", cost))
 }
 
@@ -341,7 +372,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Length of a character after [`escape`].
-fn cost(c: char) -> usize {
+pub(super) fn cost(c: char) -> usize {
     match c {
         '&' => "&amp;".len(),
         '<' | '>' => "&lt;".len(),
@@ -349,7 +380,8 @@ fn cost(c: char) -> usize {
     }
 }
 
-fn action(action: Action, language: Language) -> (&'static str, &'static str) {
+/// An action's sign and its name.
+pub fn action(action: Action, language: Language) -> (&'static str, &'static str) {
     match action {
         Action::Triggered => ("🚨", language.pick("Acionado", "Triggered")),
         Action::Event => ("🔔", language.pick("Novo evento", "New event")),
@@ -371,6 +403,19 @@ fn action(action: Action, language: Language) -> (&'static str, &'static str) {
         Action::Suppressed => ("🔕", language.pick("Evento sem page", "Event without a page")),
         Action::Sent => ("📤", language.pick("Mensagem enviada", "Message sent")),
         Action::SendFailed => ("⚠️", language.pick("Mensagem não enviada", "Message not sent")),
+        Action::FalseAlarm => ("🟢", language.pick("Alarme falso", "False alarm")),
+        Action::Merged => ("🔗", language.pick("Unido", "Merged")),
+        Action::SensitiveData => ("🔐", language.pick("Dados pessoais", "Personal data")),
+        Action::Drill => ("🎯", language.pick("Simulado", "Drill")),
+        Action::RunbookWrong => ("📕", language.pick("Runbook errado", "Wrong runbook")),
+        Action::Reminded => ("⏰", language.pick("Lembrete", "Reminder")),
+        Action::SupportCase => ("🛟", language.pick("AWS Support", "AWS Support")),
+        Action::CustomersTold => ("✉️", language.pick("Aviso aos clientes", "Mail to customers")),
+        Action::CustomersNotTold => {
+            ("⚠️", language.pick("O aviso aos clientes não saiu", "The mail to customers was not sent"))
+        }
+        Action::PostMortem => ("📓", language.pick("Post-mortem", "Post-mortem")),
+        Action::Restore => ("💾", language.pick("Restauração", "Restore")),
         Action::Note => ("📝", language.pick("Nota", "Note")),
         Action::Other => ("•", language.pick("Registro", "Entry")),
     }

@@ -4,7 +4,7 @@
 //! [SMS character limits](https://docs.aws.amazon.com/sms-voice/latest/userguide/sms-limitations-character.html).
 
 use crate::incident::Incident;
-use crate::text::{self, Language, ascii, cut, one};
+use crate::text::{self, Call, Language, ascii, cut, one};
 
 /// Most characters in one message.
 const LIMIT: usize = 160;
@@ -19,21 +19,33 @@ const ID_LIMIT: usize = 30;
 ///
 /// The title takes the room that is left; everything else always fits.
 pub fn message(incident: &Incident, language: Language) -> String {
+    let state = text::state(incident.state, language);
+    about(incident, state, &text::title(incident, language), language)
+}
+
+/// The text that calls somebody beside the page: `S1 prod lembrete: falta uma atualizacao. Resp: …`.
+pub fn call(incident: &Incident, call: Call, words: &str, language: Language) -> String {
+    let words = text::line(words.trim().lines().next().unwrap_or_default());
+    let words = if words.is_empty() { text::title(incident, language) } else { words };
+    about(incident, call.word(language), &words, language)
+}
+
+fn about(incident: &Incident, word: &str, what: &str, language: Language) -> String {
     let drill = if incident.is_drill { format!("{} ", text::drill(language)) } else { String::new() };
     let again = if incident.attempts.may_repeat() { language.pick("REPETIDO? ", "AGAIN? ") } else { "" };
     let level = text::level(incident.severity);
-    let state = plain(text::state(incident.state, language), LIMIT);
+    let word = plain(word, LIMIT);
     let environment = plain(&text::line(&incident.environment), ENVIRONMENT_LIMIT);
     let environment = if environment.is_empty() { environment } else { format!(" {environment}") };
     let who = language.pick("Resp", "Owner");
     let owner = plain(&text::owner(incident, language), OWNER_LIMIT);
     let id = plain(&text::id(incident, language), ID_LIMIT);
 
-    let start = format!("{again}{drill}{level}{environment} {state}: ");
+    let start = format!("{again}{drill}{level}{environment} {word}: ");
     let end = format!(". {who}: {owner}. {id}");
     let room = LIMIT.saturating_sub(start.len() + end.len());
-    let title = plain(&text::title(incident, language), room);
-    format!("{start}{title}{end}")
+    let what = plain(what.trim_end_matches('.'), room);
+    format!("{start}{what}{end}")
 }
 
 /// Text in the characters that ASCII and the basic GSM alphabet share; the extended ones would count twice.
@@ -81,6 +93,24 @@ mod tests {
         incident.attempts.unclear = 1;
         assert!(message(&incident, Language::Portuguese).starts_with("REPETIDO? S1 prod acionado: API "));
         assert!(message(&incident, Language::English).starts_with("AGAIN? S1 prod triggered: API "));
+    }
+
+    #[test]
+    fn a_call_says_why_in_place_of_state_and_title() {
+        let mut incident = normal();
+        incident.state = State::Acknowledged;
+        let words = "🔔 Falta uma atualização: a última foi há 31 min.\nResponda na conversa.";
+        assert_eq!(
+            call(&incident, Call::Reminder, words, Language::Portuguese),
+            "S1 prod lembrete: Falta uma atualizacao: a ultima foi ha 31 min. Resp: Squad Infra. INC-20261129-7Q2MZK4A"
+        );
+        assert_eq!(
+            call(&incident, Call::SquadCalled, "Squad Dados", Language::English),
+            "S1 prod call: Squad Dados. Owner: Squad Infra. INC-20261129-7Q2MZK4A"
+        );
+        assert!(
+            call(&incident, Call::Reminder, " ", Language::English).contains("reminder: API moveongs-prod")
+        );
     }
 
     #[test]

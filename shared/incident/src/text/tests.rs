@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::slack::{HandOver, UserId, hand_over, message, plain_message, plain_reply, reply};
 use super::*;
-use crate::incident::{Action, Attempts, Entry, Mute, SlackPost};
+use crate::incident::{Act, Action, Attempts, Called, Entry, Mute, Part, SensitiveData, SlackPost};
 
 const LANGUAGES: [Language; 2] = [Language::Portuguese, Language::English];
 const STATES: [State; 4] = [State::Triggered, State::Acknowledged, State::Mitigated, State::Resolved];
 const SEVERITIES: [Severity; 4] = [Severity::S0, Severity::S1, Severity::S2, Severity::S3];
-const ACTIONS: [Action; 20] = [
+const ACTIONS: [Action; 31] = [
     Action::Triggered,
     Action::Event,
     Action::Reopened,
@@ -35,10 +35,21 @@ const ACTIONS: [Action; 20] = [
     Action::Suppressed,
     Action::Sent,
     Action::SendFailed,
+    Action::FalseAlarm,
+    Action::Merged,
+    Action::SensitiveData,
+    Action::Drill,
+    Action::RunbookWrong,
+    Action::Reminded,
+    Action::SupportCase,
+    Action::CustomersTold,
+    Action::CustomersNotTold,
+    Action::PostMortem,
+    Action::Restore,
     Action::Note,
     Action::Other,
 ];
-const MAIL_TAGS: [&str; 16] = [
+pub(super) const MAIL_TAGS: [&str; 16] = [
     "!doctype", "html", "head", "meta", "title", "body", "h1", "h2", "p", "strong", "bdi", "table", "tr",
     "th", "td", "pre",
 ];
@@ -47,11 +58,11 @@ const PREVIEW_TAGS: [&str; 19] = [
     "pre", "b", "br", "bdi", "span", "a",
 ];
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     at("2026-11-29T12:12:30Z")
 }
 
@@ -93,7 +104,7 @@ pub(super) fn normal() -> Incident {
 }
 
 /// Texts that break messages.
-fn nasty() -> Vec<String> {
+pub(super) fn nasty() -> Vec<String> {
     let family = "👨‍👩‍👧‍👦";
     let mut texts = [
         "",
@@ -169,6 +180,7 @@ fn filled(text: &str) -> Incident {
         first_at: Timestamp::MIN,
         last_at: Timestamp::MAX,
         triggered_at: Timestamp::MAX,
+        impact_since: Some(Timestamp::MIN),
         count: u64::MAX,
         flaps: u32::MAX,
         owner: text(),
@@ -176,11 +188,35 @@ fn filled(text: &str) -> Incident {
         on_call: text(),
         acknowledged_by: text(),
         acknowledged_at: Some(Timestamp::MAX),
+        first_acknowledged_at: Some(Timestamp::MAX),
         paged_at: Some(Timestamp::MAX),
         untaken_since: Some(Timestamp::MAX),
         paged_version: 1,
         told_again_at: None,
         commander: text(),
+        commander_backup: text(),
+        called: vec![Called { squad: text(), ..Called::default() }; 2],
+        updates: u32::MAX,
+        known_updates: u32::MAX,
+        updated_at: Some(Timestamp::MAX),
+        last_update: long(),
+        vouched_at: Some(Timestamp::MAX),
+        has_foreign_title: false,
+        customers_text: long(),
+        customers_updates: u32::MAX,
+        sensitive_data: Some(SensitiveData {
+            is_compromised: true,
+            by: text(),
+            reason: text(),
+            at: Timestamp::MAX,
+            known_since: Some(Timestamp::MAX),
+        }),
+        is_false_alarm: true,
+        merged_into: text(),
+        parts: vec![Part { incident: text(), title: text() }; 3],
+        runbook_wrong: text(),
+        acts: ACTIONS.map(|action| (action, Act { by: text(), at: Timestamp::MAX })).into(),
+        severity_changed_at: Some(Timestamp::MAX),
         mitigated_at: Some(Timestamp::MIN),
         resolved_at: Some(Timestamp::MAX),
         runbook: text(),
@@ -192,6 +228,7 @@ fn filled(text: &str) -> Incident {
         understood: false,
         attempts: Attempts { count: u32::MAX, unclear: u32::MAX },
         slack: Some(SlackPost { channel: text(), ts: text() }),
+        update_due: Some(Timestamp::MAX),
     }
 }
 
@@ -246,19 +283,25 @@ pub(super) fn extremes() -> Vec<(Incident, Language)> {
 /// Everything that every text of an incident has to hold.
 fn check(incident: &Incident, language: Language, now: Timestamp) -> Result<(), String> {
     let user = on_call();
-    let body = message(incident, language, now, &[user]);
+    let body = message(incident, language, now, &[user], true);
     limits::slack(&body, &["U024BE7LH"])?;
-    let mentions = body["blocks"].to_string().matches("<@").count();
+    // What a button sends back is shown to nobody.
+    let shown = body["blocks"].as_array().unwrap().iter().filter(|block| block["type"] != "actions");
+    let mentions: usize = shown.map(|block| block.to_string().matches("<@").count()).sum();
     let expected = usize::from(incident.state == State::Triggered);
     if mentions != expected {
         return Err(format!("{mentions} mentions"));
     }
     if incident.state == State::Triggered {
-        limits::slack(&message(incident, language, now, &[]), &[])?;
+        limits::slack(&message(incident, language, now, &[], true), &[])?;
     }
     limits::page(&preview::html(&body), &PREVIEW_TAGS)?;
 
     limits::sms(&sms::message(incident, language))?;
+    limits::sms(&sms::call(incident, Call::SquadCalled, &incident.reason, language))?;
+    let call = mail::call(incident, Call::Reminder, &incident.reason, language, now);
+    limits::subject(&call.subject)?;
+    limits::page(&call.html, &[MAIL_TAGS.as_slice(), &["a"]].concat())?;
 
     let mail = mail::message(incident, language, now);
     limits::subject(&mail.subject)?;
@@ -294,7 +337,7 @@ fn every_extreme_entry_passes_slacks_limits() {
 
 #[test]
 fn a_normal_message_in_slack() {
-    let body = message(&normal(), Language::Portuguese, now(), &[on_call()]);
+    let body = message(&normal(), Language::Portuguese, now(), &[on_call()], false);
     let label = |text: &str| json!({"type": "mrkdwn", "text": format!("*{text}*"), "verbatim": true});
     let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
     let mrkdwn = |text: &str| json!({"type": "mrkdwn", "text": text, "verbatim": true});
@@ -383,10 +426,79 @@ INC-20261129-7Q2MZK4A
 }
 
 #[test]
+fn a_mail_that_calls_somebody_says_first_why() {
+    let words = "🔔 Falta uma atualização.\n\nEstado: resolvido";
+    let mail = mail::call(&normal(), Call::Reminder, words, Language::Portuguese, now());
+    assert!(mail.subject.starts_with("[prod] S1 lembrete INC-20261129-7Q2MZK4A: API"), "{}", mail.subject);
+    let beginning = "\n\nLembrete:\n  🔔 Falta uma atualização.\n\n  Estado: resolvido\n\nEstado: Acionado, ";
+    assert!(mail.text.contains(beginning), "{}", mail.text);
+    assert!(mail.html.contains("</h1>\n<h2 style=\"font-size:16px\">Lembrete</h2>\n<pre "), "{}", mail.html);
+    let call = mail::call(&normal(), Call::SquadCalled, "", Language::Portuguese, now());
+    assert!(call.subject.starts_with("[prod] S1 convocacao INC-"), "{}", call.subject);
+    assert_eq!(call.text, mail::message(&normal(), Language::Portuguese, now()).text);
+}
+
+#[test]
+fn what_people_have_said_is_in_every_message_that_has_room() {
+    let data = SensitiveData {
+        is_compromised: true,
+        by: "Ana".to_owned(),
+        reason: "anexos públicos".to_owned(),
+        ..SensitiveData::default()
+    };
+    let incident = Incident {
+        commander: "Caio Lima".to_owned(),
+        commander_backup: "Bia Reis".to_owned(),
+        called: ["Squad Dados", "Squad Infra"]
+            .map(|squad| Called { squad: squad.to_owned(), ..Called::default() })
+            .to_vec(),
+        update_due: Some(at("2026-11-29T12:42:30Z")),
+        sensitive_data: Some(data.clone()),
+        is_false_alarm: true,
+        merged_into: "INC-20261129-00000000".to_owned(),
+        parts: vec![Part { incident: "INC-20261129-11111111".to_owned(), title: "Fila parada".to_owned() }],
+        runbook_wrong: "o comando 2 não existe".to_owned(),
+        ..normal()
+    };
+    let mail = mail::message(&incident, Language::Portuguese, now()).text;
+    let body = message(&incident, Language::Portuguese, now(), &[], false);
+    let shown: Vec<&str> = body["blocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|block| block["fields"].as_array().into_iter().flatten().chain([&block["text"]]))
+        .filter_map(|text| text["text"].as_str())
+        .collect();
+    for (label, text) in [
+        ("Incident commander", "Caio Lima"),
+        ("Commander substituto", "Bia Reis"),
+        ("Squads convocados", "Squad Dados, Squad Infra"),
+        ("Próxima atualização", "até 2026-11-29 09:42:30 -03:00"),
+    ] {
+        assert!(mail.contains(&format!("\n{label}: {text}\n")), "{mail}");
+        let label = format!("*{label}*");
+        assert!(shown.windows(2).any(|pair| pair == [label.as_str(), text]), "{shown:?}");
+    }
+    for (mark, text) in [
+        ("🔐", "Dados pessoais comprometidos, segundo Ana: anexos públicos"),
+        ("🔗", "É parte de INC-20261129-00000000: lá estão os avisos e a conversa."),
+        ("🔗", "Partes que não acabaram: INC-20261129-11111111 (Fila parada)"),
+        ("🟢", "Alarme falso: não conta nas médias."),
+        ("📕", "O runbook está errado: o comando 2 não existe"),
+    ] {
+        assert!(mail.contains(&format!("\n{text}\n")), "{mail}");
+        assert!(shown.contains(&format!("{mark} {text}").as_str()), "{shown:?}");
+    }
+    let denied = SensitiveData { is_compromised: false, ..data };
+    let denied = Incident { sensitive_data: Some(denied), ..normal() };
+    assert!(!mail::message(&denied, Language::Portuguese, now()).text.contains("Dados pessoais"));
+}
+
+#[test]
 fn a_drill_of_the_pager_asks_nothing_of_anybody() {
     let exercise = Incident { is_drill: true, ..normal() };
     let own = Incident { problem: format!("{}2026-11-29", crate::DRILL), ..exercise.clone() };
-    let shown = |incident: Incident| message(&incident, Language::Portuguese, now(), &[]).to_string();
+    let shown = |incident: Incident| message(&incident, Language::Portuguese, now(), &[], false).to_string();
     let (exercise, own) = (shown(exercise), shown(own));
     assert!(exercise.contains("responda como num incidente") && !exercise.contains("ninguém precisa"));
     assert!(own.contains("ninguém precisa fazer nada") && !own.contains("responda como num incidente"));
@@ -412,7 +524,7 @@ fn a_resolved_drill_says_so_and_mentions_nobody() {
         ..normal()
     };
     let later = at("2026-11-29T15:00:00Z");
-    let body = message(&incident, Language::English, later, &[on_call()]);
+    let body = message(&incident, Language::English, later, &[on_call()], false);
     let shown = body["blocks"].to_string();
     for part in [
         "✅ [DRILL] [prod] S1 high, resolved: API",
@@ -431,7 +543,7 @@ fn a_resolved_drill_says_so_and_mentions_nobody() {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(!shown.contains("<@"), "{shown}");
-    let after = message(&incident, Language::English, at("2026-11-29T16:00:00Z"), &[]);
+    let after = message(&incident, Language::English, at("2026-11-29T16:00:00Z"), &[], false);
     assert!(!after.to_string().contains("🔇"), "a mute that ended");
     let mail = mail::message(&incident, Language::Portuguese, later);
     assert!(
@@ -457,7 +569,7 @@ fn a_missing_owner_and_an_address_that_is_no_link_are_shown() {
         first_at: Timestamp::UNIX_EPOCH,
         ..normal()
     };
-    let body = message(&incident, Language::Portuguese, now(), &[on_call()]);
+    let body = message(&incident, Language::Portuguese, now(), &[on_call()], false);
     let shown = body["blocks"].to_string();
     for part in [
         "sem responsável",
@@ -479,7 +591,7 @@ fn a_missing_owner_and_an_address_that_is_no_link_are_shown() {
 fn a_command_is_shown_whole_or_not_at_all() {
     let shown = |command: &str| {
         let incident = Incident { command: command.to_owned(), ..normal() };
-        let body = message(&incident, Language::Portuguese, now(), &[]);
+        let body = message(&incident, Language::Portuguese, now(), &[], false);
         let mail = mail::message(&incident, Language::Portuguese, now());
         (body["blocks"].to_string(), mail.text)
     };
@@ -601,10 +713,11 @@ fn a_hand_over_says_who_is_on_call_until_when_and_who_is_next() {
 #[test]
 fn a_message_mentions_users_and_groups_but_not_a_crowd() {
     let squad = [on_call(), UserId::parse("S0614TZR7").unwrap()];
-    let people = message(&normal(), Language::Portuguese, now(), &squad)["blocks"][2]["fields"].to_string();
+    let people =
+        message(&normal(), Language::Portuguese, now(), &squad, false)["blocks"][2]["fields"].to_string();
     assert!(people.contains("<@U024BE7LH> <!subteam^S0614TZR7>"), "{people}");
     let crowd: Vec<UserId> = (10..99).map(|number| UserId::parse(&format!("U{number}")).unwrap()).collect();
-    let body = message(&normal(), Language::Portuguese, now(), &crowd);
+    let body = message(&normal(), Language::Portuguese, now(), &crowd, false);
     assert_eq!(body["blocks"].to_string().matches("<@").count(), 20);
 }
 
@@ -696,7 +809,7 @@ fn a_preview_shows_what_slack_would() {
     let mut incident = normal();
     incident.title = "a <b> & \"c\"".to_owned();
     incident.reason = "x < y *z*\n<script>".to_owned();
-    let page = preview::html(&message(&incident, Language::Portuguese, now(), &[on_call()]));
+    let page = preview::html(&message(&incident, Language::Portuguese, now(), &[on_call()], false));
     for part in [
         "<h1><bdi>🟠 [prod] S1 alta: a &lt;b&gt; &amp; &quot;c&quot;</bdi></h1>",
         "<b>Acionado</b>, desde 2026-11-29 09:00:00 -03:00, há 12 min<br>3 eventos",
@@ -710,7 +823,10 @@ fn a_preview_shows_what_slack_would() {
     }
     let odd = json!({"text": "a <b>", "blocks": [{"type": "divider"}, {"type": "<x>"}, 7, {"type": "actions", "elements": [{"url": "javascript:a"}]}]});
     let page = preview::html(&odd);
-    assert!(page.contains("<hr>\n<p>(&lt;x&gt;)</p>\n<p>()</p>\n<p><a class=\"button\"></a></p>"), "{page}");
+    assert!(
+        page.contains("<hr>\n<p>(&lt;x&gt;)</p>\n<p>()</p>\n<p><span class=\"button\"></span></p>"),
+        "{page}"
+    );
     assert!(preview::html(&json!({"text": "a &lt;b"})).contains("<body>\n<p>a &lt;b</p>\n</body>"));
     assert!(preview::html(&Value::Null).contains("<body>\n<p></p>"));
     let page = preview::several("two <b>", [("a <i>", &odd), ("c", &Value::Null)]);

@@ -705,6 +705,9 @@ fn a_wrong_contact_is_refused_with_the_path() {
         "incidents.people.Ana.phone_verified",
         "there is no phone",
     );
+    let twice =
+        json!({"incidents": {"people": {"Ana": {"slack": "U024BE7LH"}, "Bia": {"slack": "U024BE7LH"}}}});
+    refused(&twice.to_string(), "incidents.people.Bia.slack", "is also another person's");
     refused(&person("pager", json!("x")), "incidents.people.Ana.pager", "unknown field");
     let path = "incidents.squads.Squad Backend.contacts[0]";
     refused(&squad(json!({"contacts": [{}]})), path, "expected slack, email or phone");

@@ -1,9 +1,11 @@
-"""Slack's Web API and an incoming webhook, with the service's errors and limits.
+"""Slack's Web API, an incoming webhook and response URLs, with the service's errors and limits.
 
 Methods: `auth.test`, `chat.postMessage`, `chat.update`, `conversations.history`, `usergroups.list`,
-`usergroups.users.list` and `usergroups.users.update`. Sources: the methods' pages of docs.slack.dev, "Using message
-metadata", "Sending messages using incoming webhooks". Not documented: a reply to an unknown message is refused with
-`thread_not_found`, an unknown user group with `no_such_subteam` also by `usergroups.users.update`.
+`usergroups.users.list`, `usergroups.users.update` and `views.open`. Sources: the methods' pages of docs.slack.dev,
+"Using message metadata", "Sending messages using incoming webhooks", "Handling user interaction", "Modal views". Not
+documented: a reply to an unknown message is refused with `thread_not_found`, an unknown user group with
+`no_such_subteam` also by `usergroups.users.update`, a response URL that is over with 404 and `expired_url` or
+`used_url`, a wrong view with `invalid_arguments`.
 
 `cloud.json` has `slack_url` (the base of the Web API), `slack_token` and `slack_webhook_url`, whose path is a secret
 and which posts to `#webhook`. Every channel exists whose name begins with `#` or has the form of a channel id. In the
@@ -19,6 +21,11 @@ log and in fault rules the webhook's action is `webhook`. Routes below /_local:
 - `POST slack/usergroups` `{"usergroups": [{id, handle, users}], "restricted": false}` replaces the user groups;
   `restricted` lets only administrators change them. `GET slack/usergroups` -> the same.
 - `POST slack/webhook` `{"active": false}` removes or restores the webhook.
+- `POST slack/interactions` `{"user": "U024BE7LH", "age": 0}` -> `{"trigger_id", "response_url"}`, as a request of Slack
+  has them, of an interaction `age` seconds ago: a trigger opens one modal within 3 s, a response URL takes five
+  messages within 30 minutes.
+- `GET slack/views` -> `{"views": [{id, user, view, at}]}`, the opened modals, oldest first; `GET slack/answers` ->
+  `{"answers": [{user, response_url, message, at}]}`; `DELETE slack/interactions` forgets all of these.
 """
 
 from __future__ import annotations
@@ -58,6 +65,11 @@ class Slack:
     ALL_BLOCKS = 13_200
     # The most messages of one page of a history.
     PAGE = 999
+    # Seconds that a trigger and a response URL are worth something, and messages that the latter takes.
+    TRIGGER = 3
+    RESPONSE = 30 * 60
+    ANSWERS = 5
+    VIEW_BYTES = 250_000
     WEBHOOK_CHANNEL = "#webhook"
 
     def __init__(self) -> None:
@@ -71,10 +83,17 @@ class Slack:
         self.accepted: list[dict[str, Any]] = []
         self.archived: set[str] = set()
         self._last = 0
+        self.url = ""
+        self.triggers: dict[str, dict[str, Any]] = {}
+        self.responses: dict[str, dict[str, Any]] = {}
+        self.views: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
 
     def handle(self, request: Request) -> Answer:
         if request.path.startswith("/services/"):
             return self._posted_by_webhook(request)
+        if request.path.startswith("/actions/"):
+            return self._answered(request)
         name = request.path.removeprefix("/api/")
         methods = {
             "auth.test": self.auth_test,
@@ -84,6 +103,7 @@ class Slack:
             "usergroups.list": self.list_groups,
             "usergroups.users.list": self.list_members,
             "usergroups.users.update": self.update_members,
+            "views.open": self.open_view,
         }
         if not request.path.startswith("/api/") or name not in methods:
             return answer_json(200, {"ok": False, "error": "unknown_method"})
@@ -346,6 +366,83 @@ class Slack:
             raise SlackError("msg_blocks_too_long")
         return text, blocks
 
+    # Interactions
+
+    async def interact(self, fields: dict[str, Any]) -> dict[str, str]:
+        only(fields, {"user", "age"})
+        user, age = fields.get("user"), fields.get("age", 0)
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,}", str(user)):
+            raise AdminError("user: must be the id of a user")
+        if type(age) not in (int, float) or age < 0:
+            raise AdminError("age: must be a number of seconds")
+        number = len(self.triggers) + 1
+        trigger = f"{number}.{secrets.randbelow(10**10)}.{secrets.token_hex(16)}"
+        path = f"/actions/T0LOCAL000/{number}/{secrets.token_hex(12)}"
+        begun = time.time() - age
+        self.triggers[trigger] = {"user": user, "at": begun, "used": False}
+        self.responses[path] = {"user": user, "at": begun, "left": self.ANSWERS}
+        return {"trigger_id": trigger, "response_url": f"{self.url}{path}"}
+
+    async def forget_interactions(self, _: dict[str, Any]) -> dict[str, int]:
+        removed = len(self.views) + len(self.answers)
+        for kept in (self.triggers, self.responses, self.views, self.answers):
+            kept.clear()
+        return {"removed": removed}
+
+    async def list_views(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"views": self.views}
+
+    async def list_answers(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"answers": self.answers}
+
+    def open_view(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        trigger = self.triggers.get(str(arguments.get("trigger_id")))
+        if trigger is None:
+            raise SlackError("invalid_trigger_id")
+        if trigger["used"]:
+            raise SlackError("exchanged_trigger_id")
+        if time.time() - trigger["at"] > self.TRIGGER:
+            raise SlackError("expired_trigger_id")
+        view = arguments.get("view")
+        if isinstance(view, str):
+            try:
+                view = json.loads(view)
+            except ValueError:
+                raise SlackError("invalid_arguments", ["[ERROR] view must be a JSON object"]) from None
+        if wrong := list(_wrong_view(view)):
+            raise SlackError("invalid_arguments", wrong)
+        if len(json.dumps(view)) > self.VIEW_BYTES:
+            raise SlackError("view_too_large")
+        trigger["used"] = True
+        opened = {"id": f"V{secrets.token_hex(5).upper()}", "user": trigger["user"], "view": view, "at": time.time()}
+        self.views.append(opened)
+        return {"view": {**view, "id": opened["id"], "team_id": "T0LOCAL000", "state": {"values": {}}, "hash": "1.a"}}
+
+    def _answered(self, request: Request) -> Answer:
+        response = self.responses.get(request.path)
+        try:
+            if response is None or time.time() - response["at"] > self.RESPONSE:
+                raise SlackError("expired_url")
+            if not response["left"]:
+                raise SlackError("used_url")
+            known = {"text", "blocks", "response_type", "replace_original", "delete_original", "thread_ts"}
+            try:
+                message = json.loads(request.body)
+            except ValueError:
+                raise SlackError("invalid_payload") from None
+            if request.method != "POST" or not isinstance(message, dict) or set(message) - known:
+                raise SlackError("invalid_payload")
+            if message.get("response_type") not in (None, "ephemeral", "in_channel"):
+                raise SlackError("invalid_payload")
+            self._content(message)
+        except SlackError as error:
+            over = str(error) in ("expired_url", "used_url")
+            return answer_json(404 if over else 400, {"ok": False, "error": str(error)})
+        response["left"] -= 1
+        url = f"{self.url}{request.path}"
+        self.answers.append({"user": response["user"], "response_url": url, "message": message, "at": time.time()})
+        return answer_json(200, {"ok": True})
+
     async def list_messages(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return {"messages": self.accepted if arguments.get("all") == "1" else self.messages}
 
@@ -424,8 +521,69 @@ def _texts(value: Any):
                 yield from _texts(each)
 
 
-def _wrong_blocks(blocks: list[Any]):
-    """Slack's error messages for a message's blocks."""
+def _wrong_view(view: Any):
+    """Slack's error messages for a modal."""
+    if not isinstance(view, dict) or view.get("type") != "modal":
+        yield "[ERROR] missing required field: type [json-pointer:/view]"
+        return
+    known = {"type", "title", "blocks", "close", "submit", "private_metadata", "callback_id"}
+    known |= {"clear_on_close", "notify_on_close", "external_id", "submit_disabled"}
+    yield from (f"[ERROR] unknown field: {name} [json-pointer:/view]" for name in set(view) - known)
+    for name, required in (("title", True), ("close", False), ("submit", False)):
+        value = view.get(name)
+        if value is None and not required:
+            continue
+        content = value.get("text") if isinstance(value, dict) else None
+        if not isinstance(content, str) or not content or value.get("type") != "plain_text" or len(content) > 24:
+            yield f"[ERROR] must be plain_text of 1 to 24 characters [json-pointer:/view/{name}]"
+    for name, most in (("private_metadata", 3000), ("callback_id", 255)):
+        if len(str(view.get(name, ""))) > most:
+            yield f"[ERROR] must be less than {most + 1} characters [json-pointer:/view/{name}]"
+    blocks = view.get("blocks")
+    if not isinstance(blocks, list) or not blocks:
+        yield "[ERROR] missing required field: blocks [json-pointer:/view]"
+        return
+    if any(isinstance(each, dict) and each.get("type") == "input" for each in blocks) and "submit" not in view:
+        yield "[ERROR] must define `submit` to use an `input` block [json-pointer:/view/blocks]"
+    yield from _wrong_blocks(blocks, most_blocks=100)
+
+
+def _wrong_input(block: dict[str, Any], text, at_most, where: str):
+    """Slack's error messages for an input block."""
+    plain = ("plain_text",)
+    yield from text(block.get("label"), 2000, f"{where}/label", plain)
+    if "hint" in block:
+        yield from text(block["hint"], 2000, f"{where}/hint", plain)
+    element = block.get("element")
+    kind = element.get("type") if isinstance(element, dict) else None
+    pointer = f"{where}/element"
+    if kind not in ("plain_text_input", "static_select", "users_select", "datetimepicker"):
+        yield f"[ERROR] unsupported type: {kind} [json-pointer:{pointer}/type]"
+        return
+    if len(str(element.get("action_id", ""))) > 255:
+        yield f"[ERROR] must be less than 256 characters [json-pointer:{pointer}/action_id]"
+    most = element.get("max_length", 3000)
+    if kind == "plain_text_input" and not (type(most) is int and 1 <= most <= 3000):
+        yield f"[ERROR] must be between 1 and 3000 [json-pointer:{pointer}/max_length]"
+    elif kind == "plain_text_input" and len(element.get("initial_value", "")) > most:
+        yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{pointer}/initial_value]"
+    if kind != "static_select":
+        return
+    options = element.get("options")
+    if not isinstance(options, list) or not options:
+        yield f"[ERROR] missing required field: options [json-pointer:{pointer}]"
+        return
+    yield from at_most(options, 100, f"{pointer}/options")
+    for number, option in enumerate(options):
+        yield from text(option.get("text"), 75, f"{pointer}/options/{number}/text", plain)
+        if not 1 <= len(str(option.get("value", ""))) <= 150:
+            yield f"[ERROR] must be 1 to 150 characters [json-pointer:{pointer}/options/{number}/value]"
+    if element.get("initial_option") not in (None, *options):
+        yield f"[ERROR] must match one of the options [json-pointer:{pointer}/initial_option]"
+
+
+def _wrong_blocks(blocks: list[Any], most_blocks: int = 50):
+    """Slack's error messages for the blocks of a message or a modal."""
 
     def text(value, most, where, kinds=("mrkdwn", "plain_text")):
         content = value.get("text") if isinstance(value, dict) else None
@@ -440,7 +598,7 @@ def _wrong_blocks(blocks: list[Any]):
         if isinstance(values, list) and len(values) > most:
             yield f"[ERROR] no more than {most} items allowed [json-pointer:{where}]"
 
-    yield from at_most(blocks, 50, "/blocks")
+    yield from at_most(blocks, most_blocks, "/blocks")
     plain = ("plain_text",)
     ids = set()
     kinds = {"actions", "context", "divider", "file", "header", "image", "input", "markdown", "rich_text", "section"}
@@ -456,7 +614,9 @@ def _wrong_blocks(blocks: list[Any]):
             if given in ids:
                 yield f"[ERROR] `block_id` {given} already exists [json-pointer:{where}/block_id]"
             ids.add(given)
-        if kind == "header":
+        if kind == "input":
+            yield from _wrong_input(block, text, at_most, where)
+        elif kind == "header":
             yield from text(block.get("text"), 150, f"{where}/text", plain)
         elif kind == "markdown" and len(str(block.get("text", ""))) > 12_000:
             yield f"[ERROR] must be less than 12001 characters [json-pointer:{where}/text]"
@@ -493,6 +653,8 @@ def _action(_method: str, path: str) -> str:
     # Never log a webhook's path: it is a secret.
     if path.startswith("/services/"):
         return "webhook"
+    if path.startswith("/actions/"):
+        return "response_url"
     named = re.fullmatch(r"/api/([A-Za-z.]+)", path)
     return named[1] if named else "unknown"
 
@@ -516,10 +678,15 @@ def install(cloud: Cloud, servers: Servers) -> None:
     cloud.route("GET", "slack/usergroups")(slack.told_groups)
     cloud.route("POST", "slack/usergroups")(slack.set_groups)
     cloud.route("POST", "slack/webhook")(slack.set_webhook)
+    cloud.route("POST", "slack/interactions")(slack.interact)
+    cloud.route("DELETE", "slack/interactions")(slack.forget_interactions)
+    cloud.route("GET", "slack/views")(slack.list_views)
+    cloud.route("GET", "slack/answers")(slack.list_answers)
     app = guarded(cloud, "slack", slack.handle, _action, _refuse)
 
     async def start() -> None:
         url = servers.listen(app, "slack")
+        slack.url = url
         webhook = f"{url}{slack.webhook}"
         cloud.facts.update(slack_url=f"{url}/api", slack_token=slack.token, slack_webhook_url=webhook)
 

@@ -12,6 +12,38 @@ pub(in crate::text) fn slack(message: &Value, mentions: &[&str]) -> Result<(), S
     if check.problems.is_empty() { Ok(()) } else { Err(check.problems.join("\n")) }
 }
 
+/// Checks blocks of a modal that mention nobody.
+pub(in crate::text) fn blocks(blocks: &[Value]) -> Result<(), String> {
+    let mut check = Check { mentions: &[], problems: Vec::new() };
+    check.require(blocks.len() <= 100, || format!("{} blocks", blocks.len()));
+    let mut ids = Vec::new();
+    for (place, block) in blocks.iter().enumerate() {
+        check.block(block, &format!("block {place}"), &mut ids);
+    }
+    if check.problems.is_empty() { Ok(()) } else { Err(check.problems.join("\n")) }
+}
+
+/// Checks a modal for `views.open` and for `response_action`.
+pub(in crate::text) fn modal(view: &Value) -> Result<(), String> {
+    let mut check = Check { mentions: &[], problems: Vec::new() };
+    check.modal(view);
+    if check.problems.is_empty() { Ok(()) } else { Err(check.problems.join("\n")) }
+}
+
+/// Checks a message for a response URL, or in the answer to a slash command.
+pub(in crate::text) fn answer(message: &Value) -> Result<(), String> {
+    let mut check = Check { mentions: &[], problems: Vec::new() };
+    let known = ["response_type", "replace_original", "text", "blocks"];
+    let message = check.object(message, &known, "answer");
+    check.require(message.get("response_type") == Some(&"ephemeral".into()), || "response_type".to_owned());
+    check.require(message.get("replace_original") == Some(&false.into()), || "replace_original".to_owned());
+    let text = message.get("text").and_then(Value::as_str).unwrap_or_default();
+    check.text(text, 4_000, "text");
+    check.markup(text, &[], "text");
+    check.blocks(message.get("blocks"), 50);
+    if check.problems.is_empty() { Ok(()) } else { Err(check.problems.join("\n")) }
+}
+
 struct Check<'a> {
     mentions: &'a [&'a str],
     problems: Vec<String>,
@@ -66,13 +98,70 @@ impl Check<'_> {
         });
         self.require(scalars, || "event_payload".to_owned());
 
-        let blocks = self.items(message.get("blocks"), 50, "blocks");
+        self.blocks(message.get("blocks"), 50);
+    }
+
+    fn blocks(&mut self, blocks: Option<&Value>, most: usize) {
+        let blocks = self.items(blocks, most, "blocks");
         let mut ids = Vec::new();
         for (place, block) in blocks.iter().enumerate() {
             self.block(block, &format!("block {place}"), &mut ids);
         }
         let total = units(&Value::Array(blocks).to_string());
-        self.require(total <= 13_000, || format!("all blocks: {total}"));
+        self.require(most > 50 || total <= 13_000, || format!("all blocks: {total}"));
+    }
+
+    fn modal(&mut self, view: &Value) {
+        let known = ["type", "title", "submit", "close", "blocks", "callback_id", "private_metadata"];
+        let view = self.object(view, &known, "modal");
+        self.require(view.get("type") == Some(&"modal".into()), || "not a modal".to_owned());
+        for part in ["title", "submit", "close"] {
+            self.text_object(view.get(part), Some("plain_text"), 24, part);
+        }
+        let notes = view.get("private_metadata").and_then(Value::as_str).unwrap_or_default();
+        self.require(units(notes) <= 3_000, || format!("private_metadata: {}", units(notes)));
+        self.id(view.get("callback_id"), "modal", &mut Vec::new());
+        self.blocks(view.get("blocks"), 100);
+        let size = Value::Object(view).to_string().len();
+        // views.open: view_too_large.
+        self.require(size <= 250_000, || format!("view of {size} bytes"));
+    }
+
+    fn input(&mut self, element: &Value, place: &str) {
+        let kind = element["type"].as_str().unwrap_or_default();
+        let known: &[&str] = match kind {
+            "plain_text_input" => &["type", "action_id", "multiline", "max_length", "initial_value"],
+            "static_select" => &["type", "action_id", "options", "initial_option"],
+            "users_select" | "datetimepicker" => &["type", "action_id"],
+            other => {
+                self.problems.push(format!("{place}: unknown element {other:?}"));
+                &[]
+            }
+        };
+        let element = self.object(element, known, place);
+        self.id(element.get("action_id"), place, &mut Vec::new());
+        if kind == "plain_text_input" {
+            let most = element.get("max_length").and_then(Value::as_u64).unwrap_or_default();
+            self.require((1..=3_000).contains(&most), || format!("{place}: max_length {most}"));
+            if let Some(given) = element.get("initial_value") {
+                let length = units(given.as_str().unwrap_or_default());
+                let is_within = length > 0 && u64::try_from(length).unwrap() <= most;
+                self.require(is_within, || format!("{place}: initial_value of {length}"));
+            }
+        }
+        if kind == "static_select" {
+            let options = self.items(element.get("options"), 100, place);
+            for option in &options {
+                let option = self.object(option, &["text", "value"], place);
+                self.text_object(option.get("text"), Some("plain_text"), 75, place);
+                let length = units(option.get("value").and_then(Value::as_str).unwrap_or_default());
+                self.require((1..=150).contains(&length), || format!("{place}: value of {length}"));
+            }
+            let chosen = element.get("initial_option");
+            self.require(chosen.is_none_or(|chosen| options.contains(chosen)), || {
+                format!("{place}: initial_option is none of the options")
+            });
+        }
     }
 
     fn block(&mut self, block: &Value, place: &str, ids: &mut Vec<String>) {
@@ -112,6 +201,19 @@ impl Check<'_> {
             }
             "divider" => {
                 self.object(block, &["type", "block_id"], place);
+            }
+            "input" => {
+                let known = ["type", "block_id", "label", "element", "hint", "optional"];
+                let block = self.object(block, &known, place);
+                self.text_object(block.get("label"), Some("plain_text"), 2_000, place);
+                if block.contains_key("hint") {
+                    self.text_object(block.get("hint"), Some("plain_text"), 2_000, place);
+                }
+                self.require(block.contains_key("block_id"), || format!("{place}: no block_id"));
+                self.require(block.get("optional").is_none_or(Value::is_boolean), || {
+                    format!("{place}: optional")
+                });
+                self.input(block.get("element").unwrap_or(&Value::Null), place);
             }
             other => self.problems.push(format!("unknown block {other:?}")),
         }

@@ -1,0 +1,3 @@
+//! Decides: no AWS, no runtime, no clock.
+
+pub(crate) mod slack;

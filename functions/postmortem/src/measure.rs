@@ -1,0 +1,31 @@
+//! Writes the metrics of months: `metrics/incidents-<month>.json` and `.csv`.
+
+use incident::Incident;
+use shared::run::documents::DocumentError;
+
+use crate::App;
+use crate::rules::journal::Journal;
+use crate::rules::metrics::{Metrics, metrics};
+use crate::text::metrics::{csv, definitions};
+
+/// Writes the metrics of one month, and returns them.
+///
+/// # Errors
+///
+/// [`DocumentError`]; the next daily run writes them again.
+pub(crate) async fn write(
+    app: &App,
+    month: &str,
+    incidents: &[Incident],
+    journal: &Journal,
+) -> Result<Metrics, DocumentError> {
+    let made = metrics(month, incidents, journal, definitions(app.base.settings.language));
+    let (documents, name) = (app.documents(), format!("metrics/{month}"));
+    documents.update(&name, |stored: &mut Metrics| stored.clone_from(&made)).await?;
+    let key = |form: &str| format!("metrics/incidents-{month}.{form}");
+    // Text, numbers and lists always serialize.
+    let json = |stored: &Metrics| serde_json::to_string_pretty(stored).unwrap_or_default();
+    documents.show(&name, &key("json"), "application/json", json).await?;
+    documents.show(&name, &key("csv"), "text/csv; charset=utf-8", csv).await?;
+    Ok(made)
+}

@@ -1,0 +1,297 @@
+//! The metrics of a month: how long incidents took, which nobody took, which came back.
+//!
+//! A month has the incidents whose first event was in it, by São Paulo's calendar. Means hide a bad night, so there are none:
+//! counts, medians, and the ninetieth percentile by nearest rank.
+
+use std::collections::BTreeMap;
+
+use incident::{Incident, Severity, is_own_drill};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::journal::Journal;
+use super::times::{Times, times};
+use super::wanted::local_date;
+
+/// The metrics of one month.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Metrics {
+    /// The month: `2026-11`.
+    pub month: String,
+    /// What each number means.
+    pub definitions: BTreeMap<String, String>,
+    /// The numbers, for each group and severity that had an incident.
+    pub rows: Vec<Row>,
+    /// Incidents that nobody acknowledged, over or not: in the rows' counts, and in no duration.
+    pub unacknowledged: Vec<Named>,
+    /// Incidents that are not over.
+    pub open: Vec<Named>,
+    /// Incidents whose problem had a post-mortem that was closed before.
+    pub repeated: Vec<Repeated>,
+}
+
+/// The numbers of one severity in one group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// What kind of incidents.
+    pub group: Group,
+    /// Their severity.
+    pub severity: Severity,
+    /// How many.
+    pub incidents: usize,
+    /// Time to acknowledge.
+    pub tta: Stat,
+    /// Time to mitigate.
+    pub ttm: Stat,
+    /// Time to resolve.
+    pub ttr: Stat,
+    /// Time from the beginning of the impact until it was resolved.
+    pub impact: Stat,
+}
+
+/// What kind of incidents a row counts. The groups are never mixed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Group {
+    /// Incidents.
+    Incident,
+    /// Exercises of people.
+    Drill,
+    /// What never was an incident.
+    FalseAlarm,
+}
+
+impl Group {
+    /// The stable name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::Drill => "drill",
+            Self::FalseAlarm => "false_alarm",
+        }
+    }
+}
+
+/// A distribution of durations.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Stat {
+    /// How many incidents have this duration.
+    pub count: usize,
+    /// The median, in seconds; of an even number, half-way between the two in the middle. None without any.
+    pub median_seconds: Option<i64>,
+    /// The smallest duration that at least nine in ten do not exceed, in seconds.
+    pub p90_seconds: Option<i64>,
+}
+
+/// An incident in a list.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Named {
+    /// Its id.
+    pub incident: String,
+    /// Its severity.
+    pub severity: Severity,
+    /// Its group.
+    pub group: Group,
+    /// Its first event.
+    pub first_at: Timestamp,
+}
+
+/// An incident whose problem had a closed post-mortem.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Repeated {
+    /// Its id.
+    pub incident: String,
+    /// The incident with the post-mortem; the same one if it was reopened.
+    pub after: String,
+}
+
+/// The month of an instant in São Paulo: `2026-11`.
+pub(crate) fn month(at: Timestamp) -> String {
+    local_date(at).strftime("%Y-%m").to_string()
+}
+
+/// The metrics of a month's incidents. Parts of other incidents and exercises of the pager itself are not counted.
+pub(crate) fn metrics(
+    month: &str,
+    incidents: &[Incident],
+    journal: &Journal,
+    definitions: BTreeMap<String, String>,
+) -> Metrics {
+    let counted = incidents
+        .iter()
+        .filter(|one| !one.is_merged() && !is_own_drill(&one.source, &one.problem))
+        .map(|one| (group(one), one));
+    let mut counted: Vec<_> = counted.collect();
+    counted.sort_by(|(_, one), (_, other)| (one.first_at, &one.id).cmp(&(other.first_at, &other.id)));
+    let mut by: BTreeMap<(Group, Severity), Vec<Times>> = BTreeMap::new();
+    for (group, one) in &counted {
+        by.entry((*group, one.severity)).or_default().push(times(one));
+    }
+    let named = |(group, one): &(Group, &Incident)| Named {
+        incident: one.id.clone(),
+        severity: one.severity,
+        group: *group,
+        first_at: one.first_at,
+    };
+    let is_unacknowledged = |one: &Incident| times(one).acknowledge.is_none();
+    Metrics {
+        month: month.to_owned(),
+        definitions,
+        rows: by.into_iter().map(|((group, severity), times)| row(group, severity, &times)).collect(),
+        unacknowledged: counted.iter().filter(|(_, one)| is_unacknowledged(one)).map(named).collect(),
+        open: counted.iter().filter(|(_, one)| one.is_open()).map(named).collect(),
+        repeated: counted
+            .iter()
+            .filter(|(group, _)| *group == Group::Incident)
+            .filter_map(|(_, one)| repeated(one, journal))
+            .collect(),
+    }
+}
+
+/// The post-mortem after whose closing an incident's problem came back.
+pub(crate) fn repeated(incident: &Incident, journal: &Journal) -> Option<Repeated> {
+    let is_reopened = journal.postmortems.get(&incident.id).is_some_and(|own| {
+        own.closed_at
+            .is_some_and(|closed| incident.is_open() || incident.resolved_at.is_some_and(|at| at > closed))
+    });
+    let after = match is_reopened {
+        true => Some(incident.id.as_str()),
+        false => journal.closed_before(&incident.id, &incident.problem, incident.first_at),
+    };
+    after.map(|after| Repeated { incident: incident.id.clone(), after: after.to_owned() })
+}
+
+fn group(incident: &Incident) -> Group {
+    match (incident.is_false_alarm, incident.is_drill) {
+        (_, true) => Group::Drill,
+        (true, _) => Group::FalseAlarm,
+        _ => Group::Incident,
+    }
+}
+
+fn row(group: Group, severity: Severity, all: &[Times]) -> Row {
+    let of = |which: fn(&Times) -> Option<SignedDuration>| {
+        stat(all.iter().filter_map(|times| Some(which(times)?.as_secs())).collect())
+    };
+    Row {
+        group,
+        severity,
+        incidents: all.len(),
+        tta: of(|times| times.acknowledge),
+        ttm: of(|times| times.mitigate),
+        ttr: of(|times| times.resolve),
+        impact: of(|times| times.impact),
+    }
+}
+
+fn stat(mut seconds: Vec<i64>) -> Stat {
+    seconds.sort_unstable();
+    let count = seconds.len();
+    let at = |place: usize| seconds.get(place).copied();
+    let median = match count % 2 {
+        0 => count.checked_sub(2).and_then(|twice| Some((at(twice / 2)? + at(count / 2)?) / 2)),
+        _ => at(count / 2),
+    };
+    let rank = (count * 9).div_ceil(10);
+    Stat { count, median_seconds: median, p90_seconds: rank.checked_sub(1).and_then(at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use incident::State;
+
+    use super::super::journal::Postmortem;
+    use super::*;
+
+    #[test]
+    fn medians_and_percentiles_are_those_of_the_textbook() {
+        for (seconds, median, p90) in [
+            (vec![], None, None),
+            (vec![7], Some(7), Some(7)),
+            (vec![9, 1], Some(5), Some(9)),
+            (vec![3, 1, 2], Some(2), Some(3)),
+            ((1..=10).collect(), Some(5), Some(9)),
+            ((1..=11).collect(), Some(6), Some(10)),
+            ((1..=100).rev().collect(), Some(50), Some(90)),
+        ] {
+            let count = seconds.len();
+            assert_eq!(stat(seconds), Stat { count, median_seconds: median, p90_seconds: p90 });
+        }
+    }
+
+    fn incident(id: &str, minutes: Option<i64>) -> Incident {
+        let first_at: Timestamp = "2026-11-10T12:00:00Z".parse().unwrap();
+        let after = |minutes: i64| first_at + SignedDuration::from_mins(minutes);
+        Incident {
+            id: id.to_owned(),
+            state: State::Resolved,
+            severity: Severity::S1,
+            problem: format!("problem of {id}"),
+            first_at,
+            first_acknowledged_at: minutes.map(after),
+            resolved_at: Some(after(60)),
+            ..Incident::default()
+        }
+    }
+
+    #[test]
+    fn groups_are_apart_and_what_nobody_took_is_listed_and_not_averaged() {
+        let incidents = [
+            incident("INC-1", Some(2)),
+            incident("INC-2", Some(4)),
+            incident("INC-3", None),
+            Incident { is_drill: true, ..incident("INC-4", Some(50)) },
+            Incident { is_false_alarm: true, ..incident("INC-5", None) },
+            Incident { merged_into: "INC-1".to_owned(), ..incident("INC-6", Some(500)) },
+            Incident { problem: format!("{}x", incident::DRILL), ..incident("INC-7", Some(500)) },
+            Incident { severity: Severity::S0, state: State::Triggered, ..incident("INC-8", None) },
+        ];
+        let made = metrics("2026-11", &incidents, &Journal::default(), BTreeMap::new());
+        let rows: Vec<_> = made
+            .rows
+            .iter()
+            .map(|row| (row.group, row.severity, row.incidents, row.tta.count, row.tta.median_seconds))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (Group::Incident, Severity::S0, 1, 0, None),
+                (Group::Incident, Severity::S1, 3, 2, Some(180)),
+                (Group::Drill, Severity::S1, 1, 1, Some(3000)),
+                (Group::FalseAlarm, Severity::S1, 1, 0, None),
+            ]
+        );
+        let ids = |all: &[Named]| all.iter().map(|one| one.incident.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&made.unacknowledged), ["INC-3", "INC-5", "INC-8"]);
+        assert_eq!(ids(&made.open), ["INC-8"]);
+        assert_eq!(made.rows[1].ttr.median_seconds, Some(3600));
+        // What is open has no end yet.
+        assert_eq!(made.rows[0].ttr.count, 0);
+    }
+
+    #[test]
+    fn what_came_back_after_its_post_mortem_was_closed_is_named() {
+        let closed = |problem: &str, at: &str| Postmortem {
+            problem: problem.to_owned(),
+            closed_at: Some(at.parse().unwrap()),
+            ..Postmortem::default()
+        };
+        let postmortems = [
+            ("INC-0".to_owned(), closed("problem of INC-1", "2026-11-01T12:00:00Z")),
+            ("INC-2".to_owned(), closed("problem of INC-2", "2026-11-10T12:30:00Z")),
+        ];
+        let journal = Journal { postmortems: postmortems.into_iter().collect() };
+        let incidents = [incident("INC-1", None), incident("INC-2", None), incident("INC-3", None)];
+        let made = metrics("2026-11", &incidents, &journal, BTreeMap::new());
+        let repeated: Vec<_> =
+            made.repeated.iter().map(|one| (one.incident.as_str(), one.after.as_str())).collect();
+        assert_eq!(repeated, [("INC-1", "INC-0"), ("INC-2", "INC-2")]);
+    }
+
+    #[test]
+    fn a_month_is_sao_paulos() {
+        assert_eq!(month("2026-12-01T02:59:59Z".parse().unwrap()), "2026-11");
+        assert_eq!(month("2026-12-01T03:00:00Z".parse().unwrap()), "2026-12");
+    }
+}

@@ -1,0 +1,332 @@
+//! `postmortem` on the local cloud: the document of an alarm's incident in the bucket and as a pull request, its states, its
+//! actions on the board, the daily run.
+//!
+//! No clock is moved: where a day has to pass, the test writes an earlier one into the journal, as the account's root.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::runtime::time::{local_date, now};
+
+use crate::cloud::{Cloud, EVIDENCE, sha256};
+use crate::incidents::{Pager, alarm, delivery, notification};
+use crate::matrix::{Kill, points_and_reads, write};
+
+const LABEL: &str = "governance-postmortem";
+
+const CAUSE: &str = "<!-- governance:postmortem:cause -->\n\n_A preencher._";
+
+struct World {
+    cloud: Cloud,
+    pager: Pager,
+}
+
+impl World {
+    /// No post-mortem, incident, issue or pull request.
+    async fn fresh() -> Self {
+        let world = Self { cloud: Cloud::connect("postmortem").await, pager: Pager::held().await };
+        for folder in ["evidence/postmortem/", "runs/postmortem/", "postmortems/", "metrics/"] {
+            world.cloud.wipe(folder).await;
+        }
+        world.cloud.begin_long_ago("postmortem").await;
+        for what in ["github/issues", "github/repository"] {
+            world.cloud.admin(Method::DELETE, what, None).await;
+        }
+        let settings = json!({"may_write": true, "may_write_contents": true, "may_label": true});
+        world.cloud.admin(Method::POST, "github/config", Some(settings)).await;
+        world
+    }
+
+    /// An alarm that came and went; the incident's id.
+    async fn incident(&self) -> String {
+        let name = format!("moveongs-dev-postmortem-{}", now().as_nanosecond());
+        let began = now() - SignedDuration::from_mins(30);
+        for (state, previous, at) in
+            [("ALARM", "OK", began), ("OK", "ALARM", began + SignedDuration::from_mins(10))]
+        {
+            let message = alarm(&name, state, previous, at).to_string();
+            let notified = notification(&format!("{name}-{state}"), &message, None).to_string();
+            self.pager.intake(&delivery(&[notified])).await.unwrap();
+        }
+        let incidents = self.pager.incidents().await;
+        let own = incidents.iter().find(|one| one.body["title"].to_string().contains(&name));
+        let own = own.unwrap_or_else(|| panic!("{incidents:?}"));
+        assert_eq!(own.body["state"], "resolved", "{own:?}");
+        own.id.clone()
+    }
+
+    async fn ask(&self, event: &Value) -> Value {
+        self.cloud.invoke(event.clone()).await.unwrap_or_else(|error| panic!("{event}: {error}"))
+    }
+
+    async fn refused(&self, event: &Value) -> String {
+        let error = self.cloud.invoke(event.clone()).await.unwrap_err();
+        error["errorType"].as_str().unwrap().to_owned()
+    }
+
+    async fn journal(&self) -> Value {
+        let journal = self.cloud.json(&journal_key()).await;
+        journal.unwrap_or_else(|| json!({"postmortems": {}}))
+    }
+
+    /// What the timeline says about the post-mortem.
+    async fn told(&self, id: &str) -> Vec<String> {
+        let incidents = self.pager.incidents().await;
+        let own = incidents.into_iter().find(|one| one.id == id).unwrap();
+        let lines = own.lines.into_iter().filter(|line| line["action"] == "post_mortem");
+        lines.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn issues(&self) -> Vec<Value> {
+        let all = self.cloud.admin(Method::GET, "github/issues", None).await;
+        let all = all["issues"].as_array().unwrap().clone();
+        all.into_iter().filter(|issue| issue["labels"].to_string().contains(LABEL)).collect()
+    }
+
+    async fn pulls(&self) -> Vec<Value> {
+        let repository = self.cloud.admin(Method::GET, "github/repository", None).await;
+        repository["pulls"].as_array().unwrap().clone()
+    }
+
+    /// The records' run ids, the oldest first, without those of daily runs.
+    async fn records(&self) -> Vec<String> {
+        let records = self.cloud.evidence("postmortem").await;
+        let ids = records.into_iter().map(|(_, record)| record["run_id"].as_str().unwrap().to_owned());
+        ids.filter(|id| id.starts_with("INC-")).collect()
+    }
+
+    /// A person writes into the pull request's file.
+    async fn write(&self, id: &str, change: impl Fn(&str) -> String) {
+        let (path, branch) =
+            (format!("docs/postmortems/dev/{id}.md"), format!("governance/postmortem-dev-{id}"));
+        let file =
+            self.cloud.github(Method::GET, &format!("contents/{path}?ref={branch}"), &Value::Null).await;
+        let held: String = file["content"].as_str().unwrap().split_ascii_whitespace().collect();
+        let held = String::from_utf8(STANDARD.decode(held).unwrap()).unwrap();
+        let content = json!({"message": "causa", "content": STANDARD.encode(change(&held)), "branch": branch, "sha": file["sha"]});
+        self.cloud.github(Method::PUT, &format!("contents/{path}"), &content).await;
+    }
+
+    /// Changes the journal as nobody may: a day has passed.
+    async fn rewrite(&self, id: &str, change: impl Fn(&mut Value)) {
+        let mut journal = self.journal().await;
+        change(&mut journal["postmortems"][id]);
+        let put = self.cloud.s3.put_object().bucket(EVIDENCE).key(journal_key());
+        put.body(journal.to_string().into_bytes().into()).send().await.unwrap();
+    }
+}
+
+fn journal_key() -> String {
+    format!("runs/postmortem/{}.json", sha256(b"journal"))
+}
+
+fn document(id: &str) -> Value {
+    json!({"document": {"incident": id}})
+}
+
+fn state(id: &str, state: &str) -> Value {
+    json!({"postmortem": {"incident": id, "state": state, "by": "Ana Souza"}})
+}
+
+/// A document with a cause and one action.
+fn filled(document: &str) -> String {
+    assert!(document.contains(CAUSE), "{document}");
+    let document = document.replace(CAUSE, "<!-- governance:postmortem:cause -->\n\nFaltava um índice.");
+    document.replacen("| 1 |  | | |", "| 1 | Criar o índice @time | Ana Souza | 31/12/2036 |", 1)
+}
+
+#[tokio::test]
+async fn a_document_is_a_pull_request_until_it_is_closed_and_its_actions_are_issues() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    let begun = world.ask(&document(&id)).await;
+    assert_eq!((&begun["outcome"], &begun["state"]), (&json!("begun"), &json!("draft")));
+    let [pull] = world.pulls().await.try_into().unwrap();
+    assert_eq!((&pull["number"], &pull["state"]), (&begun["pull_request"], &json!("open")));
+    let key = format!("postmortems/{id}/postmortem.md");
+    let draft = world.cloud.text(&key).await;
+    assert!(draft.contains("## Linha do tempo") && draft.contains("| TTR |"), "{draft}");
+    let page = world.cloud.text(&format!("postmortems/{id}/postmortem.html")).await;
+    assert!(page.starts_with("<!doctype html>"));
+    let told = world.told(&id).await;
+    assert!(told.len() == 1 && told[0].contains(&format!("PR #{}", pull["number"])), "{told:?}");
+    assert_eq!(world.ask(&document(&id)).await["outcome"], "unchanged");
+
+    // In the repository, people write there and nowhere else.
+    let text = json!({"postmortem": {"incident": id, "text": draft, "by": "Ana Souza"}});
+    assert_eq!(world.refused(&text).await, "InRepository");
+    assert_eq!(world.refused(&state(&id, "closed")).await, "WrongState");
+    assert_eq!(world.ask(&state(&id, "in_review")).await["outcome"], "changed");
+    assert_eq!(world.refused(&state(&id, "closed")).await, "Incomplete");
+    world.write(&id, filled).await;
+    let closed = world.ask(&state(&id, "closed")).await;
+    assert_eq!(
+        (&closed["outcome"], &closed["state"], &closed["by"]),
+        (&json!("changed"), &json!("closed"), &json!("Ana Souza"))
+    );
+    assert!(world.cloud.text(&key).await.contains("Faltava um índice."));
+    let [issue] = world.issues().await.try_into().unwrap();
+    assert_eq!(closed["issues"], json!([issue["number"]]));
+    let body = issue["body"].as_str().unwrap();
+    for part in ["Criar o índice @\u{2060}time", "Ana Souza", "2036-12-31", &id] {
+        assert!(body.contains(part), "{part} is not in {body}");
+    }
+    assert_eq!(world.told(&id).await.len(), 3);
+    // Nothing is replaced in the pull request, which a person merges now.
+    world.cloud.admin(Method::POST, "github/pulls/merge", Some(json!({"number": pull["number"]}))).await;
+
+    // Overdue: it pages, every day, until the issue is closed.
+    world.rewrite(&id, |one| one["actions"][0]["due"] = json!("2026-01-02")).await;
+    let late = world.ask(&json!({})).await;
+    assert_eq!(
+        (&late["result"], &late["findings"]),
+        (&json!("failed"), &json!([format!("ActionOverdue {id}/1")]))
+    );
+    assert_eq!(late["paged"].as_array().unwrap().len(), 1, "{late}");
+    world
+        .cloud
+        .github(Method::PATCH, &format!("issues/{}", issue["number"]), &json!({"state": "closed"}))
+        .await;
+    let done = world.ask(&json!({})).await;
+    assert_eq!((&done["result"], &done["done"]), (&json!("succeeded"), &json!([format!("{id}/1")])));
+    assert_eq!(world.pulls().await.len(), 1);
+    let month = local_date(now() - SignedDuration::from_mins(30));
+    let month = &month[..7];
+    let metrics = world.cloud.json(&format!("metrics/incidents-{month}.json")).await.unwrap();
+    assert_eq!(metrics["rows"][0]["ttr"]["count"], 1, "{metrics}");
+    assert_eq!(metrics["unacknowledged"][0]["incident"], json!(id));
+}
+
+#[tokio::test]
+async fn what_github_refuses_is_made_up_for_by_the_next_daily_run() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    let may = async |contents: bool, issues: bool| {
+        let settings = json!({"may_write_contents": contents, "may_write": issues});
+        world.cloud.admin(Method::POST, "github/config", Some(settings)).await;
+    };
+    may(false, false).await;
+    let begun = world.ask(&document(&id)).await;
+    assert_eq!((&begun["outcome"], &begun["pull_request"]), (&json!("begun"), &Value::Null));
+    may(true, false).await;
+    assert_eq!(world.ask(&json!({})).await["result"], "succeeded");
+    assert_eq!(world.pulls().await.len(), 1);
+    world.write(&id, filled).await;
+    world.ask(&state(&id, "in_review")).await;
+    let closed = world.ask(&state(&id, "closed")).await;
+    assert_eq!((&closed["state"], &closed["issues"]), (&json!("closed"), &Value::Null));
+    may(true, true).await;
+    // The refused attempt's claim protects the action for some minutes.
+    abandon(&world, &id).await;
+    let opened = world.ask(&json!({})).await;
+    assert_eq!(opened["opened"].as_array().unwrap().len(), 1, "{opened}");
+    assert_eq!(world.issues().await.len(), 1);
+    // The repository does not answer: nothing passes that was not seen.
+    world.pager.outage("github").await;
+    let unseen = world.ask(&json!({})).await;
+    assert_eq!(unseen["findings"], json!([format!("NotSeen {id}")]));
+    world.pager.calm().await;
+}
+
+#[tokio::test]
+async fn the_daily_run_begins_what_the_clock_lost_and_drops_what_was_none() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    // It ended some minutes ago; the daily run leaves it to the clock until the flap window is over.
+    let patch = json!({"incidents": {"flap_minutes": 0}});
+    world.cloud.set_policy(&patch).await;
+    let run = world.ask(&json!({})).await;
+    assert_eq!(run["begun"], json!([id]));
+    world.rewrite(&id, |one| one["due"] = json!("2026-01-02")).await;
+    let late = world.ask(&json!({})).await;
+    assert_eq!(late["findings"], json!([format!("PostmortemOverdue {id}")]));
+    let record = world.cloud.record_of(late["run_id"].as_str().unwrap()).await.unwrap();
+    assert_eq!(record["procedure"], "postmortem");
+    world.cloud.forget_policy().await;
+}
+
+/// What the function does when it is killed.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    Begin,
+    Close,
+    Daily,
+}
+
+#[tokio::test]
+async fn every_crash_point_ends_with_one_document_one_entry_one_record_and_one_issue() {
+    let mut all = Vec::new();
+    for (case, least) in [(Case::Begin, 8), (Case::Close, 6), (Case::Daily, 4)] {
+        let of_case = points_and_reads(least, async |kill| {
+            let mut point = crash(case, kill).await?;
+            point["case"] = json!(format!("{case:?}"));
+            Some(point)
+        });
+        all.extend(of_case.await);
+    }
+    write("postmortem", &all, json!({}));
+}
+
+/// Kills the function at a call; `None` when it makes fewer calls. Then the event is delivered twice.
+async fn crash(case: Case, kill: Kill) -> Option<Value> {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    if !matches!(case, Case::Begin) {
+        world.ask(&document(&id)).await;
+        world.write(&id, filled).await;
+        world.ask(&state(&id, "in_review")).await;
+    }
+    if matches!(case, Case::Daily) {
+        world.ask(&state(&id, "closed")).await;
+        world.rewrite(&id, |one| one["actions"][0]["due"] = json!("2026-01-02")).await;
+    }
+    let event = match case {
+        Case::Begin => document(&id),
+        Case::Close => state(&id, "closed"),
+        Case::Daily => json!({}),
+    };
+    let before = world.cloud.last_call().await;
+    world.cloud.fault(kill.rule()).await;
+    let first = world.cloud.invoke(event.clone()).await;
+    let is_killed = world.cloud.hits("kill").await > 0;
+    assert_eq!(first.is_err(), is_killed, "{case:?} {kill}: {first:?}");
+    let operation = world.cloud.calls(before).await.0.last().cloned();
+    world.pager.calm().await;
+    for _ in 0..2 {
+        if matches!(case, Case::Close) {
+            abandon(&world, &id).await;
+        }
+        world.ask(&event).await;
+    }
+    let at = format!("{case:?} {kill} ({operation:?})");
+    let (told, records, issues) = (world.told(&id).await, world.records().await, world.issues().await);
+    let expected = match case {
+        Case::Begin => (1, 1, 0),
+        Case::Close | Case::Daily => (3, 3, 1),
+    };
+    assert_eq!((told.len(), records.len(), issues.len()), expected, "{at}: {told:?} {records:?} {issues:?}");
+    assert_eq!(world.pulls().await.len(), 1, "{at}");
+    let journal = world.journal().await;
+    let closed = if matches!(case, Case::Begin) { "draft" } else { "closed" };
+    assert_eq!(journal["postmortems"][&id]["state"], closed, "{at}");
+    if matches!(case, Case::Daily) {
+        let today = world.cloud.evidence("postmortem").await;
+        let days = today.iter().filter(|(_, record)| !record["run_id"].as_str().unwrap().starts_with("INC-"));
+        assert_eq!(days.count(), 1, "{at}");
+    }
+    is_killed.then(|| json!({"operation": operation, "end": "succeeded"}))
+}
+
+/// Makes the claim on the first action old, as it is when the event is delivered again minutes later.
+async fn abandon(world: &World, id: &str) {
+    let marker = format!("<!-- governance:postmortem:action:{id}:1 -->");
+    let key = format!("runs/postmortem/{}.json", sha256(marker.as_bytes()));
+    let Some(mut claim) = world.cloud.json(&key).await else { return };
+    if claim["issue"].is_null() {
+        claim["taken"] = json!("2026-01-01T12:00:00Z");
+        let put = world.cloud.s3.put_object().bucket(EVIDENCE).key(key);
+        put.body(claim.to_string().into_bytes().into()).send().await.unwrap();
+    }
+}
