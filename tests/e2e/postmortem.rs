@@ -12,7 +12,7 @@ use shared::runtime::time::{local_date, now};
 
 use crate::cloud::{Cloud, EVIDENCE, sha256};
 use crate::incidents::{Pager, alarm, delivery, notification};
-use crate::matrix::{Kill, points_and_reads, write};
+use crate::matrix::{Kill, points, points_and_reads, write};
 
 const LABEL: &str = "governance-postmortem";
 
@@ -61,9 +61,40 @@ impl World {
         self.cloud.invoke(event.clone()).await.unwrap_or_else(|error| panic!("{event}: {error}"))
     }
 
+    /// The kind of a refusal, which is an answer: nobody is paged for it.
     async fn refused(&self, event: &Value) -> String {
+        let answer = self.ask(event).await;
+        assert_eq!(answer["outcome"], "refused", "{answer}");
+        answer["kind"].as_str().unwrap().to_owned()
+    }
+
+    /// A failure of the stack.
+    async fn failed(&self, event: &Value) -> String {
         let error = self.cloud.invoke(event.clone()).await.unwrap_err();
         error["errorType"].as_str().unwrap().to_owned()
+    }
+
+    /// The document as a branch has it.
+    async fn file(&self, id: &str, branch: &str) -> String {
+        let repository = self.cloud.admin(Method::GET, "github/repository", None).await;
+        let path = format!("docs/postmortems/dev/{id}.md");
+        repository["branches"][branch][path].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A person marks the runbook as wrong, which is another fact.
+    async fn runbook_wrong(&self, id: &str) {
+        let wrong =
+            json!({"runbook_wrong": {"incident": id, "reason": "o passo 3 apaga a fila", "by": "Bia"}});
+        self.pager.asks(&wrong).await.unwrap();
+    }
+
+    /// As if the incident had ended once before the end that it has.
+    async fn ended_again(&self, id: &str) {
+        self.rewrite(id, |one| one["resolved_at"] = json!("2026-01-01T12:00:00Z")).await;
+    }
+
+    async fn may(&self, settings: Value) {
+        self.cloud.admin(Method::POST, "github/config", Some(settings)).await;
     }
 
     async fn journal(&self) -> Value {
@@ -111,8 +142,12 @@ impl World {
 
     /// Changes the journal as nobody may: a day has passed.
     async fn rewrite(&self, id: &str, change: impl Fn(&mut Value)) {
+        self.rewrite_all(|all| change(&mut all[id])).await;
+    }
+
+    async fn rewrite_all(&self, change: impl Fn(&mut Value)) {
         let mut journal = self.journal().await;
-        change(&mut journal["postmortems"][id]);
+        change(&mut journal["postmortems"]);
         let put = self.cloud.s3.put_object().bucket(EVIDENCE).key(journal_key());
         put.body(journal.to_string().into_bytes().into()).send().await.unwrap();
     }
@@ -247,10 +282,151 @@ async fn the_daily_run_begins_what_the_clock_lost_and_drops_what_was_none() {
     world.cloud.forget_policy().await;
 }
 
+#[tokio::test]
+async fn new_facts_reach_the_pull_request_however_often_github_fails_and_replace_nothing_of_peoples() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    world.ask(&document(&id)).await;
+    world.write(&id, filled).await;
+    let branch = format!("governance/postmortem-dev-{id}");
+    let peoples = world.file(&id, &branch).await;
+    world.runbook_wrong(&id).await;
+    world.ended_again(&id).await;
+    // It can be read and not written; it can be neither.
+    world.may(json!({"may_write_contents": false})).await;
+    assert_eq!(world.failed(&document(&id)).await, "RepositoryFailed");
+    world.may(json!({"may_write_contents": true})).await;
+    world.pager.outage("github").await;
+    assert_eq!(world.failed(&document(&id)).await, "RepositoryFailed");
+    world.pager.calm().await;
+    assert_eq!(world.file(&id, &branch).await, peoples);
+    assert_eq!(world.journal().await["postmortems"][&id]["resolved_at"], "2026-01-01T12:00:00Z");
+    let again = world.ask(&document(&id)).await;
+    assert_eq!(again["outcome"], "begun_again");
+    let after = world.file(&id, &branch).await;
+    for part in ["o passo 3 apaga a fila", "Faltava um índice.", "Criar o índice @time"] {
+        assert!(after.contains(part), "{part} is not in {after}");
+    }
+    assert_eq!(world.pulls().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_draft_is_not_put_over_what_people_wrote_while_it_was_not_read() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    let first = world.ask(&document(&id)).await;
+    world.write(&id, filled).await;
+    let branch = format!("governance/postmortem-dev-{id}");
+    let peoples = world.file(&id, &branch).await;
+    // As if the function had died before it wrote the journal; and now GitHub does not answer the first question.
+    world.rewrite_all(|all| *all = json!({})).await;
+    let once = json!({"service": "github", "action": "GET /pulls", "effect": "error", "status": 502, "code": "bad", "message": "Bad Gateway"});
+    world.cloud.fault(once).await;
+    let begun = world.ask(&document(&id)).await;
+    assert_eq!((&begun["outcome"], &begun["pull_request"]), (&json!("begun"), &Value::Null));
+    assert_eq!(world.file(&id, &branch).await, peoples);
+    world.pager.calm().await;
+    assert_eq!(world.ask(&json!({})).await["result"], "succeeded");
+    assert_eq!(world.file(&id, &branch).await, peoples);
+    assert_eq!(world.journal().await["postmortems"][&id]["pull_request"], first["pull_request"]);
+}
+
+#[tokio::test]
+async fn while_a_pull_request_is_open_it_counts_and_a_closed_one_holds_nothing() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    let first = world.ask(&document(&id)).await;
+    world
+        .cloud
+        .admin(Method::POST, "github/pulls/merge", Some(json!({"number": first["pull_request"]})))
+        .await;
+    // A further action is offered in a second one, in which people then write everything.
+    world.runbook_wrong(&id).await;
+    let review = world.ask(&state(&id, "in_review")).await;
+    assert!(review["pull_request"].as_u64() > first["pull_request"].as_u64(), "{review}");
+    assert_eq!(world.refused(&state(&id, "closed")).await, "Incomplete");
+    world
+        .write(&id, |text| {
+            filled(text)
+                .replace("o passo 3 apaga a fila | | |", "o passo 3 apaga a fila | Bia | 2036-12-31 |")
+        })
+        .await;
+    let closed = world.ask(&state(&id, "closed")).await;
+    assert_eq!(closed["issues"].as_array().map(Vec::len), Some(2), "{closed}");
+
+    // A person closes the pull request; GitHub keeps its branch.
+    let other = world.incident().await;
+    world.ask(&document(&other)).await;
+    let branch = format!("governance/postmortem-dev-{other}");
+    let main = world.cloud.github(Method::GET, "git/ref/heads/main", &Value::Null).await;
+    let reset = json!({"sha": main["object"]["sha"], "force": true});
+    world.cloud.github(Method::PATCH, &format!("git/refs/heads/{branch}"), &reset).await;
+    let left = json!({"message": "x", "content": STANDARD.encode("abandonado"), "branch": branch});
+    world.cloud.github(Method::PUT, &format!("contents/docs/postmortems/dev/{other}.md"), &left).await;
+    assert_eq!(world.ask(&json!({})).await["findings"], json!([]));
+    let text = world.cloud.text(&format!("postmortems/{other}/postmortem.md")).await;
+    let text = json!({"postmortem": {"incident": other, "text": filled(&text), "by": "Ana Souza"}});
+    assert_eq!(world.ask(&text).await["outcome"], "changed");
+    world.ask(&state(&other, "in_review")).await;
+    assert_eq!(world.ask(&state(&other, "closed")).await["outcome"], "changed");
+}
+
+#[tokio::test]
+async fn an_issue_says_what_became_of_its_action_and_follows_it() {
+    let world = World::fresh().await;
+    let id = world.incident().await;
+    world.ask(&document(&id)).await;
+    world.write(&id, filled).await;
+    world.ask(&state(&id, "in_review")).await;
+    let closed = world.ask(&state(&id, "closed")).await;
+    let number = closed["issues"][0].as_u64().unwrap();
+    let change = async |change: Value| {
+        world.cloud.github(Method::PATCH, &format!("issues/{number}"), &change).await;
+    };
+    let findings = async || world.ask(&json!({})).await["findings"].clone();
+    // Closed, and not done.
+    change(json!({"state": "closed", "state_reason": "not_planned"})).await;
+    assert_eq!(findings().await, json!([format!("ActionRejected {id}/1")]));
+    // Without the label it is not listed, and without the marker it is the action's all the same.
+    change(json!({"state": "open", "state_reason": "reopened", "labels": []})).await;
+    assert_eq!(findings().await, json!([format!("NotSeen {id}")]));
+    let body =
+        world.cloud.github(Method::GET, &format!("issues/{number}"), &Value::Null).await["body"].clone();
+    let body = format!("{}\n\nmedido: 3 s", body.as_str().unwrap().split("<!--").next().unwrap());
+    change(json!({"labels": [LABEL], "body": body})).await;
+    assert_eq!(findings().await, json!([]));
+    // Another day is in the issue, too, with what people wrote there.
+    let due =
+        json!({"action": {"incident": id, "number": 1, "due": "2036-11-30", "reason": "antes", "by": "Ana"}});
+    for outcome in ["changed", "unchanged"] {
+        assert_eq!(world.ask(&due).await["outcome"], outcome);
+    }
+    let [issue] = world.issues().await.try_into().unwrap();
+    assert!(issue["title"].as_str().unwrap().contains("2036-11-30"), "{issue}");
+    let body = issue["body"].as_str().unwrap();
+    assert!(
+        body.contains("2036-11-30") && !body.contains("2036-12-31") && body.contains("medido: 3 s"),
+        "{body}"
+    );
+    let done = json!({"action": {"incident": id, "number": 1, "done": true, "reason": "desligamos o relatório", "by": "Ana"}});
+    world.ask(&done).await;
+    world.ask(&done).await;
+    let [issue] = world.issues().await.try_into().unwrap();
+    assert_eq!(
+        (&issue["state"], issue["comments"].as_array().unwrap().len()),
+        (&json!("closed"), 1),
+        "{issue}"
+    );
+    assert!(issue["comments"][0].as_str().unwrap().contains("desligamos o relatório"), "{issue}");
+    assert_eq!(findings().await, json!([]));
+}
+
 /// What the function does when it is killed.
 #[derive(Clone, Copy, Debug)]
 enum Case {
     Begin,
+    Again,
+    Done,
     Close,
     Daily,
 }
@@ -258,13 +434,20 @@ enum Case {
 #[tokio::test]
 async fn every_crash_point_ends_with_one_document_one_entry_one_record_and_one_issue() {
     let mut all = Vec::new();
-    for (case, least) in [(Case::Begin, 8), (Case::Close, 6), (Case::Daily, 4)] {
-        let of_case = points_and_reads(least, async |kill| {
+    for (case, least) in
+        [(Case::Begin, 8), (Case::Again, 6), (Case::Close, 6), (Case::Done, 4), (Case::Daily, 4)]
+    {
+        let kill = async |kill| {
             let mut point = crash(case, kill).await?;
             point["case"] = json!(format!("{case:?}"));
             Some(point)
-        });
-        all.extend(of_case.await);
+        };
+        // Their reads are those of the others.
+        let of_case = match case {
+            Case::Again | Case::Done => points(least, kill).await,
+            _ => points_and_reads(least, kill).await,
+        };
+        all.extend(of_case);
     }
     write("postmortem", &all, json!({}));
 }
@@ -276,14 +459,23 @@ async fn crash(case: Case, kill: Kill) -> Option<Value> {
     if !matches!(case, Case::Begin) {
         world.ask(&document(&id)).await;
         world.write(&id, filled).await;
+    }
+    if matches!(case, Case::Again) {
+        world.runbook_wrong(&id).await;
+        world.ended_again(&id).await;
+    }
+    if matches!(case, Case::Close | Case::Done | Case::Daily) {
         world.ask(&state(&id, "in_review")).await;
     }
-    if matches!(case, Case::Daily) {
+    if matches!(case, Case::Done | Case::Daily) {
         world.ask(&state(&id, "closed")).await;
+    }
+    if matches!(case, Case::Daily) {
         world.rewrite(&id, |one| one["actions"][0]["due"] = json!("2026-01-02")).await;
     }
     let event = match case {
-        Case::Begin => document(&id),
+        Case::Begin | Case::Again => document(&id),
+        Case::Done => json!({"action": {"incident": id, "number": 1, "done": true, "by": "Ana Souza"}}),
         Case::Close => state(&id, "closed"),
         Case::Daily => json!({}),
     };
@@ -304,13 +496,25 @@ async fn crash(case: Case, kill: Kill) -> Option<Value> {
     let (told, records, issues) = (world.told(&id).await, world.records().await, world.issues().await);
     let expected = match case {
         Case::Begin => (1, 1, 0),
+        Case::Again => (2, 2, 0),
+        Case::Done => (3, 4, 1),
         Case::Close | Case::Daily => (3, 3, 1),
     };
     assert_eq!((told.len(), records.len(), issues.len()), expected, "{at}: {told:?} {records:?} {issues:?}");
     assert_eq!(world.pulls().await.len(), 1, "{at}");
     let journal = world.journal().await;
-    let closed = if matches!(case, Case::Begin) { "draft" } else { "closed" };
+    let closed = if matches!(case, Case::Begin | Case::Again) { "draft" } else { "closed" };
     assert_eq!(journal["postmortems"][&id]["state"], closed, "{at}");
+    match case {
+        Case::Again => {
+            let file = world.file(&id, &format!("governance/postmortem-dev-{id}")).await;
+            for part in ["o passo 3 apaga a fila | | |", "Faltava um índice."] {
+                assert_eq!(file.matches(part).count(), 1, "{at}: {part} in {file}");
+            }
+        }
+        Case::Done => assert_eq!(issues[0]["state"], "closed", "{at}"),
+        _ => {}
+    }
     if matches!(case, Case::Daily) {
         let today = world.cloud.evidence("postmortem").await;
         let days = today.iter().filter(|(_, record)| !record["run_id"].as_str().unwrap().starts_with("INC-"));

@@ -40,13 +40,13 @@ when    | happens          | slack                           | mail             
 0:50    | -                | Lembrete @BIA                   | -                       | support 1:00; update 1:20                                  | -
 0:51    | update           | Atualização; Aviso aos clientes | Atualização 2           | support 1:00; update 1:20; update 1:21                     | -
 1:00    | -                | AWS Support                     | -                       | update 1:20; update 1:21                                   | case
-1:05    | sensitive        | Dados pessoais; Lembrete @ANA   | -                       | lgpd 11:00; update 1:20; update 1:21                       | case; register
+1:05    | sensitive        | Dados pessoais; Lembrete @ANA; Lembrete @BIA | -          | lgpd 11:00; update 1:20; update 1:21                       | case; register
 1:10    | runbook          | Runbook errado                  | -                       | lgpd 11:00; update 1:20; update 1:21                       | case; register
 1:15    | mitigate         | Aviso aos clientes; Mitigado    | Impacto encerrado 2     | lgpd 11:00; update 1 1:15; update 1:20; update 1:21        | case; register
 1:30    | ok               | Resolvido                       | -                       | customers 1:40; lgpd 11:00; postmortem 1:40; update 1 1:15 | case; register
 1:40    | -                | Aviso aos clientes; Post-mortem | Resolvido 2             | lgpd 11:00; update 1 1:15                                  | case; document; pull request; register
-11:00   | -                | Lembrete @ANA                   | -                       | lgpd 4 11:00; update 1 1:15                                | case; document; pull request; register
-1 2:00  | register         | Lembrete                        | -                       | lgpd 4 11:00                                               | case; document; pull request; register
+11:00   | -                | Lembrete @ANA; Lembrete @BIA    | -                       | lgpd 4 11:00; update 1 1:15                                | case; document; pull request; register
+1 2:00  | register         | -                               | -                       | lgpd 4 11:00                                               | case; document; pull request; register
 4 12:00 | review           | Post-mortem                     | -                       | -                                                          | case; document; pull request; register
 5 12:00 | close            | Post-mortem                     | -                       | -                                                          | case; document; pull request merged; register; task; task
 7 12:00 | done             | -                               | -                       | -                                                          | case; document; pull request merged; register; task; task done

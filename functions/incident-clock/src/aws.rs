@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_scheduler::types::{
     ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, Target,
 };
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::CallError;
 
@@ -74,7 +74,7 @@ impl Schedules {
         let target = target.dead_letter_config(DeadLetterConfig::builder().arn(&self.dead_letters).build());
         let window = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build();
         let schedule = self.client.create_schedule().group_name(&self.group).name(name);
-        let schedule = schedule.schedule_expression(at.strftime("at(%Y-%m-%dT%H:%M:%S)").to_string());
+        let schedule = schedule.schedule_expression(expression(at));
         let schedule = schedule.target(target.build().map_err(&before)?);
         let schedule = schedule.flexible_time_window(window.map_err(&before)?);
         let schedule = schedule.action_after_completion(ActionAfterCompletion::Delete);
@@ -100,6 +100,12 @@ impl Schedules {
             }
         }
     }
+}
+
+/// A schedule for a whole second, not before `at`: one that fires early finds nothing due.
+fn expression(at: Timestamp) -> String {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    at.round(up).unwrap_or(at).strftime("at(%Y-%m-%dT%H:%M:%S)").to_string()
 }
 
 /// AWS Support, which has one endpoint for the whole partition.
@@ -221,5 +227,21 @@ pub(crate) fn refusal(call: CallError) -> Result<Opened, CallError> {
         }
         _ if call.is_denied() => Ok(Opened::Refused(call.code)),
         _ => Err(call),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_fires_not_before_its_time() {
+        for (at, expected) in [
+            ("2030-12-31T23:59:59Z", "at(2030-12-31T23:59:59)"),
+            ("2030-12-31T23:59:59.000000001Z", "at(2031-01-01T00:00:00)"),
+            ("2030-12-31T23:59:58.999Z", "at(2030-12-31T23:59:59)"),
+        ] {
+            assert_eq!(expression(at.parse().unwrap()), expected);
+        }
     }
 }

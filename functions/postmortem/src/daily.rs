@@ -2,6 +2,7 @@
 //! something that this product itself began.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,9 @@ const ACTING: Duration = Duration::from_secs(240);
 /// Time reserved for the report, which reads the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
 
+/// Begins the outcome of a step that failed.
+const FAILED: &str = "failed";
+
 /// Name of the document about the last daily run: the newest record may be that of a person's request.
 const LAST: &str = "last daily run";
 
@@ -46,6 +50,8 @@ struct Run {
 pub struct Checked {
     found: Vec<Found>,
     looked: Looked,
+    /// Whether something that was to be done failed.
+    has_failed: AtomicBool,
 }
 
 /// What a run did.
@@ -89,7 +95,8 @@ impl Audit for App {
         }
         let found = findings(&known, &looked.seen, local_date(invocation.now), calendar);
         let step = format!("look at {} post-mortems", looked.journal.postmortems.len());
-        Ok((Checked { found, looked }, vec![Step::now(step, "succeeded")]))
+        let has_failed = AtomicBool::new(false);
+        Ok((Checked { found, looked, has_failed }, vec![Step::now(step, "succeeded")]))
     }
 
     fn subject(&self) -> String {
@@ -119,7 +126,8 @@ impl Audit for App {
     }
 
     fn passes(&self, checked: &Checked) -> bool {
-        !checked.found.iter().any(|found| found.finding.fails())
+        !checked.has_failed.load(Ordering::Relaxed)
+            && !checked.found.iter().any(|found| found.finding.fails())
     }
 
     fn pages(&self, checked: &Checked, _: &Before, _: Option<FirstWeek>, _: Timestamp) -> Paging {
@@ -133,8 +141,10 @@ impl Audit for App {
         let work = Box::pin(act(self, &checked.looked, &mut acted, invocation));
         if let Err(late) = invocation.before_deadline(REPORTING, work).await {
             self.base.reporter.lost("TaskFailures", "TaskFailed", &chain(&late), "the rest of the daily run");
-            acted.steps.push(Step::now("act", format!("failed: {late}")));
+            acted.steps.push(Step::now("act", format!("{FAILED}: {late}")));
         }
+        let has_failed = acted.steps.iter().any(|step| step.outcome.starts_with(FAILED));
+        checked.has_failed.store(has_failed, Ordering::Relaxed);
         acted.done.lines = lines(&acted.done.report, self.base.settings.language);
         acted.has_news = !acted.done.lines.is_empty();
         acted
@@ -170,7 +180,8 @@ impl Audit for App {
 /// Does what is left to do. One thing that fails holds up no other: it is logged, counted, and tried again the next day.
 async fn act(app: &App, looked: &Looked, acted: &mut Acted<Done>, invocation: &Invocation) {
     for (id, why) in &looked.to_drop {
-        let result = Box::pin(drop_one(app, id, *why, invocation)).await;
+        let begun = looked.journal.postmortems.get(id).map_or(0, |one| one.begun);
+        let result = Box::pin(drop_one(app, id, begun, *why, invocation)).await;
         note(app, acted, format!("drop {id}: {}", why.name()), result.map(|()| "succeeded".to_owned()));
     }
     for id in &looked.to_begin {
@@ -187,10 +198,7 @@ async fn act(app: &App, looked: &Looked, acted: &mut Acted<Done>, invocation: &I
     for (id, number) in &looked.done {
         let change = |postmortem: &mut Postmortem| {
             let task = postmortem.actions.iter_mut().find(|task| task.number == *number);
-            if let Some(task) = task.filter(|task| task.done_at.is_none()) {
-                task.done_at = Some(invocation.now);
-                BOARD.clone_into(&mut task.done_by);
-            }
+            task.into_iter().for_each(|task| task.finish(invocation.now, BOARD, ""));
         };
         let result = app.amend(id, change).await;
         if result.is_ok() {
@@ -201,7 +209,11 @@ async fn act(app: &App, looked: &Looked, acted: &mut Acted<Done>, invocation: &I
     if app.place.is_some() {
         for (id, postmortem) in &looked.journal.postmortems {
             match Box::pin(board::open(app, id, postmortem, invocation)).await {
-                Ok(opened) => acted.done.report.opened.extend(opened),
+                Ok(opened) => {
+                    acted.done.report.opened.extend(opened.issues);
+                    let failed = opened.failed.map(|reason| format!("{FAILED}: {reason}"));
+                    acted.steps.extend(failed.map(|outcome| Step::now(format!("issues of {id}"), outcome)));
+                }
                 Err(error) => note(app, acted, format!("issues of {id}"), Err(error)),
             }
         }
@@ -221,7 +233,7 @@ fn note(app: &App, acted: &mut Acted<Done>, what: String, result: Result<String,
     let outcome = result.unwrap_or_else(|error| {
         let reason = chain(&error);
         app.base.reporter.lost("TaskFailures", "TaskFailed", &reason, &what);
-        format!("failed: {reason}")
+        format!("{FAILED}: {reason}")
     });
     acted.steps.push(Step::now(what, outcome));
 }
@@ -229,12 +241,19 @@ fn note(app: &App, acted: &mut Acted<Done>, what: String, result: Result<String,
 async fn drop_one(
     app: &App,
     id: &str,
+    begun: u32,
     why: NotNeeded,
     invocation: &Invocation,
 ) -> Result<(), PostmortemError> {
     let entry = text::dropped(why, app.base.settings.language);
-    tell::tell(app, id, &entry, "dropped", invocation).await?;
-    app.amend(id, |postmortem| postmortem.state = State::Dropped).await?;
+    tell::tell(app, id, &entry, &format!("dropped/{begun}"), invocation).await?;
+    // A person may have closed it meanwhile.
+    let change = |postmortem: &mut Postmortem| {
+        if postmortem.state.is_open() {
+            postmortem.state = State::Dropped;
+        }
+    };
+    app.amend(id, change).await?;
     Ok(())
 }
 
@@ -246,7 +265,7 @@ async fn offer(
 ) -> Result<String, PostmortemError> {
     let document = paper::stored(app, id).await?;
     let title = looked.journal.postmortems.get(id).map(|one| one.title.as_str()).unwrap_or_default();
-    let number = paper::offer(app, id, title, &document, invocation).await?;
+    let number = paper::offer(app, id, title, &document, &document, invocation).await?;
     app.amend(id, |postmortem| postmortem.pull_request = number.or(postmortem.pull_request)).await?;
     Ok(number.map_or_else(|| "merged".to_owned(), |number| format!("#{number}")))
 }

@@ -1,6 +1,6 @@
 //! Why a run or a request failed; one variant for each different next step of the operator.
 
-use shared::aws::table::WriteError;
+use shared::aws::table::Busy;
 use shared::github::board::BoardError;
 use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
@@ -42,6 +42,11 @@ pub enum PostmortemError {
         /// The state that was asked for.
         wanted: &'static str,
     },
+    /// The incident goes on, or ended again since its document was begun.
+    #[error(
+        "incident {0} is open again, or ended again: its post-mortem can be closed once the new facts are in the document, which is begun again some minutes after the end, or with {{\"document\": {{\"incident\": \"{0}\", \"by\": \"NAME\"}}}}"
+    )]
+    NotOver(String),
     /// The document is not complete.
     #[error("the post-mortem of {incident} cannot be closed: {missing}")]
     Incomplete {
@@ -50,8 +55,10 @@ pub enum PostmortemError {
         /// What it lacks, in the stack's language.
         missing: String,
     },
-    /// A section's mark is gone from the document.
-    #[error("the document of {incident} has no line {mark}; put it back below the section's heading")]
+    /// A section's mark is gone from the document, or is there twice.
+    #[error(
+        "the document of {incident} needs the line {mark} once, alone in its line: of a section, below its heading; of the facts, above and below them"
+    )]
     MarkGone {
         /// The incident's id.
         incident: String,
@@ -72,8 +79,8 @@ pub enum PostmortemError {
     #[error("a call to the table of incidents failed")]
     Table(#[from] CallError),
     /// Other changes came in between, each time.
-    #[error("the incident changed again and again; ask once more")]
-    Busy,
+    #[error("{0}; ask again")]
+    Busy(#[from] Busy),
     /// A document in the evidence bucket could not be read or written.
     #[error(transparent)]
     Documents(#[from] DocumentError),
@@ -88,15 +95,6 @@ pub enum PostmortemError {
     PageFailed(usize),
 }
 
-impl From<WriteError> for PostmortemError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Changed => Self::Busy,
-            WriteError::Call(call) => Self::Table(call),
-        }
-    }
-}
-
 impl Failure for PostmortemError {
     fn kind(&self) -> &'static str {
         match self {
@@ -105,11 +103,12 @@ impl Failure for PostmortemError {
             Self::NoPostmortem(_) => "NoPostmortem",
             Self::NoAction { .. } => "NoAction",
             Self::WrongState { .. } => "WrongState",
+            Self::NotOver(_) => "NotOver",
             Self::Incomplete { .. } => "Incomplete",
             Self::MarkGone { .. } => "MarkGone",
             Self::InRepository { .. } => "InRepository",
             Self::Table(_) => "DynamoDbCall",
-            Self::Busy => "Busy",
+            Self::Busy(_) => "Busy",
             Self::Documents(_) => "DocumentFailed",
             Self::Repository(_) => "RepositoryFailed",
             Self::Deadline(_) => "DeadlineExceeded",
@@ -119,6 +118,22 @@ impl Failure for PostmortemError {
 }
 
 impl PostmortemError {
+    /// Whether a request is at fault, not the stack: whoever asked reads why, and nobody is paged.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidEvent(_)
+                | Self::NoIncident(_)
+                | Self::NoPostmortem(_)
+                | Self::NoAction { .. }
+                | Self::WrongState { .. }
+                | Self::NotOver(_)
+                | Self::Incomplete { .. }
+                | Self::MarkGone { .. }
+                | Self::InRepository { .. }
+        )
+    }
+
     /// The operator's next step, for the channel's message about a daily run that failed.
     pub(crate) fn next_step(&self, language: Language) -> String {
         match self {

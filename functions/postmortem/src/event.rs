@@ -1,5 +1,6 @@
 //! The event: a schedule, the clock, or a person.
 
+use incident::person::is_incident;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use shared::runtime::event::{InvalidEvent, is_line, parse};
 use crate::rules::journal::State;
 
 /// Longest document that a person may give, in bytes: GitHub shows and compares files up to 1 MB.
-const MOST_BYTES: usize = 500_000;
+pub(crate) const MOST_BYTES: usize = 500_000;
 
 /// A request to the function.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,7 +67,7 @@ pub(crate) struct Act {
     /// Its new day.
     #[serde(default)]
     pub due: Option<Date>,
-    /// Why it has another day.
+    /// Why it has another day, or how it is done.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -100,6 +101,11 @@ impl Event {
         Ok(read)
     }
 
+    /// Whether an event is one of the clock's, which nobody waits for.
+    pub(crate) fn is_of_the_clock(event: &Value) -> bool {
+        event.get("document").is_some_and(|document| document.get("by").is_none())
+    }
+
     fn check(&self) -> Result<(), InvalidEvent> {
         let (field, incident, by) = match self {
             Self::Daily => return Ok(()),
@@ -108,10 +114,7 @@ impl Event {
             Self::Action(asked) => ("action", &asked.incident, Some(asked.by.as_str())),
         };
         let at = |name: &str, reason: &str| Err(InvalidEvent::at(&format!("{field}.{name}"), reason));
-        let is_id = incident.starts_with("INC-")
-            && incident.len() <= 40
-            && incident.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric());
-        if !is_id {
+        if !is_incident(incident) {
             return at("incident", "expected an incident's id, e.g. INC-20261129-7Q2MZK4A");
         }
         if by.is_some_and(|by| !is_line(by, 100)) {
@@ -126,11 +129,13 @@ impl Event {
                 }
                 _ => Ok(()),
             },
-            Self::Action(Act { done, due, reason, .. }) => match (done, due) {
-                (true, None) => Ok(()),
-                (false, Some(_)) if reason.as_deref().is_some_and(|reason| is_line(reason, 300)) => Ok(()),
-                (false, Some(_)) => at("reason", "expected one line: why it has another day"),
-                _ => at("done", "expected either done or due"),
+            Self::Action(Act { done, due, .. }) if *done == due.is_some() => {
+                at("done", "expected either done or due")
+            }
+            Self::Action(Act { due, reason, .. }) => match reason {
+                Some(reason) if is_line(reason, 300) => Ok(()),
+                None if due.is_none() => Ok(()),
+                _ => at("reason", "expected one line of at most 300 characters, e.g. why it has another day"),
             },
             _ => Ok(()),
         }
@@ -150,6 +155,7 @@ mod tests {
             (json!({"x": 1}), "."),
             (json!({"document": {"incident": "7Q2MZK4A"}}), "document.incident"),
             (json!({"document": {"incident": "INC-../x"}}), "document.incident"),
+            (json!({"document": {"incident": "INC-"}}), "document.incident"),
             (json!({"document": {"incident": id, "by": ""}}), "document.by"),
             (json!({"postmortem": {"incident": id, "state": "closed"}}), "postmortem"),
             (json!({"postmortem": {"incident": id, "by": "Ana"}}), "postmortem.state"),
@@ -160,6 +166,10 @@ mod tests {
             (json!({"action": {"incident": id, "number": 1, "by": "Ana"}}), "action.done"),
             (
                 json!({"action": {"incident": id, "number": 1, "by": "Ana", "due": "2026-12-20"}}),
+                "action.reason",
+            ),
+            (
+                json!({"action": {"incident": id, "number": 1, "by": "Ana", "done": true, "reason": "a\nb"}}),
                 "action.reason",
             ),
             (

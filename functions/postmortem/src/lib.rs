@@ -24,7 +24,7 @@ mod text;
 
 use aws_config::SdkConfig;
 use incident::Incident;
-use incident::store::{self, Channel, Channels, Context, Key};
+use incident::store::{Channel, Channels, Context};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +37,7 @@ use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::{self, Invocation};
 
 pub use error::PostmortemError;
@@ -134,9 +135,8 @@ impl App {
     }
 
     /// An incident as it is now.
-    async fn incident(&self, id: &str) -> Result<Option<Incident>, PostmortemError> {
-        let key = Key::incident(id);
-        Ok(self.table.read(std::slice::from_ref(&key)).await?.get(&key).and_then(store::incident))
+    async fn incident(&self, id: &str) -> Result<Incident, PostmortemError> {
+        self.table.incident(id).await?.ok_or_else(|| PostmortemError::NoIncident(id.to_owned()))
     }
 }
 
@@ -156,6 +156,19 @@ pub enum Answer {
     Daily(Report),
     /// Of a request about one post-mortem.
     One(One),
+    /// Of a person's request that is not done.
+    Refused(Refused),
+}
+
+/// Why a person's request is not done. An answer, not a failure: whoever asked reads it, and nobody is paged.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// `refused`.
+    pub outcome: &'static str,
+    /// The error's stable name.
+    pub kind: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// What a daily run found and did.
@@ -240,12 +253,25 @@ pub fn check(event: Value) -> Result<(), PostmortemError> {
     Ok(())
 }
 
-/// Handles one event. The parts are on the heap: together their futures are larger than a thread's stack in a debug build.
+/// Handles one event. A person's request that is at fault is answered with [`Refused`].
 ///
 /// # Errors
 ///
 /// [`PostmortemError`]; Lambda then tries an asynchronous event twice more before it goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, PostmortemError> {
+    let is_of_a_person = !Event::is_of_the_clock(&event);
+    match work(app, event, invocation).await {
+        Err(error) if is_of_a_person && error.is_refusal() => {
+            let (kind, message) = (error.kind(), chain(&error));
+            tracing::warn!(message = format!("refused: {message}"), error_type = kind);
+            Ok(Answer::Refused(Refused { outcome: "refused", kind, message }))
+        }
+        answer => answer,
+    }
+}
+
+/// The parts are on the heap: together their futures are larger than a thread's stack in a debug build.
+async fn work(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, PostmortemError> {
     match Event::read(event)? {
         Event::Daily => {
             let run = Box::pin(course::run(app, "daily run", invocation)).await?;

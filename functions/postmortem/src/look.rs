@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use incident::Incident;
 use incident::store::{self, Key};
 use jiff::civil::Date;
-use jiff::{SignedDuration, Span, Timestamp};
+use jiff::{Span, Timestamp};
+use shared::github::board::BoardError;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
 use crate::begin::is_settled;
-use crate::board::{board, issue};
+use crate::board::{LABEL, board, issue};
 use crate::error::PostmortemError;
+use crate::paper::Held;
 use crate::rules::finding::Seen;
 use crate::rules::journal::Journal;
 use crate::rules::metrics::{month, repeated};
-use crate::rules::wanted::{NotNeeded, local_date, wanted};
+use crate::rules::wanted::{LATE, NotNeeded, local_date, since, wanted};
 use crate::{App, paper};
 
 /// Months before the present one whose incidents are read: a document that was lost, and numbers that change after a month's
@@ -25,13 +27,6 @@ const MONTHS_BACK: i8 = 2;
 
 /// Most keys of one read of the table.
 const AT_ONCE: usize = 100;
-
-/// Age of an end after which a missing document is a finding: a daily run has failed to begin it.
-const LATE: SignedDuration = SignedDuration::from_hours(26);
-
-/// An incident that ended so long before this product's first record of a post-mortem gets none by itself: nobody was told
-/// of it, and it would be overdue on the first day.
-const BACKLOG: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a daily run read.
 #[derive(Debug, Default)]
@@ -61,37 +56,41 @@ pub(crate) async fn look(app: &App, invocation: &Invocation) -> Result<Looked, P
     let now = invocation.now;
     let policy = &app.base.settings.policy;
     let mut looked = Looked { journal: app.journal().await?, ..Looked::default() };
-    let incidents = incidents(app, &looked.journal, now).await?;
-    let began = app.base.reporter.began().await.unwrap_or(now);
-    let since = began.checked_sub(BACKLOG).unwrap_or(Timestamp::MIN);
+    let incidents = incidents(app, &mut looked, now).await?;
+    let began = app.base.reporter.began().await;
     for incident in incidents.values() {
-        let known = looked.journal.postmortems.get(&incident.id);
-        let needed = wanted(incident, policy);
-        let is_due = incident.resolved_at.is_some_and(|at| match known {
-            Some(known) => known.state.is_open() && at != known.resolved_at,
-            None => at >= since,
-        });
-        // One that a person asked for is begun again, too, whatever the policy says.
-        let is_needed = needed.is_ok() || (known.is_some() && needed.is_err_and(|no| no.may_be_asked_for()));
-        if is_needed && is_due && is_settled(incident, policy.incidents.flap_minutes, now) {
-            looked.to_begin.push(incident.id.clone());
-            if let Some(resolved_at) = incident.resolved_at.filter(|at| now.duration_since(*at) > LATE) {
-                let why = format!("resolved {}", time::local(resolved_at));
-                looked.seen.not_begun.insert(incident.id.clone(), why);
+        let id = &incident.id;
+        let known = looked.journal.postmortems.get(id);
+        let needed = wanted(incident, policy, known.is_some_and(|known| !known.asked_by.is_empty()));
+        if needed.is_ok() && is_settled(incident, policy.incidents.flap_minutes, now) {
+            let resolved_at = incident.resolved_at.unwrap_or(now);
+            let is_due = known.map_or(resolved_at >= since(began, now), |known| !known.has(resolved_at));
+            if is_due {
+                looked.to_begin.push(id.clone());
+                if now.duration_since(resolved_at) > LATE {
+                    let why = format!("resolved {}", time::local(resolved_at));
+                    looked.seen.not_begun.insert(id.clone(), why);
+                }
+            } else if known.is_none() && began == Some(Timestamp::MIN) {
+                looked.seen.miss(id, "it has no post-mortem, and it is not known whether it ended before this function's first record, which could not be read");
             }
         }
-        if let Some(no) = needed.err().filter(|no| !no.may_be_asked_for())
-            && known.is_some_and(|known| known.state.is_open())
-        {
-            looked.to_drop.push((incident.id.clone(), no));
+        if let Some(known) = known.filter(|known| known.state.is_open()) {
+            match needed {
+                Err(no) => looked.to_drop.push((id.clone(), no)),
+                Ok(()) if incident.is_open() || incident.resolved_at != Some(known.resolved_at) => {
+                    looked.seen.going_on.insert(id.clone());
+                }
+                Ok(()) => {}
+            }
         }
         if let Some(again) = repeated(incident, &looked.journal).filter(|_| needed.is_ok()) {
-            looked.seen.repeated.insert(again.after, again.incident);
+            looked.seen.repeated.insert((again.after, again.incident));
         }
     }
     documents(app, &mut looked, invocation).await?;
     actions(app, &mut looked, invocation).await;
-    let dates = dates(&incidents, now);
+    let dates = dates(&incidents, &looked.journal, now);
     for incident in incidents.into_values() {
         let month = month(incident.first_at);
         if dates.iter().any(|date| date.strftime("%Y-%m").to_string() == month) {
@@ -103,20 +102,26 @@ pub(crate) async fn look(app: &App, invocation: &Invocation) -> Result<Looked, P
     Ok(looked)
 }
 
-/// The incidents of the last months and of those in which an open one began, and those with an open post-mortem.
+/// The incidents of the last months and of those in which an open one began, and those with an open post-mortem. One that cannot
+/// be read is noted as such.
 async fn incidents(
     app: &App,
-    journal: &Journal,
+    looked: &mut Looked,
     now: Timestamp,
 ) -> Result<BTreeMap<Key, Incident>, PostmortemError> {
-    let of_open = journal.postmortems.iter().filter(|(_, one)| one.state.is_open());
+    let of_open = looked.journal.postmortems.iter().filter(|(_, one)| one.state.is_open());
     let mut keys: BTreeSet<Key> = of_open.map(|(id, _)| Key::incident(id)).collect();
     keys.extend(app.table.open().await?);
     let mut found = BTreeMap::new();
     read(app, &keys, &mut found).await?;
-    for date in dates(&found, now) {
+    for date in dates(&found, &looked.journal, now) {
         let more: BTreeSet<Key> = app.table.of_month(date).await?.into_iter().collect();
         read(app, &more, &mut found).await?;
+        keys.extend(more);
+    }
+    for key in keys.iter().filter(|key| !found.contains_key(key)) {
+        let id = key.pk.rsplit('#').next().unwrap_or_default();
+        looked.seen.miss(id, "its item in the table of incidents is missing or cannot be read");
     }
     Ok(found)
 }
@@ -135,11 +140,14 @@ async fn read(
 }
 
 /// The first days of the months whose incidents are read.
-fn dates(incidents: &BTreeMap<Key, Incident>, now: Timestamp) -> BTreeSet<Date> {
+fn dates(incidents: &BTreeMap<Key, Incident>, journal: &Journal, now: Timestamp) -> BTreeSet<Date> {
     let first = local_date(now).first_of_month();
     let back = (0..=MONTHS_BACK).filter_map(|months| first.checked_sub(Span::new().months(months)).ok());
     let open = incidents.values().filter(|incident| incident.is_open());
-    back.chain(open.map(|incident| local_date(incident.first_at).first_of_month())).collect()
+    let open = open.map(|incident| local_date(incident.first_at).first_of_month());
+    // One that has ended since is missing in that month's numbers.
+    let unfinished = journal.open_months.iter().filter_map(|month| format!("{month}-01").parse().ok());
+    back.chain(open).chain(unfinished).collect()
 }
 
 /// Brings the stored texts of open post-mortems up to date with the repository.
@@ -149,12 +157,13 @@ async fn documents(app: &App, looked: &mut Looked, invocation: &Invocation) -> R
     }
     for (id, postmortem) in looked.journal.postmortems.iter().filter(|(_, one)| one.state.is_open()) {
         match paper::current(app, id, invocation).await {
-            Ok((_, true)) => {}
-            Ok((_, false)) if postmortem.pull_request.is_none() => looked.to_offer.push(id.clone()),
-            // A person closed the pull request: the stored text counts.
-            Ok((_, false)) => {}
+            Ok((_, held)) => {
+                if postmortem.pull_request.is_none() && held != Held::Merged {
+                    looked.to_offer.push(id.clone());
+                }
+            }
             Err(PostmortemError::Repository(error)) => {
-                looked.seen.not_seen.insert(id.clone(), chain(&error));
+                looked.seen.miss(id, &chain(&error));
             }
             Err(error) => return Err(error),
         }
@@ -176,20 +185,36 @@ async fn actions(app: &App, looked: &mut Looked, invocation: &Invocation) {
     }
     let work = async {
         match board(app, invocation).await? {
-            Some(board) => Ok(board.issues().await?),
-            None => Ok::<_, shared::github::board::BoardError>(Vec::new()),
+            Some(board) => Ok(Some(board.issues().await?)),
+            None => Ok::<_, BoardError>(None),
         }
     };
     match work.await {
-        Ok(issues) => {
-            let is_done =
-                |id: &str, task| issue(&issues, id, task).is_some_and(|issue| issue.state == "closed");
-            let done = waiting.iter().filter(|(id, task)| is_done(id, task));
-            looked.done = done.map(|(id, task)| ((*id).clone(), task.number)).collect();
+        // People say what is done.
+        Ok(None) => {}
+        Ok(Some(issues)) => {
+            for (id, task) in waiting {
+                match issue(&issues, id, task) {
+                    Some(issue) if issue.is_done() => looked.done.push((id.clone(), task.number)),
+                    Some(issue) if issue.state == "closed" => {
+                        let why = issue.state_reason.clone().unwrap_or_default();
+                        looked.seen.rejected.insert((id.clone(), task.number), why);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let (number, issue) = (task.number, task.issue.unwrap_or_default());
+                        let why = format!(
+                            "issue #{issue} of action {number} is not among those with the label {LABEL}: give it the label again, or say that the action is done"
+                        );
+                        looked.seen.miss(id, &why);
+                    }
+                }
+            }
         }
         Err(error) => {
             let why = chain(&error);
-            looked.seen.not_seen.extend(waiting.iter().map(|(id, _)| ((*id).clone(), why.clone())));
+            let ids: BTreeSet<&String> = waiting.iter().map(|(id, _)| *id).collect();
+            ids.into_iter().for_each(|id| looked.seen.miss(id, &why));
         }
     }
 }

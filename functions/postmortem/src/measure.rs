@@ -4,7 +4,7 @@ use incident::Incident;
 use shared::run::documents::DocumentError;
 
 use crate::App;
-use crate::rules::journal::Journal;
+use crate::rules::journal::{self, Journal};
 use crate::rules::metrics::{Metrics, metrics};
 use crate::text::metrics::{csv, definitions};
 
@@ -27,5 +27,13 @@ pub(crate) async fn write(
     let json = |stored: &Metrics| serde_json::to_string_pretty(stored).unwrap_or_default();
     documents.show(&name, &key("json"), "application/json", json).await?;
     documents.show(&name, &key("csv"), "text/csv; charset=utf-8", csv).await?;
+    let is_open = !made.open.is_empty();
+    if is_open != journal.open_months.contains(month) {
+        let change = |journal: &mut Journal| match is_open {
+            true => journal.open_months.insert(month.to_owned()),
+            false => journal.open_months.remove(month),
+        };
+        documents.update(journal::NAME, change).await?;
+    }
     Ok(made)
 }

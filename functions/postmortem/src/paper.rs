@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use shared::github::Session;
 use shared::github::board::BoardError;
-use shared::github::proposal::{Change, propose};
+use shared::github::proposal::{Change, open, propose_over};
 use shared::run::documents::DocumentError;
 use shared::runtime::lambda::Invocation;
 
@@ -23,6 +23,29 @@ struct Paper {
     text: String,
     /// Who wrote it: a person, this function, or the repository.
     by: String,
+    /// How often it changed.
+    changes: u32,
+}
+
+/// A text that a person gave, as it was stored.
+pub(crate) struct Written {
+    /// Who gave it.
+    pub by: String,
+    /// How often the text has changed.
+    pub changes: u32,
+    /// SHA-256 of the object that holds it, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Where the text that counts is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Held {
+    /// In the bucket only.
+    Bucket,
+    /// In the repository's default branch.
+    Merged,
+    /// In this open pull request.
+    PullRequest(u64),
 }
 
 /// Key of the document in the bucket, as `md` or `html`.
@@ -39,13 +62,18 @@ pub(crate) async fn stored(app: &App, id: &str) -> Result<String, DocumentError>
     Ok(app.documents().get::<Paper>(&name(id)).await?.unwrap_or_default().text)
 }
 
+/// The stored text's last change, for the record.
+pub(crate) async fn written(app: &App, id: &str) -> Result<Option<Written>, DocumentError> {
+    let sealed = app.documents().sealed::<Paper>(&name(id)).await?;
+    Ok(sealed.map(|(Paper { by, changes, .. }, sha256)| Written { by, changes, sha256 }))
+}
+
 /// Stores a text, and shows it.
 pub(crate) async fn store(app: &App, id: &str, text: &str, by: &str) -> Result<(), DocumentError> {
     let (documents, language) = (app.documents(), app.base.settings.language);
-    let new = Paper { text: text.to_owned(), by: by.to_owned() };
     let change = |paper: &mut Paper| {
-        if paper.text != new.text {
-            *paper = new.clone();
+        if paper.text != text {
+            *paper = Paper { text: text.to_owned(), by: by.to_owned(), changes: paper.changes + 1 };
         }
     };
     documents.update(&name(id), change).await?;
@@ -55,49 +83,51 @@ pub(crate) async fn store(app: &App, id: &str, text: &str, by: &str) -> Result<(
     documents.show(&name(id), &key(id, "html"), "text/html; charset=utf-8", page).await
 }
 
-/// The text that counts: the repository's if it has the file, otherwise the stored one, which is brought up to date. Also
-/// whether it is the repository's.
+/// The text that counts, and where it is; the stored one is brought up to date.
 pub(crate) async fn current(
     app: &App,
     id: &str,
     invocation: &Invocation,
-) -> Result<(String, bool), PostmortemError> {
+) -> Result<(String, Held), PostmortemError> {
     let stored = stored(app, id).await?;
-    let Some((place, folder)) = app.folder() else { return Ok((stored, false)) };
+    let Some((place, folder)) = app.folder() else { return Ok((stored, Held::Bucket)) };
     let session = place.session(app, invocation).await?;
-    match in_repository(&session, app, folder, id).await? {
-        Some(text) => {
-            if text != stored {
-                store(app, id, &text, "repository").await?;
-            }
-            Ok((text, true))
-        }
-        None => Ok((stored, false)),
+    let Some((text, held)) = in_repository(&session, app, folder, id).await? else {
+        return Ok((stored, Held::Bucket));
+    };
+    if text != stored {
+        store(app, id, &text, "repository").await?;
     }
+    Ok((text, held))
 }
 
-/// The file as it was merged; otherwise as it is in the pull request.
+/// The file: while its pull request is open, that of its branch; otherwise as it was merged. The branch of a pull request that
+/// was closed holds what nobody wants.
 async fn in_repository(
     session: &Session<'_>,
     app: &App,
     folder: &str,
     id: &str,
-) -> Result<Option<String>, BoardError> {
-    let path = app.file(folder, id);
-    let merged = session.file(&path, &session.default_branch().await?).await?;
-    let found = match merged {
-        Some(merged) => Some(merged),
-        None => session.file(&path, &app.branch(id)).await?,
-    };
-    Ok(found.map(|file| String::from_utf8_lossy(&file.content).into_owned()))
+) -> Result<Option<(String, Held)>, BoardError> {
+    let (path, branch) = (app.file(folder, id), app.branch(id));
+    let base = session.default_branch().await?;
+    let offered = open(session, &branch, &base).await?.map(|number| (branch, Held::PullRequest(number)));
+    for (at, held) in offered.into_iter().chain([(base, Held::Merged)]) {
+        if let Some(file) = session.file(&path, &at).await? {
+            return Ok(Some((String::from_utf8_lossy(&file.content).into_owned(), held)));
+        }
+    }
+    Ok(None)
 }
 
-/// Makes sure that a pull request proposes a text, or that the text was merged. Its number, if one is open.
+/// Makes sure that a pull request proposes a text, or that the text was merged. Its number, if one is open. What people wrote
+/// since `before` was read is not replaced: the repository then refuses.
 pub(crate) async fn offer(
     app: &App,
     id: &str,
     title: &str,
     text: &str,
+    before: &str,
     invocation: &Invocation,
 ) -> Result<Option<u64>, BoardError> {
     let Some((place, folder)) = app.folder() else { return Ok(None) };
@@ -118,7 +148,7 @@ pub(crate) async fn offer(
         title: &title,
         body,
     };
-    Ok(propose(&session, &change).await?.number)
+    Ok(propose_over(&session, &change, Some(before)).await?.number)
 }
 
 impl App {

@@ -1,12 +1,16 @@
 //! What people ask: another state, another text, an action that is done or has another day.
 
+use incident::Incident;
+use shared::aws::table::Busy;
 use shared::runtime::lambda::Invocation;
 
+use crate::begin::{self, Fresh};
 use crate::error::PostmortemError;
 use crate::event::{Act, Change};
+use crate::paper::Held;
 use crate::rules::filled::{self, Filled};
-use crate::rules::journal::{Postmortem, State, Task};
-use crate::{App, One, board, paper, tell, text};
+use crate::rules::journal::{Moved, Postmortem, State, Task};
+use crate::{App, One, PROCEDURE, board, paper, tell, text};
 
 /// Changes a post-mortem.
 ///
@@ -53,16 +57,37 @@ async fn to_state(
     if !known.state.may_become(next) {
         return Err(wrong(known.state));
     }
-    let (document, _) = paper::current(app, id, invocation).await?;
-    let filled = read(id, &document)?;
+    let incident = app.incident(id).await?;
+    let is_over = !incident.is_open() && incident.resolved_at == Some(known.resolved_at);
+    if next == State::Closed && !is_over {
+        return Err(PostmortemError::NotOver(id.to_owned()));
+    }
+    let (before, held) = paper::current(app, id, invocation).await?;
+    let Fresh { text, has_more_actions } = begin::fresh(app, &incident, known, &before).await?;
+    let mut offered = None;
+    if has_more_actions {
+        // People complete it where they write.
+        paper::store(app, id, &text, PROCEDURE).await?;
+        if held != Held::Bucket {
+            offered = paper::offer(app, id, &incident.title, &text, &before, invocation).await?;
+        }
+    }
+    note_actions(app, id, known, &incident, offered).await?;
+    let filled = read(id, &text)?;
     let missing = filled.missing();
-    if next == State::Closed && !missing.is_empty() {
-        let missing = text::missing(&missing, app.base.settings.language);
-        return Err(PostmortemError::Incomplete { incident: id.to_owned(), missing });
+    if next == State::Closed {
+        if !missing.is_empty() {
+            let missing = text::missing(&missing, app.base.settings.language);
+            return Err(PostmortemError::Incomplete { incident: id.to_owned(), missing });
+        }
+        // What is closed has the facts of this moment, whoever edited them.
+        paper::store(app, id, &text, PROCEDURE).await?;
     }
     let actions = if next == State::Closed { tasks(&filled) } else { Vec::new() };
     let change = |postmortem: &mut Postmortem| {
-        let is_ours = postmortem.state == known.state && postmortem.changes == known.changes;
+        let is_ours = postmortem.state == known.state
+            && postmortem.changes == known.changes
+            && postmortem.resolved_at == known.resolved_at;
         if is_ours {
             postmortem.state = next;
             postmortem.changes += 1;
@@ -74,10 +99,13 @@ async fn to_state(
     };
     let changed = app.amend(id, change).await?;
     let (is_ours, changed) = changed.ok_or_else(|| PostmortemError::NoPostmortem(id.to_owned()))?;
-    match changed.state == next {
-        true => announce(app, id, if is_ours { "changed" } else { "unchanged" }, &changed, invocation).await,
+    match changed.state {
+        state if state == next => {
+            announce(app, id, if is_ours { "changed" } else { "unchanged" }, &changed, invocation).await
+        }
         // Somebody else was faster.
-        false => Err(wrong(changed.state)),
+        state if state != known.state => Err(wrong(state)),
+        _ => Err(Busy(1).into()),
     }
 }
 
@@ -89,13 +117,14 @@ async fn announce(
     postmortem: &Postmortem,
     invocation: &Invocation,
 ) -> Result<One, PostmortemError> {
-    let Postmortem { state, changes, changed_by, actions, .. } = postmortem;
-    if *changes > 0 {
+    let Postmortem { state, changes, changed_by, actions, told, .. } = postmortem;
+    if changes > told {
         let run = format!("{}/{changes}", state.name());
         let entry = text::changed(changed_by, *state, actions.len(), app.base.settings.language);
         tell::tell(app, id, &entry, &run, invocation).await?;
-        let told = format!("{} actions", actions.len());
-        tell::record(app, id, &run, &format!("person: {changed_by}"), told, invocation).await;
+        let outcome = format!("{} actions", actions.len());
+        tell::record(app, id, &run, &format!("person: {changed_by}"), outcome, invocation).await;
+        app.amend(id, |postmortem| postmortem.told = postmortem.told.max(*changes)).await?;
     }
     board::open(app, id, postmortem, invocation).await?;
     // With the numbers of the issues.
@@ -135,18 +164,48 @@ async fn to_text(
         return Err(PostmortemError::WrongState { incident: id.to_owned(), state, wanted });
     }
     read(id, text)?;
-    let (before, is_in_repository) = paper::current(app, id, invocation).await?;
-    if is_in_repository {
-        let number = known.pull_request.unwrap_or_default();
+    let (before, held) = paper::current(app, id, invocation).await?;
+    let number = match held {
+        Held::Bucket => None,
+        Held::Merged => Some(known.pull_request.unwrap_or_default()),
+        Held::PullRequest(number) => Some(number),
+    };
+    if let Some(number) = number {
         return Err(PostmortemError::InRepository { incident: id.to_owned(), number });
     }
-    if before == text {
-        return Ok(One::of(app, id, "unchanged", known));
+    // The facts of what people downloaded may be old by now.
+    let incident = app.incident(id).await?;
+    let Fresh { text, .. } = begin::fresh(app, &incident, known, text).await?;
+    let outcome = if text == before { "unchanged" } else { "changed" };
+    // Also the same text: an attempt may have died before it was shown.
+    paper::store(app, id, &text, by).await?;
+    note_actions(app, id, known, &incident, None).await?;
+    // Also if an attempt died after it had stored the text.
+    if let Some(written) = paper::written(app, id).await?.filter(|written| written.by == by) {
+        let (run, told) = (format!("text/{}", written.changes), format!("SHA-256 {}", written.sha256));
+        tell::record(app, id, &run, &format!("person: {by}"), told, invocation).await;
     }
-    paper::store(app, id, text, by).await?;
-    let run = format!("text/{}", invocation.now.as_second());
-    tell::record(app, id, &run, &format!("person: {by}"), format!("{} bytes", text.len()), invocation).await;
-    Ok(One::of(app, id, "changed", known))
+    Ok(One::of(app, id, outcome, known))
+}
+
+/// Notes that the document has every action that the runbook asks for, so that none comes back after people changed it; and the
+/// pull request in which one was offered.
+async fn note_actions(
+    app: &App,
+    id: &str,
+    known: &Postmortem,
+    incident: &Incident,
+    offered: Option<u64>,
+) -> Result<(), PostmortemError> {
+    if offered.is_none() && known.runbook_wrong == incident.runbook_wrong {
+        return Ok(());
+    }
+    let change = |postmortem: &mut Postmortem| {
+        postmortem.runbook_wrong.clone_from(&incident.runbook_wrong);
+        postmortem.pull_request = offered.or(postmortem.pull_request);
+    };
+    app.amend(id, change).await?;
+    Ok(())
 }
 
 /// Changes an action of a closed post-mortem.
@@ -156,34 +215,34 @@ async fn to_text(
 /// [`PostmortemError`]; the person sees it.
 pub(crate) async fn act(app: &App, asked: &Act, invocation: &Invocation) -> Result<One, PostmortemError> {
     let (id, number) = (asked.incident.as_str(), asked.number);
-    let before = known(app, id).await?;
-    let no_action = || PostmortemError::NoAction { incident: id.to_owned(), number };
-    let task = before.actions.iter().find(|task| task.number == number).ok_or_else(no_action)?;
+    let reason = asked.reason.as_deref().unwrap_or_default();
     let change = |postmortem: &mut Postmortem| {
-        let Some(task) = postmortem.actions.iter_mut().find(|task| task.number == number) else { return };
+        let task = postmortem.actions.iter_mut().find(|task| task.number == number)?;
+        let before = task.clone();
         match asked.due {
-            Some(due) => task.due = due,
-            None if task.done_at.is_none() => {
-                task.done_at = Some(invocation.now);
-                asked.by.clone_into(&mut task.done_by);
-            }
-            None => {}
+            Some(due) => task.put_off(due, &asked.by, reason),
+            None => task.finish(invocation.now, &asked.by, reason),
         }
+        Some((*task != before, task.clone()))
     };
-    app.amend(id, change).await?;
-    let (what, outcome) = match (asked.due, &asked.reason) {
-        (Some(due), Some(reason)) => {
-            (format!("due/{due}"), format!("{due} instead of {}: {reason}", task.due))
+    let found = app.amend(id, change).await?;
+    let found = found.ok_or_else(|| PostmortemError::NoPostmortem(id.to_owned()))?;
+    let no_action = || PostmortemError::NoAction { incident: id.to_owned(), number };
+    let (is_changed, task) = found.ok_or_else(no_action)?;
+    // From what is noted, so that an attempt after one that died records the same.
+    let (run, by, told) = match (asked.due, &task.moved) {
+        (Some(due), Some(Moved { from, by, reason })) => {
+            (format!("due/{}", task.moves), by, format!("{due} instead of {from}: {reason}"))
         }
-        _ => ("done".to_owned(), "done".to_owned()),
+        _ if task.reason.is_empty() => ("done".to_owned(), &task.done_by, "done".to_owned()),
+        _ => ("done".to_owned(), &task.done_by, format!("done: {}", task.reason)),
     };
-    let run = format!("action/{number}/{what}");
-    tell::record(app, id, &run, &format!("person: {}", asked.by), outcome, invocation).await;
-    // Not what the board itself said.
-    if let Some(issue) = task.issue.filter(|_| asked.done && task.done_at.is_none()) {
-        board::close(app, id, issue, &asked.by, invocation).await;
+    // What the board itself said is in the daily run's record.
+    if by != board::BOARD {
+        let run = format!("action/{number}/{run}");
+        tell::record(app, id, &run, &format!("person: {by}"), told, invocation).await;
+        board::follow(app, id, &task, asked.done, invocation).await;
     }
-    let after = known(app, id).await?;
-    let outcome = if after == before { "unchanged" } else { "changed" };
-    Ok(One::of(app, id, outcome, &after))
+    let outcome = if is_changed { "changed" } else { "unchanged" };
+    Ok(One::of(app, id, outcome, &known(app, id).await?))
 }

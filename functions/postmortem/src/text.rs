@@ -51,6 +51,7 @@ pub(crate) fn dropped(why: NotNeeded, language: Language) -> String {
         NotNeeded::FalseAlarm => language.pick("alarme falso", "false alarm"),
         NotNeeded::Merged => language.pick("unido a outro incidente", "merged into another incident"),
         NotNeeded::OwnDrill => language.pick("simulado do pager", "drill of the pager"),
+        NotNeeded::OwnPage => language.pick("page de post-mortem", "page about post-mortems"),
         NotNeeded::Drill => language.pick("simulado", "drill"),
         NotNeeded::Severity => language.pick("severidade", "severity"),
     };
@@ -86,6 +87,14 @@ pub(crate) fn missing(missing: &[Missing], language: Language) -> String {
                 language,
                 "o prazo da ação {number} não é uma data AAAA-MM-DD: {text}",
                 "the date of action {number} is not YYYY-MM-DD: {text}",
+            )
+        }
+        Missing::NoRow(line) => {
+            let line: String = line.chars().take(120).collect();
+            shared::tr!(
+                language,
+                "esta linha das ações não faz parte da tabela (cabeçalho, `| --- |`, e linhas que começam com `|`): {line}",
+                "this line of the actions is not a part of the table (a header, `| --- |`, and rows that begin with `|`): {line}",
             )
         }
     };

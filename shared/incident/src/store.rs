@@ -29,7 +29,7 @@ pub use item::{
 };
 pub use mute::{mute, mute_too, resume};
 pub use parts::separate;
-pub use rows::{call, patience};
+pub use rows::{call, patience, shown};
 
 /// Index of the outbox rows by their next attempt: partition key [`Row::QUEUE`], always `due`; sort key `due`, a number.
 pub const DUE_INDEX: &str = "due";

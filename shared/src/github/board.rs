@@ -50,8 +50,13 @@ pub enum BoardError {
 pub struct Issue {
     /// Number within the repository.
     pub number: u64,
+    /// Its title.
+    #[serde(default)]
+    pub title: String,
     /// `open` or `closed`.
     pub state: String,
+    /// Why it is closed: `completed`, `not_planned` or `duplicate`; none where GitHub does not say.
+    pub state_reason: Option<String>,
     /// Markdown.
     pub body: Option<String>,
     #[serde(default)]
@@ -128,6 +133,26 @@ impl<'a> Board<'a> {
         Err(GitHubError::Unreadable(format!("more than {PAGES} pages of issues")))
     }
 
+    /// One issue, whatever its labels.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`].
+    pub async fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
+        read(self.session.ask(Method::GET, &self.url(&format!("/{number}")), None).await?).await
+    }
+
+    /// Gives an issue another title and body, both as GitHub had them but for a part.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`].
+    pub async fn edit(&self, number: u64, title: &str, body: &str) -> Result<(), GitHubError> {
+        let change = json!({"title": title, "body": body});
+        self.session.ask(Method::PATCH, &self.url(&format!("/{number}")), Some(&change)).await?;
+        Ok(())
+    }
+
     /// Opens the issue of a task, which none of `issues` has; once, whatever runs at the same time. Its number, or none
     /// if another run claimed the task, or if its issue was opened earlier and is no longer in the list.
     ///
@@ -187,6 +212,11 @@ impl Issue {
     pub fn has(&self, marker: &str) -> bool {
         self.body.as_deref().is_some_and(|body| body.contains(marker))
     }
+
+    /// Returns true if it is closed because its task is done.
+    pub fn is_done(&self) -> bool {
+        self.state == "closed" && matches!(self.state_reason.as_deref(), None | Some("completed"))
+    }
 }
 
 /// Address of the next page. Source: RFC 8288.
@@ -209,6 +239,25 @@ mod tests {
         let both = "<https://api.github.com/x?page=1>; rel=\"prev\", <https://api.github.com/x?page=3>; rel=\"next\"";
         assert_eq!(next(both).as_deref(), Some("https://api.github.com/x?page=3"));
         assert_eq!(next("<https://api.github.com/x?page=1>; rel=\"first\""), None);
+    }
+
+    #[test]
+    fn only_what_was_closed_as_completed_is_done() {
+        for (state, reason, expected) in [
+            ("open", Value::Null, false),
+            ("open", json!("reopened"), false),
+            ("closed", Value::Null, true),
+            ("closed", json!("completed"), true),
+            ("closed", json!("not_planned"), false),
+            ("closed", json!("duplicate"), false),
+        ] {
+            let issue = json!({"number": 1, "state": state, "state_reason": reason});
+            assert_eq!(
+                serde_json::from_value::<Issue>(issue).unwrap().is_done(),
+                expected,
+                "{state} {reason}"
+            );
+        }
     }
 
     #[test]

@@ -61,10 +61,23 @@ pub struct Proposal {
 ///
 /// [`GitHubError`]; [`GitHubError::Name`], before any change, if the branch is the base or the default branch.
 pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Proposal, GitHubError> {
+    propose_over(session, change, None).await
+}
+
+/// The same for a content that is based on `before`: a file that is neither is somebody else's change and stays as it is.
+///
+/// # Errors
+///
+/// As [`propose`]; for somebody else's change, [`GitHubError::Refused`] with 409.
+pub async fn propose_over(
+    session: &Session<'_>,
+    change: &Change<'_>,
+    before: Option<&str>,
+) -> Result<Proposal, GitHubError> {
     let default_branch = session.default_branch().await?;
     let base = change.base.unwrap_or(&default_branch);
     check(change, base, &default_branch)?;
-    let work = Work { session, change, base };
+    let work = Work { session, change, base, before };
     let (mut changed, mut is_stale, mut tried) = (false, false, 1);
     loop {
         match work.settle(&mut changed, is_stale).await {
@@ -123,6 +136,8 @@ struct Work<'a> {
     session: &'a Session<'a>,
     change: &'a Change<'a>,
     base: &'a str,
+    /// The only content that may be replaced; none for any.
+    before: Option<&'a str>,
 }
 
 impl Work<'_> {
@@ -179,19 +194,7 @@ impl Work<'_> {
 
     /// The open pull request from the branch to the base.
     async fn open(&self) -> Result<Option<u64>, GitHubError> {
-        let name = &self.session.repository.name;
-        let owner = name.split('/').next().unwrap_or_default();
-        let head = encoded(&format!("{owner}:{}", self.change.branch));
-        let path = format!("/pulls?state=open&base={}&head={head}&per_page=100", encoded(self.base));
-        let pulls: Vec<Pull> =
-            read(self.session.ask(Method::GET, &self.session.url(&path), None).await?).await?;
-        // A fork by the same owner has the same head.
-        let is_own = |pull: &Pull| {
-            let repository = pull.head.repo.as_ref();
-            pull.head.branch == self.change.branch
-                && repository.is_some_and(|repository| repository.full_name.eq_ignore_ascii_case(name))
-        };
-        Ok(pulls.into_iter().find(is_own).map(|pull| pull.number))
+        open(self.session, self.change.branch, self.base).await
     }
 
     /// The commit at a branch's head.
@@ -210,6 +213,15 @@ impl Work<'_> {
     /// since.
     async fn commit(&self, held: Option<File>, changed: &mut bool) -> Result<(), GitHubError> {
         let change = self.change;
+        if let (Some(held), Some(before)) = (&held, self.before)
+            && held.content != before.as_bytes()
+        {
+            return Err(GitHubError::Refused {
+                status: 409,
+                message: format!("{} has changed since it was read", change.path),
+                hint: "the next run reads it again".to_owned(),
+            });
+        }
         let fields = [
             ("message", markdown::title(change.message)),
             ("content", STANDARD.encode(change.content)),
@@ -234,6 +246,26 @@ impl Work<'_> {
             hint: format!("check that the branch exists, and that the token has {permissions}"),
         }
     }
+}
+
+/// Number of the open pull request from a branch of the repository itself to a base.
+///
+/// # Errors
+///
+/// [`GitHubError`].
+pub async fn open(session: &Session<'_>, branch: &str, base: &str) -> Result<Option<u64>, GitHubError> {
+    let name = &session.repository.name;
+    let owner = name.split('/').next().unwrap_or_default();
+    let head = encoded(&format!("{owner}:{branch}"));
+    let path = format!("/pulls?state=open&base={}&head={head}&per_page=100", encoded(base));
+    let pulls: Vec<Pull> = read(session.ask(Method::GET, &session.url(&path), None).await?).await?;
+    // A fork by the same owner has the same head.
+    let is_own = |pull: &Pull| {
+        let repository = pull.head.repo.as_ref();
+        pull.head.branch == branch
+            && repository.is_some_and(|repository| repository.full_name.eq_ignore_ascii_case(name))
+    };
+    Ok(pulls.into_iter().find(is_own).map(|pull| pull.number))
 }
 
 /// Rejects names that would redirect a call: the branch is reset by force.

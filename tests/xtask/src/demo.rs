@@ -441,7 +441,10 @@ fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value>
         "{function} failed: {}",
         answer.text()
     );
-    serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {function} is not JSON"))
+    let answer: Value = serde_json::from_slice(&answer.body)
+        .with_context(|| format!("the answer of {function} is not JSON"))?;
+    ensure!(text(&answer, "/outcome") != Some("refused"), "{function} refused: {answer}");
+    Ok(answer)
 }
 
 fn inventory_audit(show: &mut Show<'_>) -> Result<String> {

@@ -30,6 +30,9 @@ use crate::table::table;
 /// Most keys of one BatchGetItem.
 const MOST_KEYS: usize = 100;
 
+/// Most further reads of what a busy table did not answer.
+const READS: u32 = 5;
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// Project of the stack
@@ -41,7 +44,7 @@ pub(crate) struct Options {
     /// Your name, as the policy has it [default: git's user.name]
     #[arg(long, global = true)]
     by: Option<String>,
-    /// Show the command for `aws`, and do nothing
+    /// Show a request's command for `aws`, and do nothing
     #[arg(long, global = true)]
     dry_run: bool,
     #[command(subcommand)]
@@ -304,6 +307,12 @@ pub(crate) fn incident(options: Options) -> Result<()> {
     let account = Account { cli: &cli, local: None, credentials: None };
     let prefix = format!("{}-{}-", options.project, options.environment);
     let read = Table { account: &account, name: format!("{prefix}incidents") };
+    let only_looks =
+        matches!(options.action, Action::List { .. } | Action::Show { .. } | Action::Preview { .. });
+    ensure!(
+        !(options.dry_run && only_looks),
+        "--dry-run shows the command of a request; this one only looks"
+    );
     let said = match options.action {
         Action::List { month } => list(&read, month)?,
         Action::Show { incident } => shown(&read.items_of(&incident)?)?,
@@ -328,8 +337,13 @@ pub(crate) fn incident(options: Options) -> Result<()> {
             }
         }
     };
-    println!("{said}");
+    println!("{}", printable(&said));
     Ok(())
+}
+
+/// A text that cannot steer the terminal: people wrote parts of it.
+fn printable(text: &str) -> String {
+    text.replace(|character: char| character.is_control() && !matches!(character, '\n' | '\t'), "\u{fffd}")
 }
 
 /// The caller's name for git.
@@ -396,10 +410,20 @@ impl Table<'_> {
         for part in keys.chunks(MOST_KEYS) {
             let keys: Vec<_> =
                 part.iter().map(|key| json!({"pk": {"S": key.pk}, "sk": {"S": key.sk}})).collect();
-            let wanted = json!({&self.name: {"Keys": keys, "ConsistentRead": true}}).to_string();
-            let answer = self.account.one(&["dynamodb", "batch-get-item", "--request-items", &wanted])?;
-            let answered = items(&answer, &format!("/Responses/{}", self.name));
-            found.extend(answered.iter().filter_map(store::incident));
+            let mut wanted = json!({&self.name: {"Keys": keys, "ConsistentRead": true}});
+            // A busy table answers for a part of the keys.
+            for attempt in 0.. {
+                let asked = wanted.to_string();
+                let answer = self.account.one(&["dynamodb", "batch-get-item", "--request-items", &asked])?;
+                for item in items(&answer, &format!("/Responses/{}", self.name)) {
+                    found.push(store::incident(&item).context("an incident in the table cannot be read")?);
+                }
+                match answer.get("UnprocessedKeys").filter(|left| left.get(&self.name).is_some()) {
+                    None => break,
+                    Some(_) if attempt == READS => bail!("the table is busy: ask again"),
+                    Some(left) => wanted = left.clone(),
+                }
+            }
         }
         found.sort_by_key(|incident| incident.first_at);
         Ok(found)
@@ -538,6 +562,40 @@ mod tests {
     struct Arguments {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn what_a_busy_table_left_is_asked_for_again() {
+        let key = Key::incident(ID);
+        let key = json!({"pk": {"S": key.pk}, "sk": {"S": key.sk}});
+        let left = json!({"x": {"Keys": [key], "ConsistentRead": true}});
+        let listed = json!({"Items": [key]});
+        let busy = json!({"Responses": {"x": []}, "UnprocessedKeys": left});
+        let none = json!({"Responses": {"x": []}, "UnprocessedKeys": {}});
+        let unreadable = json!({"Responses": {"x": [key]}, "UnprocessedKeys": {}});
+        for (answers, expected) in [
+            (vec![&listed, &busy, &none], Ok(0)),
+            (vec![&listed, &none], Ok(0)),
+            (vec![&listed, &unreadable], Err("an incident in the table cannot be read")),
+            ([vec![&listed], vec![&busy; 6]].concat(), Err("the table is busy: ask again")),
+        ] {
+            let answers = std::cell::RefCell::new(answers.into_iter());
+            let cli = |_: &[&str]| {
+                let mut command = Command::new("echo");
+                command.arg(answers.borrow_mut().next().unwrap().to_string());
+                command
+            };
+            let account = Account { cli: &cli, local: None, credentials: None };
+            let found = Table { account: &account, name: "x".to_owned() }.at(OPEN);
+            let found = found.map(|found| found.len()).map_err(|error| error.to_string());
+            assert_eq!(found, expected.map_err(str::to_owned));
+            assert_eq!(answers.borrow().len(), 0);
+        }
+    }
+
+    #[test]
+    fn peoples_words_do_not_steer_the_terminal() {
+        assert_eq!(printable("a\n\tb\u{1b}[2J\r\u{9b}c"), "a\n\tb\u{fffd}[2J\u{fffd}\u{fffd}c");
     }
 
     fn request(words: &[&str]) -> Result<Request> {

@@ -1,6 +1,6 @@
 //! What the clock says about an incident, as the writes of one transaction.
 
-use incident::store::{Channel, Context, Purpose, Row, Write, call};
+use incident::store::{Channel, Context, Purpose, Row, Write, call, shown};
 use incident::{Act, Action, Entry, Incident};
 
 use super::notes::{Lgpd, Notes, Reminded, Told};
@@ -67,10 +67,7 @@ pub(crate) fn writes(
     let entry =
         Entry { at: now, by: crate::PROCEDURE.to_owned(), action: said.action, text: said.text.clone() };
     let mut writes = vec![notes.write(&incident), incident.write(), entry.write(&incident.id, cause)];
-    let shown = context.channels.iter().filter(|channel| channel.updates_in_place());
-    writes.extend(shown.map(|channel| {
-        Row::want(&incident.id, *channel, channel.first_purpose(), incident.version, now, now)
-    }));
+    writes.extend(shown(&incident, context));
     writes.extend(said.calls.iter().flat_map(|purpose| call(&incident, *purpose, context.channels, now)));
     if said.is_mail {
         let (channel, purpose) = (Channel::Ses, Purpose::Customers);

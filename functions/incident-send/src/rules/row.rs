@@ -1,12 +1,12 @@
 //! What a row of the outbox needs; see [`Row`] for the rules.
 
 use incident::store::{Channel, Purpose, Row};
-use incident::{Incident, State};
+use incident::{Action, Incident, State};
 use jiff::{SignedDuration, Timestamp};
 
 use super::call;
 
-/// After this time, what is over and told by another channel is not told again.
+/// After this time, what is over and told by another channel is not told again, and mail to customers is no news.
 const OLD: SignedDuration = SignedDuration::from_hours(24);
 
 /// What to do with a row that is due.
@@ -70,7 +70,7 @@ pub(crate) fn step(
         return Step::Finish("it has been told");
     }
     if call::action(row.purpose).is_some() {
-        return called(row, incident, rows, channels);
+        return called(row, incident, rows, channels, now);
     }
     let is_escalation = group(row.purpose) > 0;
     if is_escalation && incident.state != State::Triggered {
@@ -94,12 +94,16 @@ pub(crate) fn step(
 }
 
 /// The same of a row that was ordered beside the page: neither an acknowledgement nor a mute stops it.
-fn called(row: &Row, incident: &Incident, rows: &[Row], channels: &[Channel]) -> Step {
+fn called(row: &Row, incident: &Incident, rows: &[Row], channels: &[Channel], now: Timestamp) -> Step {
     if row.purpose == Purpose::Customers && incident.is_drill {
         return Step::Finish("a drill tells no customer");
     }
     if row.purpose == Purpose::Customers && incident.is_merged() {
         return Step::Finish("it is a part of another incident");
+    }
+    let ordered = incident.acts.get(&Action::CustomersTold).map(|act| act.at);
+    if row.purpose == Purpose::Customers && ordered.is_some_and(|at| now.duration_since(at) >= OLD) {
+        return Step::Finish("it was ordered a day ago");
     }
     let own = place(row.channel, channels);
     let is_told = others(row, rows).any(|other| {
@@ -152,6 +156,8 @@ fn waiting<'a>(
 
 #[cfg(test)]
 mod tests {
+    use incident::Act;
+
     use super::*;
 
     const CHANNELS: [Channel; 4] = [Channel::Slack, Channel::Ses, Channel::Sns, Channel::PagerDuty];
@@ -235,6 +241,12 @@ mod tests {
         }
     }
 
+    /// Mail to the customers was ordered at that minute.
+    fn ordered(minutes: i64, incident: Incident) -> Incident {
+        let act = Act { at: at(minutes), ..Act::default() };
+        Incident { acts: [(Action::CustomersTold, act)].into(), ..incident }
+    }
+
     #[test]
     fn what_was_ordered_beside_the_page_waits_for_nobody() {
         use Channel::{Ses, Slack, Sns};
@@ -245,6 +257,8 @@ mod tests {
         let merged = |incident| Incident { merged_into: "INC-2".to_owned(), ..incident };
         let drill = |incident| Incident { is_drill: true, ..incident };
         let same = |incident| incident;
+        let a_day = |incident| ordered(-24 * 60, incident);
+        let less = |incident| ordered(-24 * 60 + 1, incident);
         for (own, state, change, rows, expected) in [
             (row(Slack, Called, 0, 3), Acknowledged, same as fn(Incident) -> Incident, vec![], Step::Send),
             (row(Slack, Commander, 2, 3), Resolved, same, vec![], Step::Send),
@@ -257,6 +271,8 @@ mod tests {
             (row(Sns, Called, 0, 3), Acknowledged, same, vec![row(Ses, Called, 3, 3)], by_another()),
             (row(Ses, Customers, 0, 3), Resolved, same, vec![row(Slack, Called, 3, 3)], Step::Send),
             (row(Ses, Customers, 0, 3), Triggered, drill, vec![], Step::Finish("a drill tells no customer")),
+            (row(Ses, Customers, 0, 3), Resolved, less, vec![], Step::Send),
+            (row(Ses, Customers, 0, 3), Resolved, a_day, vec![], Step::Finish("it was ordered a day ago")),
             (row(Slack, Called, 0, 3), Triggered, drill, vec![], Step::Send),
             (
                 row(Ses, Customers, 0, 3),

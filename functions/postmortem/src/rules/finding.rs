@@ -1,6 +1,6 @@
 //! What the daily run finds. A finding is about a post-mortem, by its incident's id, or about one of its actions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use shared::policy::calendar::{Calendar, add_business_days};
@@ -19,11 +19,13 @@ pub(crate) enum Finding {
     },
     /// An action should be done.
     ActionOverdue(Task),
+    /// Its issue was closed for this reason, which is not that it is done.
+    ActionRejected(Task, String),
     /// A person has to do something first, or the next run tries again: the reason.
     NotBegun(String),
     /// The document or the board could not be read: the reason. Never a pass.
     NotSeen(String),
-    /// Its problem came back after it was closed, as this incident.
+    /// Its problem came back after it was closed, as this incident: the same one if that was reopened.
     Repeated(String),
     /// It is to be closed today or on the next business day.
     PostmortemDueSoon {
@@ -48,12 +50,14 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// What it is about: the incident's id; of an action also its number.
+    /// What it is about: the incident's id; of an action also its number, of a return the incident that it is.
     pub(crate) fn about(&self) -> String {
         match &self.finding {
-            Finding::ActionOverdue(task) | Finding::ActionDueSoon(task) => {
-                format!("{}/{}", self.incident, task.number)
-            }
+            Finding::ActionOverdue(task)
+            | Finding::ActionRejected(task, _)
+            | Finding::ActionDueSoon(task) => format!("{}/{}", self.incident, task.number),
+            // Each return is another finding.
+            Finding::Repeated(again) => format!("{}/{again}", self.incident),
             _ => self.incident.clone(),
         }
     }
@@ -65,6 +69,7 @@ impl Finding {
         match self {
             Self::PostmortemOverdue { .. } => "PostmortemOverdue",
             Self::ActionOverdue(_) => "ActionOverdue",
+            Self::ActionRejected(..) => "ActionRejected",
             Self::NotBegun(_) => "NotBegun",
             Self::NotSeen(_) => "NotSeen",
             Self::Repeated(_) => "Repeated",
@@ -89,10 +94,25 @@ impl Finding {
 pub(crate) struct Seen {
     /// Incidents whose document is to be begun, with the reason why an earlier attempt failed, if one did.
     pub not_begun: BTreeMap<String, String>,
-    /// Post-mortems whose document could not be read, with the reason.
+    /// What could not be read, with the reason: an incident, its document or its issues, or the evidence.
     pub not_seen: BTreeMap<String, String>,
-    /// Incidents whose problem came back, by the post-mortem.
-    pub repeated: BTreeMap<String, String>,
+    /// Post-mortems whose incident goes on, or ended again: they cannot be closed yet.
+    pub going_on: BTreeSet<String>,
+    /// Actions whose issue was closed although they are not done, by incident and number, with GitHub's reason.
+    pub rejected: BTreeMap<(String, u32), String>,
+    /// Post-mortems whose problem came back, each with the incident that it came back as.
+    pub repeated: BTreeSet<(String, String)>,
+}
+
+impl Seen {
+    /// Notes that something could not be read.
+    pub(crate) fn miss(&mut self, about: &str, why: &str) {
+        let reasons = self.not_seen.entry(about.to_owned()).or_default();
+        if !reasons.is_empty() {
+            reasons.push_str("; ");
+        }
+        reasons.push_str(why);
+    }
 }
 
 /// The findings, the worst first.
@@ -104,28 +124,31 @@ pub(crate) fn findings(journal: &Journal, seen: &Seen, today: Date, calendar: &C
             found.push(Found { incident: id.clone(), postmortem: Some(postmortem.clone()), finding });
         };
         let Postmortem { due, state, .. } = postmortem;
-        if state.is_open() && *due < today {
+        let waits = state.is_open() && !seen.going_on.contains(id);
+        if waits && *due < today {
             add(Finding::PostmortemOverdue { due: *due, state: *state });
-        } else if state.is_open() && *due <= soon {
+        } else if waits && *due <= soon {
             add(Finding::PostmortemDueSoon { due: *due, state: *state });
         }
         for task in postmortem.actions.iter().filter(|task| task.done_at.is_none()) {
+            if let Some(why) = seen.rejected.get(&(id.clone(), task.number)) {
+                add(Finding::ActionRejected(task.clone(), why.clone()));
+            }
             if task.due < today {
                 add(Finding::ActionOverdue(task.clone()));
             } else if task.due <= soon {
                 add(Finding::ActionDueSoon(task.clone()));
             }
         }
-        for (which, finding) in
-            [(&seen.not_seen, Finding::NotSeen as fn(String) -> Finding), (&seen.repeated, Finding::Repeated)]
-        {
-            which.get(id).into_iter().for_each(|why| add(finding(why.clone())));
-        }
     }
-    for (id, why) in &seen.not_begun {
-        let finding = Finding::NotBegun(why.clone());
-        found.push(Found { incident: id.clone(), postmortem: None, finding });
-    }
+    let not_begun = seen.not_begun.iter().map(|(id, why)| (id, Finding::NotBegun(why.clone())));
+    let not_seen = seen.not_seen.iter().map(|(id, why)| (id, Finding::NotSeen(why.clone())));
+    let repeated = seen.repeated.iter().map(|(id, again)| (id, Finding::Repeated(again.clone())));
+    found.extend(not_begun.chain(not_seen).chain(repeated).map(|(id, finding)| Found {
+        incident: id.clone(),
+        postmortem: journal.postmortems.get(id).cloned(),
+        finding,
+    }));
     found.sort_by_key(|one| (rank(&one.finding), one.about()));
     found
 }
@@ -169,14 +192,19 @@ mod tests {
             ("INC-D", open("2026-12-08", State::Draft)),
             ("INC-E", closed),
             ("INC-F", open("2026-11-01", State::Dropped)),
+            ("INC-I", open("2026-11-01", State::InReview)),
         ];
         let postmortems = postmortems.map(|(id, one)| (id.to_owned(), one)).into_iter().collect();
         let seen = Seen {
             not_begun: BTreeMap::from([("INC-G".to_owned(), "why".to_owned())]),
             not_seen: BTreeMap::from([("INC-D".to_owned(), "why".to_owned())]),
-            repeated: BTreeMap::from([("INC-E".to_owned(), "INC-H".to_owned())]),
+            // It cannot be closed, so nobody is paged to close it.
+            going_on: BTreeSet::from(["INC-I".to_owned()]),
+            rejected: BTreeMap::from([(("INC-E".to_owned(), 4), "not_planned".to_owned())]),
+            repeated: ["INC-E", "INC-H"].map(|again| ("INC-E".to_owned(), again.to_owned())).into(),
         };
-        let found = findings(&Journal { postmortems }, &seen, date("2026-12-04"), &Calendar::default());
+        let journal = Journal { postmortems, ..Journal::default() };
+        let found = findings(&journal, &seen, date("2026-12-04"), &Calendar::default());
         let found: Vec<_> =
             found.iter().map(|one| format!("{} {}", one.finding.kind(), one.about())).collect();
         assert_eq!(
@@ -188,9 +216,11 @@ mod tests {
                 "NotSeen INC-D",
                 "ActionDueSoon INC-E/2",
                 "ActionDueSoon INC-E/3",
+                "ActionRejected INC-E/4",
                 "PostmortemDueSoon INC-B",
                 "PostmortemDueSoon INC-C",
-                "Repeated INC-E",
+                "Repeated INC-E/INC-E",
+                "Repeated INC-E/INC-H",
             ]
         );
     }

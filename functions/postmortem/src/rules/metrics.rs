@@ -281,7 +281,7 @@ mod tests {
             ("INC-0".to_owned(), closed("problem of INC-1", "2026-11-01T12:00:00Z")),
             ("INC-2".to_owned(), closed("problem of INC-2", "2026-11-10T12:30:00Z")),
         ];
-        let journal = Journal { postmortems: postmortems.into_iter().collect() };
+        let journal = Journal { postmortems: postmortems.into_iter().collect(), ..Journal::default() };
         let incidents = [incident("INC-1", None), incident("INC-2", None), incident("INC-3", None)];
         let made = metrics("2026-11", &incidents, &journal, BTreeMap::new());
         let repeated: Vec<_> =

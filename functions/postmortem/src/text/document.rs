@@ -5,15 +5,25 @@ use std::collections::BTreeSet;
 use incident::text::slack::action as action_name;
 use incident::{Action, Entry, Incident};
 use jiff::civil::Date;
-use shared::run::markdown::{code, text};
+use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
-use crate::rules::filled::{Section, TO_FILL};
+use crate::rules::filled::{Filled, Section, TO_FILL, plain};
 use crate::rules::times::{shown, times};
 
-/// Most lines of the timeline in the document; the table has all.
-const MOST_LINES: usize = 300;
+/// Most lines of the timeline in the document, half from its beginning and half from its end; the table has all. With
+/// [`LONGEST`], the facts stay well below what people may send, and what GitHub returns.
+const MOST_LINES: usize = 200;
+
+/// Longest foreign text in the document, in characters.
+const LONGEST: usize = 300;
+
+/// Longest name of a person, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// Most names of people; the timeline has all.
+const MOST_NAMES: usize = 50;
 
 /// Rows of an empty table of actions.
 const EMPTY_ROWS: usize = 3;
@@ -28,6 +38,33 @@ pub(crate) struct Facts<'a> {
     pub due: Date,
     /// Holidays that moved that day, with their names.
     pub holidays: &'a [(Date, &'static str)],
+}
+
+/// Foreign text for the document, cut to what one can read there.
+fn text(foreign: &str) -> String {
+    cut(foreign, LONGEST)
+}
+
+/// A person's name for the document.
+fn name(foreign: &str) -> String {
+    cut(foreign, LONGEST_NAME)
+}
+
+fn cut(foreign: &str, most: usize) -> String {
+    let mut characters = foreign.chars();
+    let short: String = characters.by_ref().take(most).collect();
+    markdown::text(&short) + if characters.next().is_some() { " […]" } else { "" }
+}
+
+/// Foreign text in a code span, which ends no cell and begins no comment: nothing is escaped in it.
+fn code(foreign: &str) -> String {
+    let other = |character| match character {
+        '|' => '¦',
+        '<' => '‹',
+        '>' => '›',
+        character => character,
+    };
+    markdown::code(&foreign.chars().take(LONGEST).map(other).collect::<String>())
 }
 
 /// The definitions of the times, as they stand beside every number.
@@ -114,20 +151,31 @@ pub(crate) fn draft(facts: &Facts<'_>, language: Language) -> String {
         pick("| Nº | Ação | Responsável | Prazo |", "| No. | Action | Owner | Due |").to_owned(),
         "| --- | --- | --- | --- |".to_owned(),
     ]);
-    let first = runbook_action(incident, language);
+    let first = runbook_actions(incident, "", &Filled::default(), language);
     let rows = first.into_iter().chain(std::iter::repeat_n(String::new(), EMPTY_ROWS));
     lines.extend((1..).zip(rows).map(|(number, what)| format!("| {number} | {what} | | |")));
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// The action that a wrong runbook asks for.
-fn runbook_action(incident: &Incident, language: Language) -> Option<String> {
-    let why = Some(&incident.runbook_wrong).filter(|why| !why.is_empty())?;
+/// The actions that a wrong runbook asks for, one for each reason: not those `before`, which had theirs, and people may have
+/// changed that; nor those in a row of the document.
+pub(crate) fn runbook_actions(
+    incident: &Incident,
+    before: &str,
+    filled: &Filled,
+    language: Language,
+) -> Vec<String> {
     let runbook =
         if incident.runbook.is_empty() { String::new() } else { format!(" {}", code(&incident.runbook)) };
     let what = language.pick("Atualizar este guia ou runbooks", "Update this guide or the runbooks");
-    Some(format!("{what}{runbook}: {}", text(why)))
+    let is_new = |why: &&str| {
+        let shown = plain(&text(why));
+        !before.lines().any(|known| known == *why)
+            && !filled.actions.iter().any(|action| action.what.contains(&shown))
+    };
+    let reasons = incident.runbook_wrong.lines().filter(is_new);
+    reasons.map(|why| format!("{what}{runbook}: {}", text(why))).collect()
 }
 
 /// The facts: what happened, how long it took, who took part, in order.
@@ -140,8 +188,8 @@ pub(crate) fn facts_of(facts: &Facts<'_>, language: Language) -> String {
         format!(
             "_{}_",
             pick(
-                "Este trecho é escrito pela função postmortem; mudanças nele se perdem.",
-                "The function postmortem writes this part; changes of it are lost."
+                "Este trecho é escrito pela função postmortem, de novo ao encerrar; mudanças nele se perdem.",
+                "The function postmortem writes this part, again when it is closed; changes of it are lost."
             )
         ),
         String::new(),
@@ -165,7 +213,7 @@ pub(crate) fn facts_of(facts: &Facts<'_>, language: Language) -> String {
         format!("{}, {}", own(&incident.owner), own(&incident.backup)),
     );
     row("Incident commander", own(&incident.commander));
-    row(pick("Participaram", "Participants"), own(&participants(incident, timeline).join(", ")));
+    row(pick("Participaram", "Participants"), participants(incident, timeline));
     row(
         pick("Squads chamados", "Squads called in"),
         own(&incident.called.iter().map(|one| one.squad.as_str()).collect::<Vec<_>>().join(", ")),
@@ -181,7 +229,8 @@ pub(crate) fn facts_of(facts: &Facts<'_>, language: Language) -> String {
     row(pick("Dados pessoais comprometidos", "Personal data compromised"), data);
     row("Runbook", if incident.runbook.is_empty() { unknown() } else { code(&incident.runbook) });
     if !incident.runbook_wrong.is_empty() {
-        row(pick("Runbook errado", "Wrong runbook"), text(&incident.runbook_wrong));
+        let reasons: Vec<_> = incident.runbook_wrong.lines().map(text).collect();
+        row(pick("Runbook errado", "Wrong runbook"), reasons.join("; "));
     }
     let days: Vec<_> = holidays.iter().map(|(date, name)| format!("{date} {name}")).collect();
     let moved = match days.as_slice() {
@@ -228,7 +277,7 @@ pub(crate) fn facts_of(facts: &Facts<'_>, language: Language) -> String {
 }
 
 /// The people of an incident, each once.
-fn participants(incident: &Incident, timeline: &[Entry]) -> Vec<String> {
+fn participants(incident: &Incident, timeline: &[Entry]) -> String {
     let is_of_a_person = |entry: &&Entry| {
         matches!(
             entry.action,
@@ -248,40 +297,50 @@ fn participants(incident: &Incident, timeline: &[Entry]) -> Vec<String> {
     let named = [&incident.commander, &incident.commander_backup, &incident.acknowledged_by];
     let acted = timeline.iter().filter(is_of_a_person).map(|entry| &entry.by);
     let mut seen = BTreeSet::new();
-    named
-        .into_iter()
-        .chain(acted)
-        .filter(|name| !name.is_empty() && seen.insert(name.as_str()))
-        .cloned()
-        .collect()
+    let all = named.into_iter().chain(acted).filter(|name| !name.is_empty() && seen.insert(name.as_str()));
+    let mut names: Vec<String> = all.map(|one| name(one)).collect();
+    if names.len() > MOST_NAMES {
+        names.truncate(MOST_NAMES);
+        names.push("…".to_owned());
+    }
+    if names.is_empty() { "—".to_owned() } else { names.join(", ") }
 }
 
-/// The table of the timeline. Events and how sending went are counted only: a storm has thousands.
+/// The table of the timeline. Events and how sending went were counted only: a storm has thousands. What it says about the
+/// post-mortem itself is not about the incident.
 fn timeline_of(timeline: &[Entry], language: Language) -> Vec<String> {
     let is_counted = |entry: &&Entry| {
-        !matches!(entry.action, Action::Event | Action::Sent | Action::SendFailed | Action::Suppressed)
+        matches!(entry.action, Action::Event | Action::Sent | Action::SendFailed | Action::Suppressed)
     };
-    let listed: Vec<_> = timeline.iter().filter(is_counted).collect();
+    let of_incident = timeline.iter().filter(|entry| entry.action != Action::PostMortem);
+    let (counted, listed): (Vec<_>, Vec<_>) = of_incident.partition(is_counted);
     let header = language.pick("| Hora | O quê | Quem | |", "| Time | What | Who | |");
     let mut lines = vec![header.to_owned(), "| --- | --- | --- | --- |".to_owned()];
     let mut day = String::new();
-    for entry in listed.iter().take(MOST_LINES) {
+    let half = MOST_LINES / 2;
+    let left_out = if listed.len() > MOST_LINES { half..listed.len() - half } else { 0..0 };
+    for (place, entry) in listed.iter().enumerate() {
+        if left_out.contains(&place) {
+            if place == left_out.start {
+                lines.push("| … | | | |".to_owned());
+            }
+            continue;
+        }
         let local = time::local(entry.at);
         let (date, clock) = (local.get(..10).unwrap_or_default(), local.get(11..19).unwrap_or_default());
         let shown = if day == date { clock.to_owned() } else { format!("{date} {clock}") };
         day = date.to_owned();
         let (_, what) = action_name(entry.action, language);
-        lines.push(format!("| {shown} | {what} | {} | {} |", text(&entry.by), text(&entry.text)));
+        lines.push(format!("| {shown} | {what} | {} | {} |", name(&entry.by), text(&entry.text)));
     }
-    let more = listed.len().saturating_sub(MOST_LINES);
-    let counted = timeline.len() - listed.len();
+    let (more, counted) = (left_out.len(), counted.len());
     if more + counted > 0 {
         lines.extend([
             String::new(),
             shared::tr!(
                 language,
-                "Não estão aqui: {counted} evento(s) e envio(s), e {more} linha(s) posteriores. Tudo está na tabela de incidentes.",
-                "Not here: {counted} event(s) and message(s), and {more} later line(s). The table of incidents has everything.",
+                "Não estão aqui: {counted} evento(s) e envio(s), e {more} linha(s) do meio. Tudo está na tabela de incidentes.",
+                "Not here: {counted} event(s) and message(s), and {more} line(s) of the middle. The table of incidents has everything.",
             ),
         ]);
     }

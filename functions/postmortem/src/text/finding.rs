@@ -10,6 +10,7 @@ use shared::runtime::settings::Settings;
 
 use super::state;
 use crate::rules::finding::{Finding, Found};
+use crate::rules::wanted::OWN_PAGES;
 
 /// The line of a finding in the evidence record: its key, `: `, the sentence.
 pub(crate) fn line(found: &Found) -> String {
@@ -61,6 +62,15 @@ pub(crate) fn sentence(found: &Found, language: Language) -> String {
                 )
             }
         }
+        Finding::ActionRejected(task, why) => {
+            let what: String = task.what.chars().take(200).collect();
+            let number = task.issue.unwrap_or_default();
+            shared::tr!(
+                language,
+                "a issue #{number} da ação «{what}» foi fechada como «{why}», e a ação não conta como feita",
+                "issue #{number} of the action “{what}” was closed as “{why}”, and the action does not count as done",
+            )
+        }
         Finding::NotBegun(why) => {
             shared::tr!(
                 language,
@@ -71,6 +81,11 @@ pub(crate) fn sentence(found: &Found, language: Language) -> String {
         Finding::NotSeen(why) => {
             shared::tr!(language, "não foi possível verificar: {why}", "could not be checked: {why}")
         }
+        Finding::Repeated(again) if *again == found.incident => shared::tr!(
+            language,
+            "o incidente {again}, «{title}», foi reaberto depois de encerrado o post-mortem",
+            "the incident {again}, “{title}”, was reopened after its post-mortem was closed",
+        ),
         Finding::Repeated(again) => shared::tr!(
             language,
             "o problema de «{title}» voltou depois de encerrado o post-mortem: {again}",
@@ -93,6 +108,11 @@ fn next_step(found: &Found, about: &str, language: Language) -> String {
             "fechar a tarefa se está feita, ou dar outro prazo com motivo ({function}#ações)",
             "close the task if it is done, or give it another date with a reason ({function}#ações)",
         ),
+        Finding::ActionRejected(..) => shared::tr!(
+            language,
+            "reabrir a issue; se não será feita, dizer isso com o motivo ({function}#ações)",
+            "reopen the issue; if it will not be done, say so with the reason ({function}#ações)",
+        ),
         Finding::NotBegun(_) => shared::tr!(
             language,
             "a próxima execução tenta de novo; à mão: {function}#abrir",
@@ -102,6 +122,12 @@ fn next_step(found: &Found, about: &str, language: Language) -> String {
             language,
             "corrigir a causa; a próxima execução lê de novo",
             "fix the cause; the next run reads again",
+        ),
+        // A closed one stays closed: there is no other document.
+        Finding::Repeated(again) if *again == found.incident => shared::tr!(
+            language,
+            "dizer numa atualização do incidente por que as ações não bastaram, e abrir uma tarefa para o que falta",
+            "say in an update of the incident why the actions were not enough, and open a task for what is missing",
         ),
         Finding::Repeated(_) => shared::tr!(
             language,
@@ -152,7 +178,7 @@ fn page(settings: &Settings, kind: &str, of: &[&Found]) -> Page {
         text: lines.join("\n"),
         owners: teams.iter().collect(),
         runbook: "docs/postmortem.md#o-que-cada-achado-significa",
-        dedup_key: format!("postmortem/{environment}/{kind}/{causes}"),
+        dedup_key: format!("{OWN_PAGES}{environment}/{kind}/{causes}"),
     };
     Page::new(settings, alert)
 }

@@ -31,7 +31,8 @@ pub(crate) fn body(settings: &Settings, incident: &str, task: &Task) -> String {
 }
 
 /// Last comment of an issue whose action a person reported as done.
-pub(crate) fn done(by: &str, language: Language) -> String {
-    let by = markdown::text(by);
-    shared::tr!(language, "Feita, segundo {by}.", "Done, said {by}.")
+pub(crate) fn done(task: &Task, language: Language) -> String {
+    let by = markdown::text(&task.done_by);
+    let said = shared::tr!(language, "Feita, segundo {by}.", "Done, said {by}.");
+    if task.reason.is_empty() { said } else { format!("{said} {}", markdown::text(&task.reason)) }
 }

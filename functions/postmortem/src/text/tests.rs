@@ -1,10 +1,10 @@
-use incident::{Incident, SensitiveData};
+use incident::{Action, Entry, Incident, SensitiveData};
 use shared::runtime::language::Language;
 
-use super::document::{Facts, draft, facts_of};
+use super::document::{Facts, draft, facts_of, runbook_actions};
 use super::finding::{item, pages};
 use super::task;
-use crate::rules::filled::{Missing, read, with_facts};
+use crate::rules::filled::{Filled, Missing, read, with_facts};
 use crate::rules::finding::{Finding, Found};
 use crate::rules::journal::{Postmortem, State, Task};
 
@@ -33,7 +33,8 @@ fn foreign_text_is_text_and_no_mark() {
     let incident = Incident {
         title: FOREIGN.to_owned(),
         resource: FOREIGN.to_owned(),
-        runbook_wrong: FOREIGN.to_owned(),
+        runbook: format!("{FOREIGN} a|Rui|2030-01-01 \\"),
+        runbook_wrong: FOREIGN.replace('\n', " "),
         sensitive_data: Some(SensitiveData {
             by: FOREIGN.to_owned(),
             reason: FOREIGN.to_owned(),
@@ -44,16 +45,63 @@ fn foreign_text_is_text_and_no_mark() {
     for language in LANGUAGES {
         let document = draft(&facts(&incident), language);
         assert_eq!(document.matches("governance:postmortem:cause -->").count(), 1, "{document}");
+        // In a code span, nothing but its end and HTML comments would count.
+        let outside: String = document.split('`').step_by(2).collect();
         for absent in ["<img", "](http://", "@time", "\n## c"] {
-            assert!(!document.contains(absent), "{absent} is in {document}");
+            assert!(!outside.contains(absent), "{absent} is in {document}");
         }
+        assert!(!document.contains("<img"), "{document}");
         // The action that the wrong runbook asks for is one row, with the text as it was written.
         let filled = read(&document).unwrap();
         assert_eq!(filled.actions.len(), 1, "{document}");
+        assert_eq!((filled.actions[0].owner.as_str(), filled.actions[0].due.is_err()), ("", true));
+        assert_eq!((filled.cause.as_str(), filled.strays.len()), ("", 0), "{document}");
         assert!(filled.actions[0].what.contains("a | b"), "{:?}", filled.actions[0]);
         let again = with_facts(&document, &facts_of(&facts(&incident), language)).unwrap();
         assert_eq!(again, document);
     }
+}
+
+#[test]
+fn a_wrong_runbook_is_one_action_for_each_reason_until_people_change_it() {
+    let of = |reasons: &str| Incident {
+        id: "INC-1".to_owned(),
+        runbook_wrong: reasons.to_owned(),
+        ..Incident::default()
+    };
+    let language = Language::Portuguese;
+    let document = draft(&facts(&of("não há passo 3 <b>\nlink morto https://x")), language);
+    let filled = read(&document).unwrap();
+    assert_eq!(filled.actions.len(), 2, "{document}");
+    assert!(filled.actions[1].what.ends_with("link morto https://x"), "{:?}", filled.actions[1]);
+    for (reasons, before, filled, expected) in [
+        ("não há passo 3 <b>\nlink morto https://x\nmais um", "", &filled, 1),
+        ("não há passo 3 <b>", "", &filled, 0),
+        // People have put it in other words.
+        ("não há passo 3 <b>", "não há passo 3 <b>", &Filled::default(), 0),
+        ("", "", &filled, 0),
+    ] {
+        assert_eq!(runbook_actions(&of(reasons), before, filled, language).len(), expected, "{reasons}");
+    }
+}
+
+#[test]
+fn a_long_incident_has_its_beginning_and_its_end_in_a_document_that_people_can_send() {
+    let worst = "&".repeat(5000);
+    let entry = |place: i64| Entry {
+        at: jiff::Timestamp::from_second(1_790_000_000 + place).unwrap(),
+        by: format!("{place} {worst}"),
+        action: Action::Update,
+        text: worst.clone(),
+    };
+    let timeline: Vec<_> = (0..1000).map(entry).collect();
+    let incident = Incident { runbook: worst.clone(), title: worst.clone(), ..Incident::default() };
+    let document = draft(&Facts { timeline: &timeline, ..facts(&incident) }, Language::Portuguese);
+    assert!(document.len() < crate::event::MOST_BYTES * 9 / 10, "{}", document.len());
+    for (place, is_shown) in [(0, true), (99, true), (100, false), (899, false), (900, true), (999, true)] {
+        assert_eq!(document.contains(&format!(" Atualização | {place} &amp;")), is_shown, "{place}");
+    }
+    assert!(document.contains("800 linha(s) do meio"), "{document}");
 }
 
 #[test]
@@ -66,10 +114,12 @@ fn every_finding_has_a_sentence_and_a_next_step_in_both_languages() {
         (Finding::PostmortemOverdue { due, state: State::Draft }, "2026-12-07"),
         (Finding::PostmortemDueSoon { due, state: State::InReview }, "2026-12-07"),
         (Finding::ActionOverdue(task.clone()), "medir"),
-        (Finding::ActionDueSoon(task), "Ana"),
+        (Finding::ActionDueSoon(task.clone()), "Ana"),
+        (Finding::ActionRejected(task, "not_planned".to_owned()), "not_planned"),
         (Finding::NotBegun("why".to_owned()), "why"),
         (Finding::NotSeen("why".to_owned()), "why"),
         (Finding::Repeated("INC-2".to_owned()), "INC-2"),
+        (Finding::Repeated("INC-1".to_owned()), "INC-1"),
     ] {
         let found = Found { incident: "INC-1".to_owned(), postmortem: Some(postmortem.clone()), finding };
         let [portuguese, english] = LANGUAGES.map(|language| item(&found, language));

@@ -142,6 +142,17 @@ impl Cloud {
         }
     }
 
+    /// A request that is refused: the kind and the message.
+    pub(crate) async fn refused(&self, event: Value) -> (&'static str, String) {
+        match self.ask(event, NOW).await {
+            Ok(Answer::Refused(refused)) => {
+                assert_eq!(refused.outcome, "refused");
+                (refused.kind, refused.message)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) async fn daily(&self, now: &str) -> Report {
         match self.ask(json!({}), now).await {
             Ok(Answer::Daily(report)) => report,

@@ -4,11 +4,11 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::testing::table::Fault;
 
-use crate::cloud::{Cloud, NOW};
-use crate::{document, filled, state, stored, text};
+use crate::cloud::{Cloud, ID, NOW};
+use crate::{again, document, filled, state, stored, text};
 
 /// Sends one event to a function that dies at a call, and again until it is done. Returns whether it died.
 async fn dies(cloud: &Cloud, event: &Value, number: usize, fault: Fault) -> bool {
@@ -28,18 +28,34 @@ async fn a_death_between_any_two_calls_loses_nothing_and_doubles_nothing() {
         let mut deaths = 0;
         for number in 0.. {
             let cloud = stored();
-            let died_begun = dies(&cloud, &document(), number, fault).await;
-            assert_eq!((cloud.told().len(), cloud.records().len()), (1, 1), "{number} {fault:?}");
-            cloud.one(text(&filled(&cloud.document())), NOW).await;
+            let mut died = Vec::new();
+            let at = |what: &str| format!("{what}, call {number}, {fault:?}");
+            died.push(dies(&cloud, &document(), number, fault).await);
+            assert_eq!((cloud.told().len(), cloud.records().len()), (1, 1), "{}", at("begin"));
+            let complete = filled(&cloud.document());
+            died.push(dies(&cloud, &text(&complete), number, fault).await);
+            assert_eq!((cloud.document(), cloud.records().len()), (complete, 2), "{}", at("text"));
+            cloud.store(&again(20, 9));
+            died.push(dies(&cloud, &document(), number, fault).await);
+            assert_eq!((cloud.told().len(), cloud.records().len()), (2, 3), "{}", at("begin again"));
+            assert!(cloud.document().contains("Faltava um índice."), "{}", at("begin again"));
             cloud.one(state("in_review"), NOW).await;
-            let died_closed = dies(&cloud, &state("closed"), number, fault).await;
-            let told = cloud.told();
-            assert_eq!((told.len(), cloud.records().len()), (3, 4), "{number} {fault:?}: {told:?}");
-            if !died_begun && !died_closed {
+            died.push(dies(&cloud, &state("closed"), number, fault).await);
+            assert_eq!((cloud.told().len(), cloud.records().len()), (4, 5), "{}", at("close"));
+            let due = json!({"action": {"incident": ID, "number": 2, "due": "2026-12-20", "reason": "peça", "by": "Ana"}});
+            died.push(dies(&cloud, &due, number, fault).await);
+            let done = json!({"action": {"incident": ID, "number": 1, "done": true, "by": "Ana"}});
+            died.push(dies(&cloud, &done, number, fault).await);
+            assert_eq!((cloud.told().len(), cloud.records().len()), (4, 7), "{}", at("actions"));
+            // The former day is the former day, however often it was asked for.
+            let records = cloud.objects.lock().unwrap().values().cloned().collect::<String>();
+            assert!(records.contains("2026-12-20 instead of 2026-12-04: peça"), "{}", at("due"));
+            let count = died.iter().filter(|died| **died).count();
+            if count == 0 {
                 break;
             }
-            deaths += usize::from(died_begun) + usize::from(died_closed);
+            deaths += count;
         }
-        assert!(deaths >= 30, "{deaths}");
+        assert!(deaths >= 90, "{deaths}");
     }
 }

@@ -21,7 +21,7 @@ const ALARM: &str = "moveongs-dev-life-";
 /// Who is on call: `update_minutes` is one minute here, so that a missed update can be waited for, and a post-mortem begins
 /// as soon as the incident is over.
 fn policy() -> Value {
-    let person = |name: &str| json!({"slack": format!("U0000{}", name.to_uppercase()), "email": format!("{}@moveongs.example", name.to_lowercase())});
+    let person = |name: &str| json!({"slack": format!("U0000000{}", name.to_uppercase()), "email": format!("{}@moveongs.example", name.to_lowercase())});
     let rotation = json!({"every": "daily", "at": "09:00", "starts": "2026-01-01", "people": ["Ana"], "second": ["Bia"]});
     json!({"incidents": {
         "update_minutes": 1, "flap_minutes": 0,
@@ -46,7 +46,7 @@ pub(super) fn desk(show: &mut Show<'_>) -> Result<String> {
         Ok(posts(show.aws, &alarm)?.into_iter().next())
     })?;
     say_message(show, &posted);
-    ensure!(posted.to_string().contains("<@U0000ANA>"), "the person on call is not mentioned");
+    ensure!(posted.to_string().contains("<@U0000000ANA>"), "the person on call is not mentioned");
     let id = text(&posted, "/metadata/event_payload/incident").context("the message names no incident")?;
     ask(show, &json!({"acknowledge": {"incident": id, "by": "Ana"}}))?;
     ask(show, &json!({"command": {"incident": id, "commander": "Ana", "backup": "Bia", "by": "Ana"}}))?;
@@ -83,7 +83,7 @@ pub(super) fn clock(show: &mut Show<'_>) -> Result<String> {
         Ok(replies(show, &id)?.into_iter().find(|reply| reply.to_string().contains("Lembrete")))
     })?;
     say_message(show, &reminder);
-    ensure!(reminder.to_string().contains("<@U0000ANA>"), "the commander is not mentioned: {reminder}");
+    ensure!(reminder.to_string().contains("<@U0000000ANA>"), "the commander is not mentioned: {reminder}");
     ask(
         show,
         &json!({"update": {"incident": id, "text": "A fila andou; faltam duas unidades.", "by": "Ana"}}),
@@ -145,6 +145,7 @@ fn ask(show: &mut Show<'_>, request: &Value) -> Result<()> {
 
 /// Puts a policy in force, and lets the functions that run read it.
 fn put_policy(show: &Show<'_>, patch: &Value) -> Result<()> {
+    patch.to_string().parse::<policy::Policy>().context("the functions would refuse this policy")?;
     let document = json!({"format": 1, "author": "cargo xtask demo", "commit": "0".repeat(40),
         "applied_at": "2026-03-01T12:00:00Z", "patch": patch});
     let path = format!("/{}/{}", show.evidence_bucket, policy::KEY);
