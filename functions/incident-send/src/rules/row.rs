@@ -85,9 +85,14 @@ pub(crate) fn step(
     }
     // An escalation in Slack is a reply.
     let is_shown_in_place = row.sent > 0 && row.channel.updates_in_place() && !is_escalation;
-    // A first message calls people, so of what somebody has taken it is enough that another channel told an older version.
-    let is_taken = row.sent == 0 && matches!(incident.state, State::Acknowledged | State::Mitigated);
-    let least = if is_taken { 1 } else { row.wanted };
+    // A first message calls people, so of what somebody has taken it is enough that another channel told an older version. So it
+    // is of what is over for PagerDuty, which ignores the end of what it never had.
+    let is_ignored = match incident.state {
+        State::Triggered => false,
+        State::Acknowledged | State::Mitigated => true,
+        State::Resolved => row.channel == Channel::PagerDuty && row.unclear == 0,
+    };
+    let least = if is_ignored && row.sent == 0 { 1 } else { row.wanted };
     let is_told = others(row, rows)
         .any(|other| other.sent >= least && place(other.channel, channels).is_some_and(|place| place < own));
     if is_told && !is_shown_in_place { Step::Finish("another channel has told it") } else { Step::Send }
@@ -205,7 +210,17 @@ mod tests {
             // Somebody has taken what another channel told, whose change is on its way.
             (row(PagerDuty, Post, 0, 3), Acknowledged, Some(0), vec![behind.clone()], by_another()),
             (row(PagerDuty, Post, 0, 3), Triggered, Some(0), vec![behind.clone()], Step::Send),
-            (row(PagerDuty, Post, 0, 3), Resolved, Some(0), vec![behind.clone()], Step::Send),
+            // PagerDuty does not hear of the end of what it never had; it may have had what was answered unclearly.
+            (row(PagerDuty, Post, 0, 3), Resolved, Some(0), vec![behind.clone()], by_another()),
+            (
+                Row { unclear: 1, ..row(PagerDuty, Post, 0, 3) },
+                Resolved,
+                Some(0),
+                vec![behind.clone()],
+                Step::Send,
+            ),
+            (row(PagerDuty, Post, 0, 3), Resolved, Some(0), vec![row(Slack, Post, 0, 3)], Step::Send),
+            (row(Ses, OnCall, 0, 3), Resolved, Some(0), vec![behind.clone()], Step::Send),
             (row(PagerDuty, Post, 1, 3), Acknowledged, Some(0), vec![behind.clone()], Step::Send),
             (row(PagerDuty, Post, 0, 3), Acknowledged, Some(0), vec![row(Slack, Post, 0, 3)], Step::Send),
             // What it has is changed in place.

@@ -61,13 +61,10 @@ pub(super) fn over(incident: &Incident, is_muted: bool, context: &Context<'_>) -
     })
 }
 
-/// The rows of the channels that show a change without notifying anybody: at once while it is open, because PagerDuty calls
-/// people until it knows. Of what is over, PagerDuty need not hear if Slack tells it in its time.
+/// The rows of the channels that show a change without notifying anybody.
 pub fn shown(incident: &Incident, context: &Context<'_>) -> Vec<Write> {
     let now = context.now;
-    rows(incident, now, context, |channel, due| {
-        channel.updates_in_place().then_some(if incident.is_open() { now } else { due })
-    })
+    rows(incident, now, context, |channel, _| channel.updates_in_place().then_some(now))
 }
 
 /// The rows of all channels, which no longer wait for the end of a mute.

@@ -363,22 +363,6 @@ fn a_squad_is_called_by_the_name_that_the_policy_has() {
 }
 
 #[test]
-fn a_pager_that_never_had_it_is_told_of_what_is_over_only_if_slack_is_not() {
-    let (mut table, id, _) = table(In::Acknowledged);
-    let due = |table: &Table, id: &str| {
-        let rows = table.rows(id).into_iter().filter(|row| row.channel == Channel::PagerDuty);
-        rows.map(|row| row.due).collect::<Vec<_>>()
-    };
-    table.asks(&request("update", &id, json!({"text": "metade"})), 2).unwrap();
-    assert_eq!(due(&table, &id), [Some(at(2))]);
-    table.asks(&request("resolve", &id, json!({"reason": "voltou"})), 3).unwrap();
-    // The sender has finished all rows.
-    table.items.retain(|key, _| !key.sk.starts_with("SEND#"));
-    table.asks(&request("runbook_wrong", &id, json!({"reason": "x"})), 9).unwrap();
-    assert_eq!(due(&table, &id), [Some(at(9) + patience(Severity::S1))]);
-}
-
-#[test]
 fn an_update_keeps_its_lines_and_says_since_when_users_are_affected() {
     let (mut table, id, _) = table(In::Acknowledged);
     let update = |more: Value| request("update", &id, more);
