@@ -119,7 +119,7 @@ async fn until_done(
             None => {}
         }
         let timers = wanted(&incident, &notes, context.policy, now);
-        // A post-mortem has its schedule made at once: later, nothing would look at an incident that is over.
+        // A post-mortem's schedule is made at once: no later look finds an incident that is over.
         let is_due = |timer: &&Timer| timer.at <= now || timer.task == Task::PostMortem;
         let Some(timer) = timers.iter().filter(is_due).find(|timer| !left.contains(timer.kind())) else {
             for timer in timers.iter().filter(|timer| !is_due(timer)) {
@@ -127,7 +127,7 @@ async fn until_done(
                     failed = failed.or(Some(error));
                 }
             }
-            // By an unread policy, nothing may seem to be left.
+            // The defaults that replace an unread policy may ask for less.
             let is_left = !timers.is_empty() || (!app.is_policy_read && notes.is_watched);
             watch(app, &incident, &notes, is_left).await?;
             return failed.map_or(Ok(looked), Err);
@@ -205,7 +205,7 @@ async fn prepare(
     let (language, policy) = (app.settings().language, &context.policy.incidents);
     let reminded = |text, calls| Said { action: Action::Reminded, text, calls, is_mail: false };
     let (said, notes) = match &timer.task {
-        // A case is opened once and customers are not unwritten: neither by settings that nobody chose.
+        // A case and a mail cannot be taken back, so neither is sent on defaults that replace an unread policy.
         Task::Support(_) | Task::Customers(_) if !app.is_policy_read => return Ok(Prepared::Later),
         Task::Update { due, step } => {
             let is_first = notes.update.is_none_or(|reminded| reminded.since != due.since);
@@ -306,7 +306,7 @@ fn ahead(now: Timestamp) -> Timestamp {
 async fn watch(app: &App, incident: &Incident, notes: &Notes, is_left: bool) -> Result<(), ClockError> {
     let is_watched = incident.is_open() || is_left;
     if !is_watched && incident.sensitive_data.is_some() {
-        // Whoever said «yes» has it watched.
+        // The desk put the incident under watch when a person said «yes».
         match app.table.write(&incident.unwatch()).await {
             Ok(()) | Err(WriteError::Changed) => {}
             Err(WriteError::Call(call)) => return Err(ClockError::Table(call)),

@@ -14,8 +14,8 @@ use crate::rules::reach::{Reach, reach};
 use crate::rules::{call, thread};
 use crate::{App, aws};
 
-/// Sends what a row beside the page has to tell: these entries of the timeline, of which at least one is given. In `row`
-/// stands afterwards which of them a channel accepted.
+/// Sends what a row beside the page has to tell: these entries of the timeline, at least one. Records in `row` those that a
+/// channel accepted.
 pub(crate) async fn call(
     app: &App,
     row: &mut Row,
@@ -67,7 +67,7 @@ async fn to_customers(app: &App, reach: &Reach, mail: &Mail) -> Answer {
     by_ses(app, aws::hidden(&reach.emails), mail).await
 }
 
-/// One reply for each entry, which mentions the people whom it is about.
+/// Posts a reply for each entry, with mentions of the people it concerns.
 async fn replies(
     app: &App,
     row: &mut Row,

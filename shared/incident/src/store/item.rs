@@ -495,23 +495,12 @@ impl Row {
         due: Timestamp,
         now: Timestamp,
     ) -> Write {
-        let mut wanted = Attributes::new();
-        set(&mut wanted, Self::QUEUE, Attribute::Text("due".to_owned()));
-        set(&mut wanted, "wanted", count(incident.version));
-        set(&mut wanted, "due", ms(due));
-        // Of this page, not of the one before the problem came back.
-        set(&mut wanted, "stored_at", ms(now));
-        Write::Update {
-            key: Key::row(&incident.id, channel, purpose),
-            set: wanted,
-            set_if_absent: Attributes::new(),
-            remove: vec!["accepted_at"],
-            only_if: vec![Check::AbsentOrAtMost("stored_at", paged_at.as_millisecond() - 1)],
-        }
+        let once = vec![Check::AbsentOrAtMost("stored_at", paged_at.as_millisecond() - 1)];
+        Self::anew(incident, channel, purpose, due, now, once)
     }
 
-    /// The write that calls people other than those of the page, again each time: whoever orders it does so once, and with
-    /// the incident's next version.
+    /// The write that calls people other than those of the page, again each time: each order is given once, and with the
+    /// incident's next version.
     pub(super) fn call(
         incident: &Incident,
         channel: Channel,
@@ -519,18 +508,29 @@ impl Row {
         due: Timestamp,
         now: Timestamp,
     ) -> Write {
+        Self::anew(incident, channel, purpose, due, now, vec![])
+    }
+
+    /// The write that begins a row anew: its times are those of this page or call, not of the one before.
+    fn anew(
+        incident: &Incident,
+        channel: Channel,
+        purpose: Purpose,
+        due: Timestamp,
+        now: Timestamp,
+        only_if: Vec<Check>,
+    ) -> Write {
         let mut wanted = Attributes::new();
         set(&mut wanted, Self::QUEUE, Attribute::Text("due".to_owned()));
         set(&mut wanted, "wanted", count(incident.version));
         set(&mut wanted, "due", ms(due));
-        // Of this call, not of the one before.
         set(&mut wanted, "stored_at", ms(now));
         Write::Update {
             key: Key::row(&incident.id, channel, purpose),
             set: wanted,
             set_if_absent: Attributes::new(),
             remove: vec!["accepted_at"],
-            only_if: vec![],
+            only_if,
         }
     }
 
