@@ -6,6 +6,7 @@
 
 #[cfg(feature = "evidence")]
 pub mod board;
+pub mod copy;
 pub mod proposal;
 
 use std::time::Duration;
@@ -97,7 +98,7 @@ pub enum GitHubError {
     #[error("cannot interpret GitHub's answer: {0}")]
     Unreadable(String),
     /// An unusable branch or file name.
-    #[error("cannot open a pull request: {0}")]
+    #[error("cannot write to the repository: {0}")]
     Name(String),
 }
 

@@ -8,6 +8,8 @@ pub mod access;
 pub mod application;
 pub mod audit;
 pub mod aws;
+#[cfg(feature = "evidence")]
+pub use chain;
 #[cfg(feature = "copies")]
 pub mod copies;
 #[cfg(feature = "database")]
@@ -17,6 +19,8 @@ pub mod document;
 pub mod ecs;
 #[cfg(feature = "github")]
 pub mod github;
+#[cfg(feature = "grafana")]
+pub mod grafana;
 pub use policy;
 pub use policy::tr;
 #[cfg(feature = "rotation")]

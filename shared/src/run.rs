@@ -1,5 +1,7 @@
 //! The output of a run: evidence, messages, pages and tables. Also the policy in force for the run.
 
+#[cfg(feature = "evidence")]
+pub mod anchors;
 #[cfg(feature = "paging")]
 pub mod base;
 #[cfg(feature = "evidence")]
@@ -11,6 +13,8 @@ pub mod csv;
 pub mod documents;
 #[cfg(feature = "evidence")]
 pub mod evidence;
+#[cfg(feature = "evidence")]
+pub mod grafana;
 #[cfg(feature = "report")]
 pub mod in_force;
 #[cfg(feature = "ledger")]
@@ -18,6 +22,8 @@ pub mod ledger;
 pub mod markdown;
 #[cfg(feature = "notify")]
 pub mod notify;
+#[cfg(feature = "evidence")]
+pub mod objects;
 #[cfg(feature = "evidence")]
 pub mod open_restore;
 #[cfg(feature = "paging")]

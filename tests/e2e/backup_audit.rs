@@ -59,9 +59,11 @@ const REPAIRS: [&str; 16] = [
 ];
 
 /// The other rules that the tests' environment can make pass and fail: time or a person fixes them.
-const BOTH_WAYS: [&str; 8] = [
+const BOTH_WAYS: [&str; 10] = [
     "ecs.grace-period",
+    "grafana.exported",
     "grafana.fresh",
+    "grafana.restorable",
     "rds.backups-on",
     "rds.certificate",
     "rds.multi-az",
@@ -459,6 +461,13 @@ impl World {
         self.cloud.admin(Method::POST, "s3/object", Some(order)).await;
     }
 
+    /// Writes the note of `grafana-export` about an export and its check, `age` seconds old, as the account's root.
+    async fn exported(&self, age: i64) {
+        let note = json!({"exported_at": ago(age), "checked_at": ago(age)});
+        let key = format!("runs/grafana-export/{}.json", sha256(b"last export"));
+        self.put(EVIDENCE, &key, note.to_string().into_bytes()).await;
+    }
+
     /// The settings that repairs may change, and those beside them.
     async fn state(&self) -> State {
         let (mut state, s3, bucket) = (State::new(), &self.cloud.s3, ATTACHMENTS);
@@ -633,7 +642,7 @@ impl World {
             self.cloud.lambda.get_function_configuration().function_name(&function).send().await.unwrap();
         let before = found.environment().unwrap().variables().unwrap();
         let mut variables = before.clone();
-        for (name, value) in [("GRAFANA_BUCKET", "")].iter().chain(settings) {
+        for (name, value) in [("GRAFANA_BUCKET", ""), ("GRAFANA_URL", "")].iter().chain(settings) {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
         if variables == *before && found.timeout() == Some(timeout) {
@@ -916,9 +925,10 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_repaired_passes_the_ne
     let exception = json!({"rule": "rds.encryption", "resource": "no-such-instance", "reason": "r", "owner": "o", "until": "2026-01-31"});
     let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}});
     world.cloud.set_policy(&policy).await;
-    world.configure(900, &[("GRAFANA_BUCKET", GRAFANA)]).await;
+    world.configure(900, &[("GRAFANA_BUCKET", GRAFANA), ("GRAFANA_URL", "https://grafana.example")]).await;
     world.balance(Some(0)).await;
     world.export(Some(400 * DAY)).await;
+    world.exported(400 * DAY).await;
     let plan = world.plan(json!([format!("arn:aws:rds:*:*:db:{INSTANCE}")]), 35).await;
     world.announce(&["failure"], "2026-01-01T00:00:00Z").await;
     let first = world.audit().await;
@@ -930,10 +940,12 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_repaired_passes_the_ne
     world.modify(|change| change.multi_az(true)).await;
     world.balance(Some(60)).await;
     world.export(Some(60)).await;
+    world.exported(60).await;
     note(world.verdicts(&world.audit().await).await);
     world.modify(|change| change.multi_az(false)).await;
     world.balance(None).await;
     world.export(None).await;
+    world.cloud.wipe("runs/grafana-export/").await;
     world.configure(900, &[]).await;
     world.cloud.forget_policy().await;
     world.modify(|change| change.backup_retention_period(0)).await;

@@ -88,6 +88,8 @@ impl Cloud {
         };
         // Its messages would stand between those that the tests of other procedures count.
         cloud.pager(procedure.starts_with("incident-")).await;
+        // Every record of every test would make a page.
+        cloud.wake("governance-report", false).await;
         cloud
     }
 
@@ -297,7 +299,7 @@ impl Cloud {
 
     /// Turns on or off the policy's changes to `inventory-audit`.
     pub(crate) async fn policy_events(&self, reach: bool) {
-        self.rules(reach, &["Object Created"]).await;
+        self.rules(reach, &["policy/current.json"]).await;
     }
 
     /// Turns on or off the rules whose pattern contains one of these texts.
@@ -476,6 +478,7 @@ impl Cloud {
         keys.reverse();
         let mut records = Vec::new();
         let mut previous = Value::Null;
+        let mut verifier = shared::chain::Verifier::new(procedure);
         for (place, key) in keys.into_iter().enumerate() {
             let object = self.s3.get_object().bucket(EVIDENCE).key(&key).send().await.unwrap();
             let bytes = object.body.collect().await.unwrap().into_bytes();
@@ -483,8 +486,12 @@ impl Cloud {
             assert_eq!(record["sequence"], place + 1, "{key}");
             assert_eq!(record["previous"], previous, "{key}");
             previous = json!({"key": key, "sha256": sha256(&bytes)});
+            verifier.record(&key, &bytes, None);
             records.push((key, record));
         }
+        // The product's verification agrees.
+        let verdict = verifier.finish();
+        assert!(verdict.faults.is_empty() && verdict.unknown.is_empty(), "{verdict:?}");
         records.retain(|(_, record)| record["run_id"] != LONG_AGO);
         records
     }
@@ -494,11 +501,15 @@ impl Cloud {
     pub(crate) async fn begin_long_ago(&self, procedure: &str) {
         let at = json!({"utc": "2026-01-01T12:00:00Z", "local": "2026-01-01 09:00:00 -03:00"});
         let record = json!({"schema": 1, "procedure": procedure, "sequence": 1, "previous": null, "run_id": LONG_AGO,
+            "project": "moveongs", "environment": "dev", "trigger": "", "subject": "", "code_version": "",
             "channel": "sent", "started": at, "ended": at, "steps": [], "findings": [], "result": "succeeded"});
-        let put = self.s3.put_object().bucket(EVIDENCE).key(format!("evidence/{procedure}/9999999998.json"));
-        put.body(record.to_string().into_bytes().into()).send().await.unwrap();
+        let (key, record) = (format!("evidence/{procedure}/9999999998.json"), record.to_string());
+        let mark = json!({"sequence": 1, "key": key, "sha256": sha256(record.as_bytes())}).to_string();
         let note = format!("runs/{procedure}/begun.json");
-        self.s3.put_object().bucket(EVIDENCE).key(note).body(b"{}".to_vec().into()).send().await.unwrap();
+        for (key, text) in [(key, record), (note, mark)] {
+            let put = self.s3.put_object().bucket(EVIDENCE).key(key).body(text.into_bytes().into());
+            put.send().await.unwrap();
+        }
     }
 
     /// The record of a run; none if it has not been written.

@@ -10,6 +10,8 @@ use aws_sdk_s3::types::{
     ReplicationRule, ReplicationRuleFilter, ReplicationRuleStatus, VersioningConfiguration,
 };
 use serde_json::{Value, json};
+use shared::chain::{Folder, Listing, Notes, Stack, State, Verdict, Verifier};
+use shared::run::objects::{self, Bytes};
 
 use crate::advice::Advice;
 use crate::cloud::{Cloud, EVIDENCE};
@@ -261,4 +263,63 @@ async fn the_note_that_the_chain_has_begun_can_fail_and_is_made_up_for() {
     cloud.calm().await;
     rotates_recorded(&secret, cloud.evidence("rotate-random").await.last()).await;
     assert_eq!(cloud.json(BEGUN).await.unwrap()["sequence"], 2);
+}
+
+/// The verdict on the chain as it is in the bucket, with its notes and versions.
+async fn verdict(cloud: &Cloud) -> Verdict {
+    let folder = Folder::records("rotate-random");
+    let listing = Listing::of(&folder, objects::versions(&cloud.s3, EVIDENCE, RECORDS).await.unwrap());
+    let mut notes = Notes::new("rotate-random");
+    for key in cloud.keys("runs/rotate-random/").await {
+        notes.note(&key, cloud.text(&key).await.as_bytes());
+    }
+    let stack = Stack { project: "moveongs".to_owned(), environment: "dev".to_owned() };
+    let mut verifier = Verifier::new("rotate-random").of(stack).listed(&listing).noted(notes);
+    for entry in &listing.objects {
+        let read = objects::bytes(&cloud.s3, EVIDENCE, &entry.version).await;
+        let Bytes::Read(bytes) = read else { panic!("{}: {read:?}", entry.version.key) };
+        verifier.record(&entry.version.key, &bytes, entry.version.modified);
+    }
+    verifier.finish()
+}
+
+#[tokio::test]
+async fn a_chain_of_real_runs_is_verified_and_what_the_accounts_root_does_to_it_is_named() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "evidence-verified").await;
+    let wipe = async || {
+        for prefix in [RECORDS, "runs/rotate-random/"] {
+            cloud.wipe(prefix).await;
+        }
+    };
+    wipe().await;
+    for _ in 0..4 {
+        secret.rotate().await;
+    }
+    let verified = verdict(&cloud).await;
+    assert_eq!((verified.state(), verified.faults, verified.late), (State::Verified, vec![], None));
+    assert_eq!(verified.read, 4);
+    let key = |sequence| Folder::records("rotate-random").key(sequence);
+    let named = async || -> Vec<_> {
+        let faults = verdict(&cloud).await.faults;
+        faults.into_iter().map(|fault| (fault.kind(), fault.sequence)).collect()
+    };
+    // A forger who knows the form, and is not the function.
+    let fourth = cloud.text(&key(4)).await;
+    let mut forged: Value = serde_json::from_str(&fourth).unwrap();
+    forged["sequence"] = 5.into();
+    forged["run_id"] = "forged".into();
+    forged["previous"] = json!({"key": key(4), "sha256": crate::cloud::sha256(fourth.as_bytes())});
+    let put = cloud.s3.put_object().bucket(EVIDENCE).key(key(5)).body(forged.to_string().into_bytes().into());
+    put.send().await.unwrap();
+    assert_eq!(named().await, [("EvidenceUnnoted", Some(5))]);
+    cloud.wipe(&key(5)).await;
+    expire(&cloud, &key(3)).await;
+    assert_eq!(named().await, [("EvidenceHidden", Some(3))]);
+    cloud.wipe(&key(3)).await;
+    assert_eq!(named().await, [("EvidenceMissing", Some(3))]);
+    // The notes know that a fourth run followed the third.
+    cloud.wipe(&key(4)).await;
+    assert_eq!(named().await, [("EvidenceTruncated", Some(3))]);
+    wipe().await;
 }

@@ -98,6 +98,7 @@ impl World {
         for procedure in [
             "attachment-restore-test",
             "backup-audit",
+            "grafana-export",
             "inventory-audit",
             "inventory-audit-policy",
             "postmortem",

@@ -14,6 +14,7 @@ fn page() -> String {
 fn service(action: &str) -> &str {
     match action.split(':').next().unwrap() {
         "cloudformation" => "cloudcontrolapi",
+        "cloudwatch" => "monitoring",
         "ses" => "email",
         "tag" => "tagging",
         prefix => prefix,

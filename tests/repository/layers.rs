@@ -5,7 +5,7 @@ use std::fs;
 use crate::{folders, root, sources};
 
 /// The crates that link no SDK and no runtime.
-const PURE: [&str; 2] = ["shared/incident", "shared/policy"];
+const PURE: [&str; 3] = ["shared/chain", "shared/incident", "shared/policy"];
 
 /// A crate's dependencies, those of its tests and its build among them.
 fn dependencies(folder: &str) -> String {

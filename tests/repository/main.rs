@@ -1,6 +1,7 @@
 //! Promises across folders: template and code agree, layers stay apart, samples parse.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod adoption;
 mod advice;
 mod alarms;
 mod builds;

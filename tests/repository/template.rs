@@ -65,6 +65,9 @@ const QUEUE: [&str; 3] = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:Re
 const STREAM: [&str; 4] =
     ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
 
+/// The procedures whose records show work that a new person accompanies.
+const SHOWN: [&str; 4] = ["restore-test", "rotate-random", "rotation-followup", "snapshot-create"];
+
 /// Everything that a message of SNS can be published to, except a phone number, which has no ARN.
 const EVERY_TOPIC: &str = "arn:${AWS::Partition}:sns:*:*:*";
 
@@ -510,7 +513,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 || (actions == ["dynamodb:Query"] && resource.starts_with("${IncidentTable.Arn}/index/"))
         }
         (
-            "incident-page" | "incident-send",
+            "governance-report" | "incident-page" | "incident-send",
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         ) => resource == format!("{}Queue.Arn", pascal(folder)),
         // A list of secrets cannot be restricted.
@@ -525,7 +528,10 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         (
             "attachment-restore-test"
             | "backup-audit"
+            | "grafana-export"
+            | "governance-report"
             | "inventory-audit"
+            | "onboarding"
             | "postmortem"
             | "rotation-audit"
             | "rotation-followup"
@@ -603,6 +609,51 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}"
         }
         ("inventory-audit", ["kms:Decrypt"]) => resource == "TerraformStateKmsKeyArn",
+        // Metrics are not authorized one by one; alarms are listed by the beginning of their names.
+        ("governance-report", ["cloudwatch:GetMetricData"]) => resource == "*",
+        ("governance-report", ["cloudwatch:DescribeAlarms"]) => {
+            resource == "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*"
+        }
+        ("governance-report", ["lambda:GetFunctionConfiguration"]) => {
+            resource
+                == "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Project}-${Environment}-*"
+        }
+        ("governance-report", ["ses:SendEmail"]) => {
+            resource == "arn:${AWS::Partition}:ses:*:${AWS::AccountId}:identity/*"
+        }
+        // All evidence, to verify it; pages of other environments; its page; the place of the chains' heads.
+        ("governance-report", ["s3:GetObject"]) => {
+            let own =
+                ["evidence/*", "ledger/rotation.json", "metrics/*", "postmortems/*", "runs/*/begun.json"];
+            own.iter().any(|key| resource == format!("${{EvidenceBucket.Arn}}/{key}"))
+                || resource == "arn:${AWS::Partition}:s3:::${Bucket}/report/controls.json"
+        }
+        ("governance-report", ["s3:GetObject", "s3:PutObject"]) => {
+            resource == "${EvidenceBucket.Arn}/report/*"
+                || resource
+                    == "arn:${AWS::Partition}:s3:::${AnchorBucketName}/anchors/${Project}/${Environment}/*"
+        }
+        ("governance-report", ["s3:ListBucketVersions"]) => {
+            resource == "arn:${AWS::Partition}:s3:::${AnchorBucketName}"
+        }
+        // The one group that the template names.
+        ("onboarding", ["iam:GetGroup"]) => {
+            resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:group/${OpsGroupName}"
+        }
+        // The document about people.
+        ("onboarding", ["s3:GetObject", "s3:PutObject"]) => {
+            resource == "${PeopleBucket.Arn}/runs/onboarding/*"
+        }
+        ("onboarding", ["s3:ListBucket"]) => resource == "PeopleBucket.Arn",
+        // Records of the work that a new person accompanies, and the notes by which they are found.
+        ("onboarding", ["s3:GetObject"]) => {
+            let is_of = |procedure: &&str| {
+                ["evidence", "runs"]
+                    .iter()
+                    .any(|kind| resource == format!("${{EvidenceBucket.Arn}}/{kind}/{procedure}/*"))
+            };
+            SHOWN.iter().any(is_of)
+        }
         // Its documents for people.
         ("postmortem", ["s3:GetObject", "s3:PutObject"]) => ["metrics", "postmortems"]
             .iter()
@@ -743,9 +794,10 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource"]
             | ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"],
         ) => resource.ends_with(":table/${TerraformLockTableName}"),
-        // One object, with the end of the last synchronisation.
+        // One object, with the end of the last synchronisation; and the note about the last export of Grafana.
         ("backup-audit", ["s3:GetObject"]) => {
-            is_bucket(resource.strip_suffix("/${UploadsMarkerKey}").unwrap_or_default())
+            resource == "${EvidenceBucket.Arn}/runs/grafana-export/*"
+                || is_bucket(resource.strip_suffix("/${UploadsMarkerKey}").unwrap_or_default())
         }
         // Settings of buckets, but no content.
         ("backup-audit", actions) if actions.iter().all(|action| LOOKS_AT_BUCKETS.contains(action)) => {
@@ -760,6 +812,8 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("backup-audit", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/reports/backup-audit/*"
         }
+        // Its exports.
+        ("grafana-export", ["s3:GetObject", "s3:PutObject"]) => resource == "${EvidenceBucket.Arn}/grafana/*",
         // The ledger's files are the function's own.
         ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/*"
@@ -973,6 +1027,12 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
                 let mut allowed = vec![own.as_str(), shared::policy::KEY];
                 // This function records the changes of the policy.
                 allowed.extend((folder == "inventory-audit").then_some("evidence/policy/"));
+                // This one verifies all records, and the anchors.
+                let all = ["evidence/*", "anchors/${Project}/${Environment}/"];
+                allowed.extend(all.into_iter().filter(|_| folder == "governance-report"));
+                // This one looks at the records of the work that a new person accompanies.
+                let shown = SHOWN.map(|procedure| format!("evidence/{procedure}/*"));
+                allowed.extend(shown.iter().map(String::as_str).filter(|_| folder == "onboarding"));
                 for prefix in list(get(statement, &["Condition", "StringLike", "s3:prefix"])) {
                     assert!(allowed.contains(&text(prefix)), "{role_id}: {prefix:?}");
                 }
@@ -1244,6 +1304,8 @@ fn the_evidence_its_policy_and_the_incidents_outlive_the_stack() {
         ("EvidenceBucket", "RetainExceptOnCreate"),
         ("EvidenceBucketPolicy", "Retain"),
         ("IncidentTable", "RetainExceptOnCreate"),
+        ("PeopleBucket", "RetainExceptOnCreate"),
+        ("PeopleBucketPolicy", "Retain"),
     ] {
         let resource = get(&template, &["Resources", id]);
         assert_eq!(text(get(resource, &["DeletionPolicy"])), policy, "{id}");
@@ -1292,16 +1354,23 @@ fn resources_with_names_keep_their_logical_ids() {
 fn only_rules_of_the_product_may_write_to_its_queues() {
     let template = template();
     let rules_arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/";
-    let named: Vec<String> = resources(&template, "AWS::Events::Rule")
-        .values()
-        .map(|rule| format!("{rules_arn}{}", text(get(rule, &["Properties", "Name"]))))
-        .collect();
-    // The queues that any rule of the account may write to, and those of the pager.
+    // The rules that name a queue, by the queue.
+    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for rule in resources(&template, "AWS::Events::Rule").values() {
+        let arn = format!("{rules_arn}{}", text(get(rule, &["Properties", "Name"])));
+        for target in list(get(rule, &["Properties", "Targets"])) {
+            for queue in [get(target, &["Arn"]), get(target, &["DeadLetterConfig", "Arn"])] {
+                named.entry(text(queue).trim_end_matches(".Arn")).or_default().insert(arn.clone());
+            }
+        }
+    }
+    // The queues that any rule of the account may write to, and those that wake a function.
     let (mut open, mut own) = (BTreeSet::new(), BTreeSet::new());
     for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
-        let queues = list(get(policy, &["Properties", "Queues"])).into_iter().map(text);
-        let is_pagers = id.starts_with("IncidentPage");
-        let of_kind = if is_pagers { &mut own } else { &mut open };
+        let queues: Vec<&str> = list(get(policy, &["Properties", "Queues"])).into_iter().map(text).collect();
+        let rules: BTreeSet<String> =
+            queues.iter().filter_map(|queue| named.get(queue)).flatten().cloned().collect();
+        let of_kind = if rules.is_empty() { &mut open } else { &mut own };
         of_kind.extend(queues);
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
             let service = text(get(statement, &["Principal", "Service"]));
@@ -1311,10 +1380,15 @@ fn only_rules_of_the_product_may_write_to_its_queues() {
                 continue;
             }
             // For rules, AWS documents the rule's ARN and no other key.
-            if is_pagers {
-                // Who writes here pages, or says that an alarm is over.
-                let from = list(get(statement, &["Condition", "ArnEquals", "aws:SourceArn"]));
-                assert_eq!(from.into_iter().map(text).collect::<Vec<_>>(), named, "{id}");
+            if !rules.is_empty() {
+                // Who writes here wakes a function: pages, says that an alarm is over, makes pages.
+                let from = get(statement, &["Condition", "ArnEquals", "aws:SourceArn"]);
+                let from = if from.is_sequence() { list(from) } else { vec![from] };
+                assert_eq!(
+                    from.into_iter().map(|arn| text(arn).to_owned()).collect::<BTreeSet<_>>(),
+                    rules,
+                    "{id}"
+                );
                 continue;
             }
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
@@ -1344,6 +1418,23 @@ fn only_rules_of_the_product_may_write_to_its_queues() {
         }
     }
     assert!(rules >= 3, "{rules}");
+}
+
+/// A chain that is missing in the rule would make no page; its own would make the next page of each.
+#[test]
+fn new_evidence_of_every_chain_but_its_own_makes_the_page() {
+    let template = template();
+    let rule =
+        get(&template, &["Resources", "GovernanceReportEvidence", "Properties", "EventPattern", "detail"]);
+    let keys =
+        list(get(rule, &["object", "key"])).into_iter().map(|key| text(get(key, &["prefix"])).to_owned());
+    let source = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let written =
+        source.lines().filter_map(|line| line.trim().strip_prefix("- !Sub ${EvidenceBucket.Arn}/evidence/"));
+    let chains =
+        written.filter_map(|rest| rest.strip_suffix("/*")).filter(|chain| *chain != "governance-report");
+    let chains: BTreeSet<String> = chains.map(|chain| format!("evidence/{chain}/")).collect();
+    assert_eq!(keys.collect::<BTreeSet<_>>(), chains);
 }
 
 /// The pager's own alarms must not come back into it; every other one, and the drill's, has to.

@@ -79,7 +79,7 @@ impl App {
     /// Reads the settings and creates the clients. Settings: those of [`Base`], `DATABASE_INSTANCE_ID`,
     /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
     /// `OWN_PROCEDURES`. Optional: `ATTACHMENTS_BUCKET` (default: `project-environment-attachments`), `UPLOADS_BUCKET`,
-    /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
+    /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `GRAFANA_URL`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
     /// comma-separated list of rules.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod coverage;
 pub(crate) mod facts;
 pub(crate) mod finding;
+pub(crate) mod grafana;
 pub(crate) mod names;
 pub(crate) mod ocsf;
 pub(crate) mod plans;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
     let account = application::ACCOUNT.iter().map(|rule| &rule.meta);
     let protected = application::PROTECTED.iter().map(|rule| &rule.meta);
     let vaults = application::VAULT.iter().map(|rule| &rule.meta);
+    let exports = grafana::EXPORT.iter().map(|rule| &rule.meta);
     let declared = [
         &s3::MISSING,
         &terraform::DECLARED_STATE,
@@ -38,7 +40,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
         &application::NO_SERVICE,
     ];
     let resources = instances.chain(snapshots).chain(buckets).chain(tables).chain(services);
-    resources.chain(account).chain(protected).chain(vaults).chain(declared)
+    resources.chain(account).chain(protected).chain(vaults).chain(exports).chain(declared)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(crate) fn names(env: &Env<'_>, settings: &Settings) -> Result<Names, EnvErro
         state: optional("TERRAFORM_STATE_BUCKET")?,
         lock_table: optional("TERRAFORM_LOCK_TABLE")?,
         grafana: optional("GRAFANA_BUCKET")?,
+        exports_grafana: !optional("GRAFANA_URL")?.is_empty(),
         procedures: words(&procedures),
         prefix,
     })

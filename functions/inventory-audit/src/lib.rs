@@ -179,7 +179,7 @@ impl Audit for App {
     }
 
     fn run_id(&self, day: &str, last: Option<&Last>, keys: &BTreeSet<String>) -> String {
-        compare::run_id(day, last, keys)
+        course::run_id(day, last, keys)
     }
 
     fn pages(&self, checked: &Checked, before: &Before, week: Option<FirstWeek>, _: Timestamp) -> Paging {

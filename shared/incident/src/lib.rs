@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 pub mod due;
 mod incident;
+pub mod metrics;
 pub mod person;
 pub mod signal;
 pub mod store;

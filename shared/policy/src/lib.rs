@@ -13,7 +13,9 @@ pub mod event;
 pub mod incidents;
 mod inventory;
 pub mod language;
+mod onboarding;
 pub mod oncall;
+mod report;
 mod restores;
 mod rotation;
 mod severity;
@@ -35,6 +37,8 @@ pub use backups::{
 pub use emergency::{Emergency, LONGEST_EMERGENCY_SECONDS, Migration};
 pub use incidents::Incidents;
 pub use inventory::{Area, Areas, Holding, Inventory, Kind, resolve};
+pub use onboarding::{Onboarding, Shadowing};
+pub use report::{Prices, Report};
 pub use restores::{Chain, LONGEST_RESTORE_SECONDS, MOST_PIECES, Newest, PIECE_SECONDS, Restores};
 pub use rotation::{
     Audit, Database, Encoding, EndSessions, External, Followup, Generator, Polls, Random, Responsible,
@@ -74,6 +78,10 @@ pub struct Policy {
     pub restores: Restores,
     /// Incidents (guide, 4.2 and 4.3).
     pub incidents: Incidents,
+    /// The governance page.
+    pub report: Report,
+    /// Onboarding (guide, 5).
+    pub onboarding: Onboarding,
 }
 
 /// An error in a policy, with the path of the field.
@@ -354,7 +362,9 @@ impl Policy {
         self.attachments.check("attachments")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         self.restores.check("restores")?;
-        self.incidents.check("incidents")
+        self.report.check("report")?;
+        self.incidents.check("incidents")?;
+        self.onboarding.check("onboarding")
     }
 }
 

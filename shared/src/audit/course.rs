@@ -10,8 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
-use crate::audit::findings::{self, Changes};
+use crate::audit::findings::{self, Changes, key_of};
 use crate::audit::first_week::{FirstWeek, Held, Quiet};
 use crate::run::base::Base;
 use crate::run::evidence::{Draft, Step};
@@ -19,6 +20,7 @@ use crate::run::notify::Message;
 use crate::run::paging::Page;
 use crate::run::report::Unread;
 use crate::runtime::failure::{Failure, chain};
+use crate::runtime::hex::hex;
 use crate::runtime::lambda::Invocation;
 use crate::runtime::time;
 
@@ -105,6 +107,11 @@ pub trait Audit {
 
     /// Settings, evidence, channel and paging topic.
     fn base(&self) -> &Base;
+
+    /// Whether the run tells the channel everything on Mondays, as a daily one does.
+    fn is_daily(&self) -> bool {
+        true
+    }
 
     /// Reads and decides, in time to page, act and report. Also returns the steps for the record.
     ///
@@ -238,7 +245,8 @@ pub async fn run<A: Audit>(
         Err(_) => Changes::default(),
     };
     let is_first = matches!(before, Ok(None)) || begun.was_left_open();
-    let is_weekly = week.is_none() && now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let is_monday = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let is_weekly = week.is_none() && is_monday && audit.is_daily();
     let is_silent = changes == Changes::default()
         && (before.is_ok() || keys.is_empty())
         && !is_weekly
@@ -274,6 +282,27 @@ pub async fn run<A: Audit>(
     Ok(Run { run_id, result, outcome, done: acted.done, paged: paged.keys })
 }
 
+/// Id of a run that may have a record more than once a day, equal for all its retries: the day, and a hash of the last run and
+/// the findings' keys.
+///
+/// An invocation on the same day with the same findings is the same run. After a repair, it is another run with its own
+/// record.
+pub fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
+    if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
+        let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
+        if recorded == keys.iter().map(String::as_str).collect() {
+            return before.run_id.clone();
+        }
+    }
+    let mut hash = Sha256::new();
+    hash.update(before.map_or("", |before| before.run_id.as_str()));
+    for key in keys {
+        hash.update("\n");
+        hash.update(key);
+    }
+    format!("{day}/{}", hex(hash.finalize().iter().take(4)))
+}
+
 /// Reports a failed check, once a day for each cause.
 async fn report_failed<A: Audit>(
     audit: &A,
@@ -293,4 +322,37 @@ async fn report_failed<A: Audit>(
         ..Draft::of(settings, &run_id, "failed", invocation.now)
     };
     reporter.report_once(draft, Some(&message), invocation).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(keys: &[&str]) -> BTreeSet<String> {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    fn before(run_id: &str, findings: &[&str]) -> Last {
+        Last { run_id: run_id.to_owned(), findings: findings.iter().map(|line| (*line).to_owned()).collect() }
+    }
+
+    #[test]
+    fn the_same_findings_of_a_day_are_one_run_and_a_change_is_another() {
+        let day = "2026-03-02";
+        let (one, two) = (keys(&["Missing a b"]), keys(&["Missing a b", "NotInState c d"]));
+        let first = run_id(day, None, &one);
+        assert!(first.starts_with("2026-03-02/"), "{first}");
+        assert_eq!(run_id(day, None, &one), first);
+        let recorded = before(&first, &["Missing a b: text: more"]);
+        assert_eq!(run_id(day, Some(&recorded), &one), first);
+        let second = run_id(day, Some(&recorded), &two);
+        assert_ne!(second, first);
+        // The first findings again: another record, because the newest one has other findings.
+        let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
+        let third = run_id(day, Some(&changed), &one);
+        assert!(third != first && third != second);
+        // The next day.
+        let next = run_id("2026-03-03", Some(&recorded), &one);
+        assert!(next.starts_with("2026-03-03/"), "{next}");
+    }
 }

@@ -1,8 +1,12 @@
-//! Proposes a file's new content in a single pull request.
+//! Proposes new content in a single pull request: that of a file, or of a folder.
 //!
 //! Source: [references](https://docs.github.com/en/rest/git/refs), [contents](https://docs.github.com/en/rest/repos/contents),
-//! [pull requests](https://docs.github.com/en/rest/pulls/pulls).
+//! [pull requests](https://docs.github.com/en/rest/pulls/pulls); for a folder, [trees](https://docs.github.com/en/rest/git/trees)
+//! and [commits](https://docs.github.com/en/rest/git/commits).
 
+mod folder;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::{File, GitHubError, Session, encoded, read};
 use crate::run::markdown;
+use folder::{Tree, Wanted};
 
 /// Most attempts when another run changes the branch at the same time.
 const TRIES: u32 = 4;
@@ -41,6 +46,26 @@ pub struct Change<'a> {
     pub body: &'a str,
 }
 
+/// A folder's complete new content, and how to propose it: files of the folder that are not among `files` are removed. For
+/// the other fields, see [`Change`].
+#[derive(Clone, Copy, Debug)]
+pub struct Folder<'a> {
+    /// Base branch of the pull request; none for the repository's default branch.
+    pub base: Option<&'a str>,
+    /// Head branch.
+    pub branch: &'a str,
+    /// The folder, e.g. `docs/observability/grafana/dev`. It must belong to this proposal alone.
+    pub path: &'a str,
+    /// The content of each file, by its path in the folder.
+    pub files: &'a BTreeMap<String, String>,
+    /// Commit message.
+    pub message: &'a str,
+    /// Title of a new pull request.
+    pub title: &'a str,
+    /// Body of a new pull request, Markdown.
+    pub body: &'a str,
+}
+
 /// Outcome of a proposal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Proposal {
@@ -59,7 +84,8 @@ pub struct Proposal {
 ///
 /// # Errors
 ///
-/// [`GitHubError`]; [`GitHubError::Name`], before any change, if the branch is the base or the default branch.
+/// [`GitHubError`]; [`GitHubError::Name`], before any change, if the branch is the base or the default branch, or a name is
+/// not valid.
 pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Proposal, GitHubError> {
     propose_over(session, change, None).await
 }
@@ -74,10 +100,54 @@ pub async fn propose_over(
     change: &Change<'_>,
     before: Option<&str>,
 ) -> Result<Proposal, GitHubError> {
+    let Change { base, branch, path, content, message, title, body } = *change;
+    check(path)?;
+    let content = Content::File { path, content, before };
+    offer(session, base, Offer { branch, message, title, body, content }).await
+}
+
+/// The same for the content of a folder.
+///
+/// # Errors
+///
+/// [`GitHubError`]; [`GitHubError::Name`], before any change, if a name is not valid.
+pub async fn propose_folder(session: &Session<'_>, folder: &Folder<'_>) -> Result<Proposal, GitHubError> {
+    let Folder { base, branch, path, files, message, title, body } = *folder;
+    files.keys().map(String::as_str).chain([path]).try_for_each(check)?;
+    let content = Content::Folder(Wanted::new(path, files));
+    offer(session, base, Offer { branch, message, title, body, content }).await
+}
+
+/// What is proposed, and how.
+struct Offer<'a> {
+    branch: &'a str,
+    message: &'a str,
+    title: &'a str,
+    body: &'a str,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    File {
+        path: &'a str,
+        content: &'a str,
+        /// The only content that may be replaced; none for any.
+        before: Option<&'a str>,
+    },
+    Folder(Wanted<'a>),
+}
+
+/// What a branch or a commit holds in its place.
+enum Held {
+    File(Option<File>),
+    Folder(Tree),
+}
+
+async fn offer(session: &Session<'_>, base: Option<&str>, offer: Offer<'_>) -> Result<Proposal, GitHubError> {
     let default_branch = session.default_branch().await?;
-    let base = change.base.unwrap_or(&default_branch);
-    check(change, base, &default_branch)?;
-    let work = Work { session, change, base, before };
+    let base = base.unwrap_or(&default_branch);
+    check_branch(offer.branch, base, &default_branch)?;
+    let work = Work { session, offer, base };
     let (mut changed, mut is_stale, mut tried) = (false, false, 1);
     loop {
         match work.settle(&mut changed, is_stale).await {
@@ -87,7 +157,7 @@ pub async fn propose_over(
             {
                 is_stale = true;
             }
-            // The branch is gone, the file or reference changed in between, or the pull request already exists.
+            // The branch is gone, the content or reference changed in between, or the pull request already exists.
             Err(GitHubError::Refused { status: 404 | 409 | 422, message, .. }) if tried < TRIES => {
                 tracing::warn!(message = format!("reading GitHub's state again: {message}"));
                 tokio::time::sleep(PAUSE * tried).await;
@@ -134,19 +204,17 @@ struct Numbered {
 
 struct Work<'a> {
     session: &'a Session<'a>,
-    change: &'a Change<'a>,
+    offer: Offer<'a>,
     base: &'a str,
-    /// The only content that may be replaced; none for any.
-    before: Option<&'a str>,
 }
 
 impl Work<'_> {
     /// Number of the open pull request with the content; none if the base has it.
     async fn settle(&self, changed: &mut bool, is_stale: bool) -> Result<Option<u64>, GitHubError> {
-        let change = self.change;
+        let branch = self.offer.branch;
         if let Some(number) = self.open().await? {
-            let held = self.file(change.branch).await?;
-            if self.is_new(held.as_ref()) {
+            let held = self.held(branch).await?;
+            if self.is_new(&held) {
                 return Ok(Some(number));
             }
             self.commit(held, changed).await?;
@@ -156,45 +224,51 @@ impl Work<'_> {
             }
         }
         let Some(base) = self.head(self.base).await? else { return Err(self.no_base()) };
-        let of_base = self.file(&base).await?;
-        if self.is_new(of_base.as_ref()) {
+        let of_base = self.held_at(&base).await?;
+        if self.is_new(&of_base) {
             return Ok(None);
         }
-        let held = match self.head(change.branch).await? {
+        let held = match self.head(branch).await? {
             Some(own) if own == base => of_base,
-            Some(_) => match self.file(change.branch).await? {
+            Some(own) => match self.held_of(branch, &own).await? {
                 // Left by an attempt that died before it opened the pull request, unless the base has had that commit
                 // for long.
-                held if self.is_new(held.as_ref()) && !is_stale => held,
+                held if self.is_new(&held) && !is_stale => held,
                 _ => {
-                    let path = format!("/git/refs/heads/{}", encoded(change.branch));
+                    let path = format!("/git/refs/heads/{}", encoded(branch));
                     self.ask(Method::PATCH, &path, &json!({"sha": base, "force": true})).await?;
                     of_base
                 }
             },
             None => {
-                let reference = json!({"ref": format!("refs/heads/{}", change.branch), "sha": base});
+                let reference = json!({"ref": format!("refs/heads/{branch}"), "sha": base});
                 self.ask(Method::POST, "/git/refs", &reference).await?;
                 of_base
             }
         };
-        if !self.is_new(held.as_ref()) {
+        if !self.is_new(&held) {
             self.commit(held, changed).await?;
         }
-        let title = markdown::title(change.title);
-        let pull = json!({"title": title, "body": change.body, "head": change.branch, "base": self.base});
+        let title = markdown::title(self.offer.title);
+        let pull = json!({"title": title, "body": self.offer.body, "head": branch, "base": self.base});
         let opened: Numbered = read(self.ask(Method::POST, "/pulls", &pull).await?).await?;
         *changed = true;
         Ok(Some(opened.number))
     }
 
-    fn is_new(&self, held: Option<&File>) -> bool {
-        held.is_some_and(|held| held.content == self.change.content.as_bytes())
+    fn is_new(&self, held: &Held) -> bool {
+        match (&self.offer.content, held) {
+            (Content::File { content, .. }, Held::File(file)) => {
+                file.as_ref().is_some_and(|file| file.content == content.as_bytes())
+            }
+            (Content::Folder(wanted), Held::Folder(tree)) => wanted.is_held(tree),
+            _ => false,
+        }
     }
 
     /// The open pull request from the branch to the base.
     async fn open(&self) -> Result<Option<u64>, GitHubError> {
-        open(self.session, self.change.branch, self.base).await
+        open(self.session, self.offer.branch, self.base).await
     }
 
     /// The commit at a branch's head.
@@ -204,31 +278,58 @@ impl Work<'_> {
         Ok(reference.map(|reference| reference.object.sha))
     }
 
-    /// The file at a commit or on a branch.
-    async fn file(&self, at: &str) -> Result<Option<File>, GitHubError> {
-        self.session.file(self.change.path, at).await
+    /// What a branch holds. GitHub answers 404 if it is gone, unless a file is asked for.
+    async fn held(&self, branch: &str) -> Result<Held, GitHubError> {
+        let Content::Folder(_) = self.offer.content else { return self.held_of(branch, branch).await };
+        let head = self.head(branch).await?.ok_or_else(|| no_branch(branch, String::new()))?;
+        self.held_at(&head).await
     }
 
-    /// Commits the content to the branch, replacing `held`. GitHub refuses with 409 or 422 if the file has changed
-    /// since.
-    async fn commit(&self, held: Option<File>, changed: &mut bool) -> Result<(), GitHubError> {
-        let change = self.change;
-        if let (Some(held), Some(before)) = (&held, self.before)
-            && held.content != before.as_bytes()
-        {
-            return Err(GitHubError::Refused {
-                status: 409,
-                message: format!("{} has changed since it was read", change.path),
-                hint: "the next run reads it again".to_owned(),
-            });
+    /// What a branch with this head holds. A file is read from the branch, which may have moved on.
+    async fn held_of(&self, branch: &str, head: &str) -> Result<Held, GitHubError> {
+        match self.offer.content {
+            Content::File { .. } => self.held_at(branch).await,
+            Content::Folder(_) => self.held_at(head).await,
         }
-        let fields = [
-            ("message", markdown::title(change.message)),
-            ("content", STANDARD.encode(change.content)),
-            ("branch", change.branch.to_owned()),
-        ];
-        let file: Value = fields.into_iter().chain(held.map(|held| ("sha", held.sha))).collect();
-        self.ask(Method::PUT, &format!("/contents/{}", encoded(change.path)), &file).await?;
+    }
+
+    /// What a commit, or for a file also a branch, holds.
+    async fn held_at(&self, at: &str) -> Result<Held, GitHubError> {
+        match &self.offer.content {
+            Content::File { path, .. } => Ok(Held::File(self.session.file(path, at).await?)),
+            Content::Folder(wanted) => Ok(Held::Folder(wanted.tree(self.session, at).await?)),
+        }
+    }
+
+    /// Commits the content to the branch, replacing `held`. GitHub refuses with 409 or 422 if it has changed since.
+    async fn commit(&self, held: Held, changed: &mut bool) -> Result<(), GitHubError> {
+        let (branch, message) = (self.offer.branch, markdown::title(self.offer.message));
+        match (&self.offer.content, held) {
+            (Content::File { path, content, before }, Held::File(file)) => {
+                if let (Some(held), Some(before)) = (&file, before)
+                    && held.content != before.as_bytes()
+                {
+                    return Err(GitHubError::Refused {
+                        status: 409,
+                        message: format!("{path} has changed since it was read"),
+                        hint: "the next run reads it again".to_owned(),
+                    });
+                }
+                let fields = [
+                    ("message", message),
+                    ("content", STANDARD.encode(content)),
+                    ("branch", branch.to_owned()),
+                ];
+                let file: Value = fields.into_iter().chain(file.map(|held| ("sha", held.sha))).collect();
+                self.ask(Method::PUT, &format!("/contents/{}", encoded(path)), &file).await?;
+            }
+            (Content::Folder(wanted), Held::Folder(tree)) => {
+                let commit = wanted.commit(self.session, &tree, &message).await?;
+                let path = format!("/git/refs/heads/{}", encoded(branch));
+                self.ask(Method::PATCH, &path, &json!({"sha": commit, "force": false})).await?;
+            }
+            _ => {}
+        }
         *changed = true;
         Ok(())
     }
@@ -240,11 +341,7 @@ impl Work<'_> {
     /// GitHub answers 404 in both cases.
     fn no_base(&self) -> GitHubError {
         let permissions = self.session.repository.setup.permissions;
-        GitHubError::Refused {
-            status: 404,
-            message: format!("no branch {}", self.base),
-            hint: format!("check that the branch exists, and that the token has {permissions}"),
-        }
+        no_branch(self.base, format!("check that the branch exists, and that the token has {permissions}"))
     }
 }
 
@@ -268,17 +365,24 @@ pub async fn open(session: &Session<'_>, branch: &str, base: &str) -> Result<Opt
     Ok(pulls.into_iter().find(is_own).map(|pull| pull.number))
 }
 
-/// Rejects names that would redirect a call: the branch is reset by force.
-fn check(change: &Change<'_>, base: &str, default_branch: &str) -> Result<(), GitHubError> {
-    for name in [change.branch, base, change.path] {
-        if name.split('/').any(|part| ["", ".", ".."].contains(&part)) {
-            return Err(GitHubError::Name(format!("`{name}` is not a valid branch or file name")));
-        }
+fn no_branch(branch: &str, hint: String) -> GitHubError {
+    GitHubError::Refused { status: 404, message: format!("no branch {branch}"), hint }
+}
+
+/// Rejects names that would redirect a call.
+pub(super) fn check(name: &str) -> Result<(), GitHubError> {
+    if name.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+        return Err(GitHubError::Name(format!("`{name}` is not a valid branch or file name")));
     }
-    if [base, default_branch].iter().any(|other| other.eq_ignore_ascii_case(change.branch)) {
+    Ok(())
+}
+
+/// The same for branches, and that the one which is reset by force is the proposal's own.
+fn check_branch(branch: &str, base: &str, default_branch: &str) -> Result<(), GitHubError> {
+    [branch, base].into_iter().try_for_each(check)?;
+    if [base, default_branch].iter().any(|other| other.eq_ignore_ascii_case(branch)) {
         return Err(GitHubError::Name(format!(
-            "the branch {} is not reserved for the proposal: choose another",
-            change.branch
+            "the branch {branch} is not reserved for the proposal: choose another"
         )));
     }
     Ok(())
@@ -296,18 +400,15 @@ mod tests {
 
     #[test]
     fn a_branch_that_is_not_the_proposals_own_is_refused() {
-        let refused = |branch: &str, path: &str, base: &str| {
-            let (content, message, title, body) = ("", "", "", "");
-            let change = Change { base: None, branch, path, content, message, title, body };
-            check(&change, base, "main").is_err()
-        };
-        assert!(!refused("governance/x", "docs/x.md", "main"));
-        assert!(!refused("governance/x", "docs/..x.md", "release/1"));
+        let refused = |branch: &str, base: &str| check_branch(branch, base, "main").is_err();
+        assert!(!refused("governance/x", "main"));
+        assert!(!refused("governance/x", "release/1"));
         for branch in ["main", "Main", "develop", "a/../main", "", "/a", "a/"] {
-            assert!(refused(branch, "docs/x.md", "develop"), "{branch}");
+            assert!(refused(branch, "develop"), "{branch}");
         }
+        assert!(check("docs/..x.md").is_ok());
         for path in ["", "../x", "/x", "docs//x", "docs/./x"] {
-            assert!(refused("governance/x", path, "main"), "{path}");
+            assert!(check(path).is_err(), "{path}");
         }
     }
 }

@@ -9,12 +9,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use chain::sha256;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::runtime::failure::{CallError, chain};
-use crate::runtime::hex::hex;
 use crate::runtime::time;
 
 pub(super) const JSON: &str = "application/json";
@@ -84,7 +83,8 @@ impl Documents {
         Self { procedure, ..self.clone() }
     }
 
-    pub(super) fn key(&self, name: &str) -> String {
+    /// Key of the document with a name.
+    pub fn key(&self, name: &str) -> String {
         format!("runs/{}/{}.json", self.procedure, sha256(name.as_bytes()))
     }
 
@@ -201,6 +201,25 @@ impl Documents {
         Err(DocumentError::Contended(key))
     }
 
+    /// Stores a file under a key of its own, once. Returns `false` if the key is taken; what is there stays.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::S3`].
+    pub async fn keep(&self, key: &str, bytes: Vec<u8>) -> Result<bool, DocumentError> {
+        Ok(self.put_bytes(key, bytes, JSON, None).await?.is_some())
+    }
+
+    /// The content of a file that [`Documents::keep`] stored; none if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::S3`] or [`DocumentError::Unreadable`].
+    pub async fn kept<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DocumentError> {
+        let Some(key) = self.first(key).await? else { return Ok(None) };
+        Ok(Some(self.read(&key).await?.content))
+    }
+
     /// Writes a page for people, rendered from a stored document. Never replaces a newer page by an older one.
     ///
     /// # Errors
@@ -302,10 +321,6 @@ fn pause(attempt: u32, nanoseconds: i32) -> Duration {
     let limit = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
     let part = f64::from(nanoseconds.unsigned_abs() % 1_000_000) / 1_000_000.0;
     limit.mul_f64(part)
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -14,12 +14,15 @@
 //! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json`
 //! distinguishes a deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so
 //! on. Nothing is appended to a damaged or deleted chain.
+//!
+//! A writer looks at the chain's end only. The crate `chain` has the forms of keys and links, and verifies whole chains.
 
 mod damage;
 
 #[cfg(test)]
 mod tests;
 
+use chain::{Folder, Link, Mark};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,13 +30,10 @@ use serde::{Deserialize, Serialize};
 pub use damage::Damage;
 use damage::Harm;
 
-use crate::run::documents::{DocumentError, Documents, JSON, Read, bytes, sha256};
+use crate::run::documents::{DocumentError, Documents, JSON, Read, bytes};
 use crate::runtime::failure::CallError;
 use crate::runtime::settings::Settings;
 use crate::runtime::time;
-
-/// Keys count down from this number: the record with sequence 1 has the key 9999999998.
-const LAST: u64 = 9_999_999_999;
 
 /// A record's `channel` after the message reached the channel.
 pub(crate) const SENT: &str = "sent";
@@ -71,6 +71,8 @@ pub struct Draft {
     /// | test of attachments | `<day>`; by a person `<day>/<request>` |
     /// | emergency restore | `<run>`; its parts `<run>/began`, `<run>/resumed/<number>`, `<run>/order/<number>`, `<run>/proof/<instance>`, `<run>/<phase>/…` |
     /// | post-mortem | daily `<day>`; `<incident>/begun/<second of its end>`, `<incident>/<state>/<number>`, `<incident>/text/<second>`, `<incident>/action/<number>/…` |
+    /// | onboarding | daily `<day>`; `<person>/begun`, `<person>/ticked/<item>`, `<person>/changed/<number>`, `<person>/completed`, `<person>/left/<day>/<number>`, `<person>/stays/<number>`, `<person>/forgotten` |
+    /// | export of Grafana | `<day>`; `<day>/release/<release>/<export>`, `<day>/check/<second>` |
     /// | change of the policy | `<version of the object>` |
     ///
     /// These names are stored. After a change of a form, runs in progress would report twice, and code that splits an
@@ -187,15 +189,6 @@ struct Place {
     key: String,
 }
 
-/// A record's place and content, as the next record refers to it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Link {
-    /// The object's key.
-    pub key: String,
-    /// SHA-256 of the object's bytes, in hexadecimal.
-    pub sha256: String,
-}
-
 /// The end of a procedure's chain, as seen by one run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Chain {
@@ -233,20 +226,10 @@ pub struct Appended {
     pub mark: Option<Mark>,
 }
 
-/// Proof that a chain has begun: one of its records.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Mark {
-    sequence: u64,
-    #[serde(flatten)]
-    record: Link,
-}
-
-impl Mark {
-    /// A mark for records 1, 2, 4, 8 and so on. This covers chains older than the note, and a mark that an earlier run
-    /// failed to write, at the cost of few requests.
-    fn of(sequence: u64, record: Link) -> Option<Self> {
-        sequence.is_power_of_two().then_some(Self { sequence, record })
-    }
+/// A mark for records 1, 2, 4, 8 and so on. This covers chains older than the note, and a mark that an earlier run failed
+/// to write, at the cost of few requests.
+fn mark(sequence: u64, record: Link) -> Option<Mark> {
+    sequence.is_power_of_two().then_some(Mark { sequence, record })
 }
 
 /// A version of an object, or a delete marker.
@@ -283,8 +266,12 @@ impl From<CallError> for EvidenceError {
 pub struct Evidence<'a>(pub &'a Documents);
 
 impl Evidence<'_> {
+    fn folder(&self) -> Folder {
+        Folder::records(self.0.procedure)
+    }
+
     fn key(&self, sequence: u64) -> String {
-        format!("evidence/{}/{:010}.json", self.0.procedure, LAST.saturating_sub(sequence))
+        self.folder().key(sequence)
     }
 
     /// Key of the note that the chain has begun.
@@ -324,7 +311,7 @@ impl Evidence<'_> {
     async fn end(&self) -> Result<Option<String>, EvidenceError> {
         // A second version of the newest key, if any, is listed next.
         let listed = self.0.client.list_object_versions().bucket(&self.0.bucket);
-        let listed = listed.prefix(format!("evidence/{}/", self.0.procedure)).max_keys(2).send().await;
+        let listed = listed.prefix(self.folder().prefix()).max_keys(2).send().await;
         let listed = listed.map_err(CallError::during("s3:ListBucketVersions"))?;
         let version = |key, id, is_latest: Option<bool>, is_marker| Version {
             key: Option::unwrap_or_default(key),
@@ -380,11 +367,7 @@ impl Evidence<'_> {
 
     /// The sequence encoded in a record's key.
     fn sequence(&self, key: &str) -> Result<u64, EvidenceError> {
-        let place = key.strip_prefix("evidence/").and_then(|key| key.strip_prefix(self.0.procedure));
-        let number =
-            place.and_then(|place| place.strip_prefix('/')?.strip_suffix(".json")?.parse::<u64>().ok());
-        let sequence = number.and_then(|number| LAST.checked_sub(number)).filter(|sequence| *sequence > 0);
-        sequence.ok_or_else(|| {
+        self.folder().sequence(key).ok_or_else(|| {
             let reason = "its name is not a valid record number".to_owned();
             DocumentError::Unreadable { key: key.to_owned(), reason }.into()
         })
@@ -427,9 +410,9 @@ impl Evidence<'_> {
                 let previous = newest.as_ref().map(|(_, link)| link);
                 let record = Record { schema: 1, procedure: self.0.procedure, sequence, previous, draft };
                 let (key, bytes) = (self.key(sequence), bytes(&record));
-                let sha256 = sha256(&bytes);
+                let sha256 = chain::sha256(&bytes);
                 if self.0.put_bytes(&key, bytes, JSON, None).await?.is_some() {
-                    let mark = Mark::of(sequence, Link { key: key.clone(), sha256 });
+                    let mark = mark(sequence, Link { key: key.clone(), sha256 });
                     return Ok(Appended { key, mark });
                 }
             }
@@ -454,8 +437,7 @@ impl Evidence<'_> {
     ///
     /// [`EvidenceError::Document`].
     pub async fn recent<T: DeserializeOwned>(&self, most: u8) -> Result<Vec<T>, EvidenceError> {
-        let prefix = format!("evidence/{}/", self.0.procedure);
-        let listed = self.0.client.list_objects_v2().bucket(&self.0.bucket).prefix(prefix);
+        let listed = self.0.client.list_objects_v2().bucket(&self.0.bucket).prefix(self.folder().prefix());
         let listed = listed.max_keys(most.into()).send().await.map_err(CallError::during("s3:ListBucket"))?;
         let mut records = Vec::new();
         for key in listed.contents().iter().filter_map(|object| object.key()) {

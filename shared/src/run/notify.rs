@@ -37,6 +37,8 @@ pub struct Message {
     lines: Vec<String>,
     /// Small print.
     context: String,
+    /// Ids of Slack users whom it is for.
+    users: Vec<String>,
     /// What a person may do about it in Slack.
     buttons: Vec<Button>,
 }
@@ -75,6 +77,7 @@ impl Message {
             title: format!("{title} ({})", settings.environment),
             lines,
             context: format!("{} · {run} · {}", settings.function, settings.code_version),
+            users: Vec::new(),
             buttons: Vec::new(),
         }
     }
@@ -95,6 +98,13 @@ impl Message {
     #[must_use]
     pub fn headed(mut self, line: String) -> Self {
         self.lines.insert(0, line);
+        self
+    }
+
+    /// Mentions Slack users, by ids that the policy checked, so that Slack notifies them.
+    #[must_use]
+    pub fn addressed(mut self, users: Vec<String>) -> Self {
+        self.users = users;
         self
     }
 
@@ -135,7 +145,10 @@ impl Message {
     /// The lines, packed into sections without splitting a line that fits.
     fn sections(&self) -> Vec<String> {
         let mut sections: Vec<String> = Vec::new();
-        for line in self.lines.iter().map(|line| cut(&escape(line), SECTION_LIMIT)) {
+        let mentions: Vec<_> = self.users.iter().map(|user| format!("<@{user}>")).collect();
+        let mentions = (!mentions.is_empty()).then(|| mentions.join(" "));
+        let lines = self.lines.iter().map(|line| cut(&escape(line), SECTION_LIMIT));
+        for line in mentions.into_iter().chain(lines) {
             match sections.last_mut() {
                 Some(last) if last.chars().count() + line.chars().count() < SECTION_LIMIT => {
                     last.push('\n');
@@ -311,24 +324,33 @@ mod tests {
             title: "a".repeat(200),
             lines: vec!["<!channel> & co".to_owned(), "é".repeat(4000)],
             context: "run 1".to_owned(),
+            users: vec!["U0123ANA".to_owned(), "W0456RUI".to_owned()],
             buttons: Vec::new(),
         };
         let blocks = message.blocks();
         let header = blocks[0]["text"]["text"].as_str().unwrap();
         assert_eq!((header.chars().count(), header.chars().last()), (150, Some('…')));
         let section = |place: usize| blocks[place]["text"]["text"].as_str().unwrap();
-        assert_eq!(section(1), "&lt;!channel&gt; &amp; co");
+        assert_eq!(section(1), "<@U0123ANA> <@W0456RUI>\n&lt;!channel&gt; &amp; co");
         assert_eq!((section(2).chars().count(), section(2).chars().last()), (3000, Some('…')));
         assert_eq!(blocks[3]["type"], "context");
+    }
+
+    fn of_lines(lines: Vec<String>) -> Message {
+        Message {
+            title: String::new(),
+            lines,
+            context: String::new(),
+            users: Vec::new(),
+            buttons: Vec::new(),
+        }
     }
 
     #[test]
     fn lines_share_sections_up_to_their_limit_and_a_message_has_a_limit_too() {
         let sections = |lengths: &[usize]| {
             let lines = lengths.iter().map(|length| "é".repeat(*length)).collect();
-            let message =
-                Message { title: String::new(), lines, context: String::new(), buttons: Vec::new() };
-            message.sections().iter().map(|text| text.chars().count()).collect::<Vec<_>>()
+            of_lines(lines).sections().iter().map(|text| text.chars().count()).collect::<Vec<_>>()
         };
         assert_eq!(sections(&[]), [0; 0]);
         assert_eq!(sections(&[1499, 1500]), [3000]);
@@ -336,7 +358,7 @@ mod tests {
         assert_eq!(sections(&[3000, 3000, 3000]), [3000, 3000, 3000]);
         assert_eq!(sections(&[3000, 3000, 2000, 3000]), [3000, 3000, 2002]);
         let lines = vec!["a".repeat(2_990), "b".repeat(2_990), "c".repeat(2_999), "lost".repeat(9)];
-        let message = Message { title: String::new(), lines, context: String::new(), buttons: Vec::new() };
+        let message = of_lines(lines);
         let last = message.sections().pop().unwrap();
         assert_eq!((last.chars().count(), last.chars().last()), (3000, Some('…')));
     }
@@ -353,6 +375,7 @@ mod tests {
             title: "a".to_owned(),
             lines: vec!["b".to_owned()],
             context: "c".to_owned(),
+            users: Vec::new(),
             buttons: vec![button(true), button(false)],
         };
         let blocks = message.blocks();

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use chain::Mark;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::run::documents::Documents;
-use crate::run::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
+use crate::run::evidence::{Chain, Draft, Evidence, EvidenceError, SENT, SILENT};
 use crate::run::notify::{Channel, Message};
 use crate::runtime::endpoint::Endpoint;
 use crate::runtime::env::{Env, EnvError};

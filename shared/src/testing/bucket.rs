@@ -21,16 +21,24 @@ impl Bucket {
         let (uri, mut objects) = (request.uri(), self.0.lock().unwrap());
         let query = uri.query().unwrap_or_default();
         let key = uri.path().trim_start_matches('/').to_owned();
-        if let Some(prefix) = query.split('&').find_map(|field| field.strip_prefix("prefix=")) {
+        let field = |name: &str| query.split('&').find_map(|field| field.strip_prefix(name));
+        if let Some(prefix) = field("prefix=") {
             let prefix = prefix.replace("%2F", "/");
-            let first = objects.keys().find(|key| key.starts_with(&prefix));
+            let most = field("max-keys=").map_or(1000, |most| most.parse().unwrap());
+            let found = objects.iter().filter(|(key, _)| key.starts_with(&prefix)).take(most);
             let (list, one) = if query.contains("versions") {
                 ("ListVersionsResult", "Version")
             } else {
                 ("ListBucketResult", "Contents")
             };
-            let found = first.map(|key| format!("<{one}><Key>{key}</Key></{one}>")).unwrap_or_default();
-            return (200, format!("<{list}>{found}</{list}>"));
+            let entry = |(key, text): (&String, &String)| {
+                let size = text.len();
+                format!(
+                    "<{one}><Key>{key}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><ETag>e</ETag><Size>{size}</Size></{one}>"
+                )
+            };
+            let found: String = found.map(entry).collect();
+            return (200, format!("<{list}><Name>bucket</Name>{found}</{list}>"));
         }
         match request.method().as_str() {
             "GET" => match objects.get(&key) {

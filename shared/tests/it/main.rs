@@ -1,6 +1,8 @@
 //! Proposals on GitHub, against a strict model of its API.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod copy;
+mod folder;
 mod in_force;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -561,7 +563,8 @@ async fn refusals_say_what_to_do_and_nothing_else_was_tried() {
     assert_eq!(refused(4, large, CHANGE).await, (text.to_owned(), 4));
     let calm = || response((200, json!({"default_branch": "main"})));
     let own = Change { branch: "main", base: Some("release"), ..CHANGE };
-    let text = "cannot open a pull request: the branch main is not reserved for the proposal: choose another";
+    let text =
+        "cannot write to the repository: the branch main is not reserved for the proposal: choose another";
     assert_eq!(refused(1, calm, own).await, (text.to_owned(), 1));
     let other = Change { base: Some("other"), ..CHANGE };
     let text = "GitHub answered 404 (no branch other); check that the branch exists, and that the token has the permission X";

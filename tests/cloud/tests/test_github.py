@@ -202,6 +202,46 @@ def test_github_keeps_files_on_branches(cloud):
     assert files(cloud, "PATCH", path, {"sha": ahead})[0] == 200
 
 
+def test_github_makes_trees_and_commits_that_no_branch_has_until_it_moves(cloud):
+    head = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    status, commit = files(cloud, "GET", f"/git/commits/{head}")
+    base = commit["tree"]["sha"]
+    assert (status, commit["parents"]) == (200, [])
+    listing = files(cloud, "GET", f"/git/trees/{base}?recursive=1")[1]
+    assert ([entry["path"] for entry in listing["tree"]], listing["truncated"]) == (["README.md"], False)
+    # The SHA of a blob is git's.
+    readme = b"# governance\n"
+    assert listing["tree"][0]["sha"] == hashlib.sha1(b"blob %d\0" % len(readme) + readme).hexdigest()
+
+    def entry(path, **more):
+        return {"path": path, "mode": "100644", "type": "blob", **more}
+
+    entries = [entry("docs/a.json", content="1"), entry("README.md", sha=None)]
+    status, tree = files(cloud, "POST", "/git/trees", {"base_tree": base, "tree": entries})
+    assert status == 201
+    made = files(cloud, "POST", "/git/commits", {"message": "m", "tree": tree["sha"], "parents": [head]})
+    assert made[0] == 201
+    assert cloud.admin("GET", "github/repository")["branches"] == {"main": {"README.md": "# governance\n"}}
+    assert files(cloud, "PATCH", "/git/refs/heads/main", {"sha": made[1]["sha"], "force": False})[0] == 200
+    assert cloud.admin("GET", "github/repository")["branches"] == {"main": {"docs/a.json": "1"}}
+    stale = files(cloud, "POST", "/git/commits", {"message": "m", "tree": tree["sha"], "parents": [head]})[1]["sha"]
+    moved = files(cloud, "PATCH", "/git/refs/heads/main", {"sha": stale, "force": False})
+    assert refusal(moved) == (422, "Update is not a fast forward")
+    for body in (
+        {"base_tree": base, "tree": []},
+        {"base_tree": "0" * 40, "tree": entries},
+        {"base_tree": base, "tree": [entry("none", sha=None)]},
+        {"base_tree": base, "tree": [entry("x")]},
+        {"base_tree": base, "tree": [{"path": "x", "content": "1"}]},
+    ):
+        assert files(cloud, "POST", "/git/trees", body)[0] == 422, body
+    assert files(cloud, "POST", "/git/commits", {"message": "m", "tree": "0" * 40, "parents": []})[0] == 422
+    assert files(cloud, "GET", f"/git/commits/{'0' * 40}")[0] == 404
+    cloud.admin("POST", "github/config", {"truncated": True})
+    assert files(cloud, "GET", f"/git/trees/{base}?recursive=1")[1]["truncated"] is True
+    cloud.admin("POST", "github/config", {"truncated": False})
+
+
 def test_github_has_one_pull_request_of_a_branch_and_merges_it(cloud):
     branched(cloud)
     assert refusal(proposed(cloud)) == (422, "Validation Failed", f"No commits between main and {BRANCH}")

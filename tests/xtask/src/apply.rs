@@ -54,7 +54,7 @@ pub(crate) struct Place {
     project: String,
     /// Environment of the stack: dev, staging or prod
     #[arg(long)]
-    environment: String,
+    pub(crate) environment: String,
     /// The evidence bucket [default: PROJECT-ENVIRONMENT-evidence-ACCOUNT]
     #[arg(long)]
     bucket: Option<String>,
@@ -231,20 +231,27 @@ fn held_by(file: &Path, commit: &str) -> Option<Value> {
 }
 
 /// Calls the caller's AWS CLI. The error is the CLI's own message.
-fn aws(arguments: &[&str]) -> Result<Value> {
+pub(crate) fn aws(arguments: &[&str]) -> Result<Value> {
+    let printed = printed(&[arguments, &["--output", "json"]].concat())?;
+    if printed.is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(serde_json::from_str(&printed)?)
+}
+
+/// What the caller's AWS CLI prints, trimmed. The error is the CLI's own message.
+pub(crate) fn printed(arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("aws");
-    command.args(arguments).args(["--output", "json"]).env("AWS_PAGER", "").stdin(Stdio::null());
+    command.args(arguments).env("AWS_PAGER", "").stdin(Stdio::null());
     let output = command.output().context("`aws` cannot be started; install the AWS CLI")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    if output.stdout.trim_ascii().is_empty() {
-        return Ok(Value::Null);
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn bucket(place: &Place) -> Result<String> {
+/// The evidence bucket of an environment.
+pub(crate) fn bucket(place: &Place) -> Result<String> {
     if let Some(bucket) = &place.bucket {
         return Ok(bucket.clone());
     }

@@ -2,6 +2,7 @@
 //! one without a cloud.
 
 mod page;
+mod report;
 mod restore_proof;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ const BENCHMARKS: &[Benchmark] = &[
         measure: Measure::Alone(restore_proof::measure),
         steps: restore_proof::STEPS,
     },
+    Benchmark { name: "report", measure: Measure::OnCloud(report::measure), steps: report::STEPS },
 ];
 
 /// Runs one benchmark, or all.

@@ -2,7 +2,9 @@
 
 mod attachments;
 mod emergency_restore;
+mod governance_report;
 mod incident_life;
+mod onboarding;
 mod restore_test;
 
 use std::collections::BTreeMap;
@@ -91,6 +93,11 @@ const PROCEDURES: &[Procedure] = &[
         show: emergency_restore::show,
     },
     Procedure {
+        name: "grafana-export",
+        title: "exports Grafana with a release, proposes what changed, and proves that it comes back, without the secrets",
+        show: grafana_export,
+    },
+    Procedure {
         name: "inventory-audit",
         title: "holds the inventory against AWS and the Terraform state, while a secret of it is missing and when it is back",
         show: inventory_audit,
@@ -119,6 +126,16 @@ const PROCEDURES: &[Procedure] = &[
         name: "postmortem",
         title: "writes the document of the same incident as a pull request, and makes its actions tasks of the board",
         show: incident_life::postmortem,
+    },
+    Procedure {
+        name: "onboarding",
+        title: "takes a new person through the checklist, with the evidence of this demo, and out again",
+        show: onboarding::show,
+    },
+    Procedure {
+        name: "governance-report",
+        title: "shows every control with its evidence from this demo on one page, and verifies every record",
+        show: governance_report::show,
     },
 ];
 
@@ -384,11 +401,13 @@ fn begin_long_ago(show: &Show<'_>, procedure: &str) -> Result<()> {
     }
     let at = json!({"utc": "2026-01-01T12:00:00Z", "local": "2026-01-01 09:00:00 -03:00"});
     let record = json!({"schema": 1, "procedure": procedure, "sequence": 1, "previous": null, "run_id": "long ago",
+        "project": "moveongs", "environment": "dev", "trigger": "", "subject": "", "code_version": "",
         "channel": "sent", "started": at, "ended": at, "steps": [], "findings": [], "result": "succeeded"});
-    let path = format!("/{}/{folder}9999999998.json", show.evidence_bucket);
-    show.aws.wire("s3", "PUT", &path, &[], record.to_string().as_bytes())?;
-    let path = format!("/{}/runs/{procedure}/begun.json", show.evidence_bucket);
-    show.aws.wire("s3", "PUT", &path, &[], b"{}")?;
+    let (key, record) = (format!("{folder}9999999998.json"), record.to_string());
+    let mark = json!({"sequence": 1, "key": key, "sha256": chain::sha256(record.as_bytes())}).to_string();
+    for (key, text) in [(key, record), (format!("runs/{procedure}/begun.json"), mark)] {
+        show.aws.wire("s3", "PUT", &format!("/{}/{key}", show.evidence_bucket), &[], text.as_bytes())?;
+    }
     Ok(())
 }
 
@@ -445,6 +464,50 @@ fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value>
         .with_context(|| format!("the answer of {function} is not JSON"))?;
     ensure!(text(&answer, "/outcome") != Some("refused"), "{function} refused: {answer}");
     Ok(answer)
+}
+
+fn grafana_export(show: &mut Show<'_>) -> Result<String> {
+    for what in ["grafana", "github/repository"] {
+        show.aws.admin("DELETE", what, None)?;
+    }
+    begin_long_ago(show, "grafana-export")?;
+    let hook = "https://hooks.example/T0/9f8e7d6c";
+    let point =
+        json!({"uid": "h", "name": "hook", "type": "webhook", "settings": {"url": hook, "password": "p"}});
+    show.aws.admin("POST", "grafana/seed", Some(&json!({"contact_points": [point]})))?;
+    let export = |show: &mut Show<'_>, event: &Value| -> Result<Value> {
+        let report = invoked(show, "grafana-export", event)?;
+        let part = |place| report.pointer(place).map(Value::to_string).unwrap_or_default();
+        (show.say)(&format!(
+            "  Grafana {}: {} dashboards; files new, changed and gone: {}; pull request {}; restore check {}",
+            part("/grafana"),
+            part("/dashboards"),
+            part("/changes"),
+            part("/pull_request"),
+            part("/check")
+        ));
+        Ok(report)
+    };
+    let first = export(show, &json!({"release": "v1.4.0"}))?;
+    ensure!(text(&first, "/result") == Some("succeeded"), "the export did not succeed: {first}");
+    ensure!(text(&first, "/check") == Some("passed"), "the export was not restored: {first}");
+    let key = text(&first, "/export").context("the answer names no export")?;
+    let stored = show.aws.wire("s3", "GET", &format!("/{}/{key}", show.evidence_bucket), &[], &[])?;
+    ensure!(!stored.text().contains("9f8e7d6c"), "the export has the webhook's address");
+    (show.say)(&format!("s3://{}/{key}: the webhook's address is [REDACTED]", show.evidence_bucket));
+    (show.say)("now someone puts a token into a dashboard:");
+    let model = json!({"uid": "mau", "title": "Mau", "description": format!("glsa_{}", "a".repeat(32))});
+    show.aws.admin("POST", "grafana/seed", Some(&json!({"dashboards": [{"dashboard": model}]})))?;
+    let second = export(show, &json!({}))?;
+    let found = text(&second, "/findings/0").unwrap_or("?").to_owned();
+    (show.say)(&format!("  {found}"));
+    ensure!(found == "SecretFound dashboards/general/mau.json", "the token was not found: {second}");
+    show.aws.admin("POST", "grafana/remove", Some(&json!({"dashboard": "mau"})))?;
+    let run_id = text(&first, "/run_id").context("the answer names no run")?;
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "grafana-export", run_id)?;
+    let key = key.context("the export left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
 }
 
 fn inventory_audit(show: &mut Show<'_>) -> Result<String> {

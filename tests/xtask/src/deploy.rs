@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use policy::language::Language;
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, text};
+use crate::aws::{Aws, REGION, text};
 use crate::repo::{Build, Repo};
 use crate::run::{self, Interrupted, Log};
-use crate::setup;
+use crate::{configure, setup};
 
 pub(crate) const STACK: &str = "moveongs-governance-dev";
 /// Prefix of the names of the stack's resources.
@@ -57,6 +58,7 @@ pub(crate) const ALERT_SECRET: &str = "/moveongs/dev/alert-webhook";
 /// The signing secret of the Slack app.
 const SLACK_SIGNING_SECRET: &str = "/moveongs/dev/slack-signing";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
+const GRAFANA_SECRET: &str = "/moveongs/dev/grafana";
 /// The team's board in the local cloud's GitHub.
 pub(crate) const GITHUB_REPOSITORY: &str = "moveongs/governance";
 /// The account for smoke tests.
@@ -85,6 +87,10 @@ const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
 /// An application secret without rotation, absent when the stack starts.
 pub(crate) const REDIS_SECRET: &str = "moveongs-dev-redis-url";
 const ARTIFACTS: &str = "localcloud-artifacts";
+/// Keeps the heads of the evidence's chains.
+const ANCHORS: &str = "governance-anchors";
+/// Evidence of an environment that is not deployed here; a test writes its page.
+const OTHER_EVIDENCE: &str = "moveongs-staging-evidence-000000000000";
 
 /// The feature that enables tests against a local cloud.
 pub(crate) const ON_CLOUD: &str = "tests/cloud";
@@ -184,6 +190,13 @@ pub(crate) fn bootstrap(repo: &Repo, function: &str) -> PathBuf {
 /// board.
 fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     create_bucket(aws, ARTIFACTS)?;
+    create_bucket(aws, OTHER_EVIDENCE)?;
+    create_bucket(aws, ANCHORS)?;
+    let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let answer = aws.wire("s3", "PUT", &format!("/{ANCHORS}?versioning"), &[], versions.as_bytes())?;
+    if answer.status != 200 {
+        bail!("the bucket {ANCHORS} keeps no versions: {} {}", answer.status, answer.text());
+    }
     if missing(aws, JWT_SECRET)? {
         let mut random = [0; 48];
         getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
@@ -201,6 +214,7 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         (SLACK_WEBHOOK_SECRET, "slack_webhook_url"),
         (PAGERDUTY_SECRET, "pagerduty_key"),
         (GITHUB_SECRET, "github_token"),
+        (GRAFANA_SECRET, "grafana_token"),
         (TWILIO_SECRET, "twilio_auth_token"),
     ] {
         if missing(aws, secret)? {
@@ -612,6 +626,7 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         if repo.build != Build::Run {
             stop_sweeps(aws, "incident-send")?;
             stop_sweeps(aws, "incident-clock")?;
+            stop_queue(aws, "governance-report")?;
         }
         // The cloud has the binaries now.
         setup::remove(&aws.cloud.folder.join("package"))
@@ -644,14 +659,97 @@ fn stop_sweeps(aws: &Aws, function: &str) -> Result<()> {
     ask("PUT", schedule.to_string().as_bytes()).map(drop)
 }
 
+/// Turns off the queue of a function, which tests and the demo wake themselves: every record of every test would make a page.
+fn stop_queue(aws: &Aws, function: &str) -> Result<()> {
+    let ask = |method: &str, path: &str, body: &[u8]| {
+        let answer = aws.wire("lambda", method, path, &[], body)?;
+        if !(200..300).contains(&answer.status) {
+            bail!("{method} {path}: {} {}", answer.status, answer.text().trim());
+        }
+        Ok(answer)
+    };
+    let mappings = "/2015-03-31/event-source-mappings";
+    let listed = ask("GET", &format!("{mappings}/?FunctionName={PREFIX}-{function}"), &[])?;
+    let listed: Value = serde_json::from_slice(&listed.body)?;
+    let id = text(&listed, "/EventSourceMappings/0/UUID").context("the function has no queue")?;
+    ask("PUT", &format!("{mappings}/{id}"), br#"{"Enabled": false}"#).map(drop)
+}
+
+/// The parameters of which `cargo xtask configure` is told nothing: it must find them, as in an account.
+const FOUND: [&str; 23] = [
+    "AlertWebhookSecretName",
+    "ApplicationLogGroupName",
+    "DatabaseAdminSecretArn",
+    "DatabaseInstanceId",
+    "DatabaseSecretName",
+    "EcsClusterName",
+    "GitHubSecretName",
+    "GrafanaSecretName",
+    "JwtSecretName",
+    "PagerDutySecretName",
+    "RestoreSubnetGroup",
+    "SeedAdminSecretName",
+    "SesFromAddress",
+    "SesSecretName",
+    "SesUserName",
+    "SlackSecretName",
+    "SlackSigningSecretName",
+    "SlackWebhookSecretName",
+    "SmokeSecretName",
+    "TerraformLockTableName",
+    "TerraformStateBucketName",
+    "TwilioSecretName",
+    "WebhookSecretName",
+];
+
+/// The parameters in the file that `cargo xtask configure` writes for this cloud, as a deployer's first deployment has
+/// them. A later one keeps the file: what tests have created since would be asked about.
 fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
+    let wanted = wanted(aws)?;
+    let wanted: Vec<(&str, &str)> = wanted.iter().filter_map(|one| one.split_once('=')).collect();
+    let folder = aws.cloud.folder.join("configured");
+    if !folder.join("dev.yaml").exists() {
+        fs::create_dir_all(&folder)?;
+        let told = wanted.iter().filter(|(name, _)| !FOUND.contains(name));
+        let options = configure::Options {
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            region: None,
+            set: told.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            folder: Some(folder.clone()),
+            language: Language::Portuguese,
+            dry_run: false,
+        };
+        let ask = |arguments: &[&str]| aws.ask(arguments, log);
+        let mut said = Vec::new();
+        let is_complete =
+            configure::write(repo, &options, REGION, &ask, &mut |_, _| Ok(None), &mut |line| {
+                said.push(line.to_owned());
+            })?;
+        ensure!(is_complete, "`cargo xtask configure` would ask:\n{}", said.join("\n"));
+        log.line(&said.join("\n"))?;
+    }
+    let mut values = configure::written(&folder, "dev")?;
+    for (name, value) in wanted {
+        let found = values.insert(name.to_owned(), value.to_owned());
+        ensure!(
+            !FOUND.contains(&name) || found.as_deref() == Some(value),
+            "`cargo xtask configure` found {found:?} for {name}, not {value:?}"
+        );
+    }
+    values.insert("CodeVersion".to_owned(), code_version(repo, log)?);
+    Ok(values.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
+
+/// What the stack is deployed with here: the parameters that a test relies on, and those that set this place apart from an
+/// account (addresses on this machine, a key that S3 alone knows).
+fn wanted(aws: &Aws) -> Result<Vec<String>> {
     let admin = aws.secrets("DescribeSecret", &json!({"SecretId": DATABASE_ADMIN_SECRET}))?;
     let admin = text(&admin, "/ARN").context("the admin secret has no ARN")?;
     let secrets = "arn:aws:secretsmanager:us-east-1:000000000000:secret:/moveongs/dev";
     Ok(vec![
         "Project=moveongs".to_owned(),
         "Environment=dev".to_owned(),
-        format!("CodeVersion={}", code_version(repo, log)?),
         format!("DeployerArns={DEPLOYER}"),
         format!("Architecture={ARCHITECTURE}"),
         format!("JwtSecretName={JWT_SECRET}"),
@@ -676,6 +774,13 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         "ChangelogPath=docs/security/changelog.md".to_owned(),
         "PostmortemPath=docs/postmortems".to_owned(),
+        format!("GrafanaUrl={}", aws.cloud.fact("grafana_url")?),
+        format!("GrafanaSecretName={GRAFANA_SECRET}"),
+        "GrafanaExportPath=docs/observability/grafana".to_owned(),
+        format!("AnchorBucketName={ANCHORS}"),
+        "AnchorFolder=governance/anchors".to_owned(),
+        "ManagerEmail=gestao@moveongs.org".to_owned(),
+        format!("OtherEvidenceBuckets={OTHER_EVIDENCE}"),
         format!("OtherRandomSecretArns={secrets}/test/*"),
         format!("EcsClusterName={CLUSTER}"),
         format!("AppUrl={}", aws.cloud.fact("moveongs_url")?),
@@ -708,6 +813,8 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("RestoreCopySecurityGroups={RESTORE_GROUP}"),
         format!("SnapshotCopyKmsKeyArn=arn:aws:kms:{COPY_REGION}:000000000000:key/copies"),
         format!("TerraformStateKey={STATE_KEY},{STATE_PREFIX}"),
+        // RDS's own key has no alias here, and would be taken for a key of the team's.
+        "DatabaseKmsKeyArn=".to_owned(),
     ])
 }
 

@@ -6,6 +6,7 @@ mod apply;
 mod aws;
 mod bench;
 mod cloud;
+mod configure;
 mod demo;
 mod deploy;
 mod draw;
@@ -14,6 +15,7 @@ mod function;
 mod http;
 mod incident;
 mod oncall;
+mod page;
 mod permissions;
 mod procs;
 mod repo;
@@ -23,6 +25,7 @@ mod setup;
 mod table;
 mod test;
 mod up;
+mod verify_evidence;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,6 +106,15 @@ enum Task {
         #[command(subcommand)]
         action: apply::Action,
     },
+    /// Propose an environment's parameters from what the account has, and write them
+    ///
+    /// Uses the caller's own AWS CLI and credentials, and only lists and describes: reads no secret's value. Asks what
+    /// the account cannot tell; without a terminal, prints the questions and exits with 1. Writes ENVIRONMENT.yaml, a
+    /// section of samconfig.toml and policy/ENVIRONMENT.json, and keeps what is in them.
+    Configure {
+        #[command(flatten)]
+        options: Box<configure::Options>,
+    },
     /// Show who is on call, now and next, and what would keep a page from reaching somebody
     ///
     /// Reads a file, and no account.
@@ -112,6 +124,14 @@ enum Task {
         /// Time in São Paulo, e.g. 2026-12-24T18:00, or instant with its offset [default: now]
         #[arg(long, value_parser = oncall::instant)]
         at: Option<Timestamp>,
+    },
+    /// Download an environment's governance page, and open it
+    ///
+    /// Uses the caller's own AWS CLI and credentials: reaches a real account, or the local cloud after
+    /// eval "$(cargo xtask up)". docs/governanca.md explains the page.
+    Page {
+        #[command(flatten)]
+        options: page::Options,
     },
     /// Send a marked event through every entry of an environment's pager, and show when each hop had it
     ///
@@ -130,6 +150,14 @@ enum Task {
         #[command(flatten)]
         options: Box<incident::Options>,
     },
+    /// Verify a copy of the evidence bucket offline: name what is missing, altered, reordered, forged, hidden or cut off
+    ///
+    /// Reads files, and no account. Without --copy, prints how to make a copy. What each finding means:
+    /// docs/auditor.md. Exits with 0 only if every chain is verified.
+    VerifyEvidence {
+        #[command(flatten)]
+        options: verify_evidence::Options,
+    },
     /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
     /// Measure the functions' time, memory and requests
@@ -138,7 +166,7 @@ enum Task {
     /// terraform-aws-notify-slack, if NOTIFY_SLACK is its path. `restore-proof` has a server of its own, and PROOF_ROWS
     /// is another number of rows than a million and ten.
     Bench {
-        /// Only this benchmark: rotation, audit, page, restore-proof
+        /// Only this benchmark: rotation, audit, page, restore-proof, report
         name: Option<String>,
     },
 }
@@ -172,9 +200,12 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
         Task::Policy { action } => apply::policy(repo, action).map(|()| true),
+        Task::Configure { options } => configure::configure(repo, &options),
         Task::Oncall { file, at } => oncall::oncall(file.as_deref(), at).map(|()| true),
+        Task::Page { options } => page::page(repo, &options).map(|()| true),
         Task::Drill { options } => drill::drill(&options),
         Task::Incident { options } => incident::incident(*options).map(|()| true),
+        Task::VerifyEvidence { options } => verify_evidence::verify(&options),
         Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }

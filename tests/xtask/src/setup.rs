@@ -123,17 +123,43 @@ pub(crate) fn postgres(repo: &Repo, log: &Log) -> Result<()> {
 
 /// The application's database driver, for the tests that read a secret as the application does.
 pub(crate) fn readers(repo: &Repo, log: &Log) -> Result<()> {
-    let source = repo.at("tests/readers");
-    let into = repo.local().join("readers");
+    locked_packages(&repo.at("tests/readers"), &repo.local().join("readers"), log)
+}
+
+/// A browser that needs no root, for the tests of the governance page.
+///
+/// # Errors
+///
+/// The packages cannot be reached, or the browser does not start on this system.
+pub(crate) fn browser(repo: &Repo, log: &Log) -> Result<()> {
+    let (source, into) = (repo.at("tests/browser"), browser_folder(repo));
+    locked_packages(&source, &into, log)?;
+    // Without a page, it only starts and ends the browser.
+    let mut probe = run::command("node");
+    probe
+        .arg(source.join("page.mjs"))
+        .arg(into.join("node_modules"))
+        .arg(into.join("shots"))
+        .env("TMPDIR", &into);
+    run::run(&mut probe, log)
+}
+
+/// Where the browser and its packages are.
+pub(crate) fn browser_folder(repo: &Repo) -> PathBuf {
+    repo.local().join("browser")
+}
+
+/// The npm packages of a folder's lock file, unless they are there.
+fn locked_packages(source: &Path, into: &Path, log: &Log) -> Result<()> {
     let read = |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
     let manifest = read(source.join("package.json"))?;
     let locked = read(source.join("package-lock.json"))?;
-    let stamp = Stamp::new(&into, &[&manifest, &locked]);
+    let stamp = Stamp::new(into, &[&manifest, &locked]);
     if stamp.is_set() {
         return Ok(());
     }
-    remove(&into)?;
-    npm_packages(&source, &into, log)?;
+    remove(into)?;
+    npm_packages(source, into, log)?;
     stamp.set()
 }
 

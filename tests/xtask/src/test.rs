@@ -36,6 +36,7 @@ const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
 const NODE_POSTGRES: &str = "node-postgres";
 const ALERTMANAGER: &str = "Alertmanager";
+const BROWSER: &str = "a browser";
 const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
 const LIFE: &str = "an incident's life";
@@ -95,6 +96,7 @@ const CHECKS: &[Check] = &[
     },
     Check { name: NODE_POSTGRES, after: &[], run: |context, log| passed(setup::readers(context.repo, log)) },
     Check { name: ALERTMANAGER, after: &[], run: alertmanager },
+    Check { name: BROWSER, after: &[], run: browser },
     Check {
         name: "cargo fmt",
         after: &[],
@@ -178,6 +180,7 @@ const CHECKS: &[Check] = &[
             passed(context.cargo(&arguments, log))
         },
     },
+    Check { name: "the page in a browser", after: &[BROWSER], run: page },
     Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
     Check { name: END_TO_END, after: &[NODE_POSTGRES, DEPLOYMENT], run: end_to_end },
@@ -309,6 +312,28 @@ fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
     }
     ensure!(programs > 0, "cargo built no tests of {procedure}");
     Ok(())
+}
+
+/// The browser is of a package for another system's functions; a machine where it does not start can run all other tests.
+fn browser(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    Ok(match setup::browser(context.repo, log) {
+        Ok(()) => Verdict::Passed,
+        Err(error) => Verdict::NotRun(format!("the page is not tried in a browser: {error:#}")),
+    })
+}
+
+/// The governance page in the browser, if there is one.
+fn page(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    // Its own check has said why.
+    let Ok(()) = setup::browser(context.repo, log) else {
+        return Ok(Verdict::NotRun("there is no browser".to_owned()));
+    };
+    let folder = setup::browser_folder(context.repo);
+    let mut tests = run::clippy();
+    tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", "browser", "--locked"]);
+    tests.current_dir(&context.repo.root).env("PATH", setup::path(context.repo)?).env("TMPDIR", &folder);
+    tests.env("BROWSER_MODULES", folder.join("node_modules"));
+    passed(run::run(&mut tests, log))
 }
 
 /// Only Debian has the package, and a machine without it can run all other tests.

@@ -18,7 +18,10 @@ pub(crate) struct Names {
     pub marker: String,
     pub state: String,
     pub lock_table: String,
+    /// Bucket of an export of Grafana by other means.
     pub grafana: String,
+    /// Whether this stack exports Grafana itself.
+    pub exports_grafana: bool,
     /// Names of the stack's procedures.
     pub procedures: Vec<String>,
 }
@@ -117,6 +120,7 @@ mod tests {
             state: String::new(),
             lock_table: String::new(),
             grafana: String::new(),
+            exports_grafana: false,
             procedures: vec!["backup-audit".to_owned(), "snapshot-create".to_owned()],
         }
     }

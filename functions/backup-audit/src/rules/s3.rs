@@ -25,12 +25,12 @@ pub(crate) static MISSING: Meta = Meta {
     why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it its content is stored nowhere"],
 };
 
-/// The stack names the bucket of Grafana's export.
+/// Grafana is exported: by this stack, or into a bucket that it names.
 pub(crate) static GRAFANA_DECLARED: Meta = Meta {
     id: "grafana.declared",
     severity: Severity::Medium,
     guide: "2.3",
-    title: ["lugar da exportação do Grafana", "location of Grafana's export"],
+    title: ["exportação do Grafana", "export of Grafana"],
     why: [
         "o guia pede a exportação de dashboards e alertas a cada release",
         "the guide requires an export of dashboards and alerts with each release",

@@ -9,6 +9,7 @@ use shared::policy::Policy;
 use super::application::tests::{ACCOUNTS, PROTECTEDS, SERVICES, VAULTS};
 use super::audit::expired;
 use super::facts::Instance;
+use super::grafana::tests::EXPORTS;
 use super::rds::INSTANCE;
 use super::rds::tests::{INSTANCES, SNAPSHOTS, instance};
 use super::rule::declared;
@@ -37,7 +38,7 @@ fn every_rule_has_rows_of_each_kind() {
     }
     let given = kinds(INSTANCES).chain(kinds(SNAPSHOTS)).chain(kinds(BUCKETS));
     let given = given.chain(kinds(TABLES)).chain(kinds(SERVICES)).chain(kinds(ACCOUNTS));
-    let given = given.chain(kinds(PROTECTEDS)).chain(kinds(VAULTS));
+    let given = given.chain(kinds(PROTECTEDS)).chain(kinds(VAULTS)).chain(kinds(EXPORTS));
     let mut rows = BTreeMap::<_, BTreeSet<_>>::new();
     for (id, kind) in given {
         rows.entry(id).or_default().insert(kind);

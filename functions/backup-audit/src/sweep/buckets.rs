@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use shared::command;
+use shared::run::documents::DocumentError;
+use shared::run::grafana::Export;
+use shared::runtime::failure::CallError;
 
 use super::{Stop, Sweep};
 use crate::App;
@@ -11,7 +14,7 @@ use crate::aws;
 use crate::rules::facts::{Bucket, Role, Seen};
 use crate::rules::rule::{declared, judge};
 use crate::rules::s3::BUCKET;
-use crate::rules::{Context, Row, Verdict, s3};
+use crate::rules::{Context, Row, Verdict, grafana, s3};
 
 impl Sweep<'_> {
     /// Judges buckets. Those with a configured name come first: they do not depend on the list.
@@ -24,12 +27,16 @@ impl Sweep<'_> {
             named_bucket(self.app, name, role, account_open, self.context).await
         })
         .await?;
-        if names.grafana.is_empty() {
+        if names.exports_grafana {
+            let exported = grafana::Exported(last_export(self.app).await);
+            let rows = judge(grafana::EXPORT, (grafana::NAME, ""), &exported, self.context);
+            self.judged("s3:buckets", &rows)?;
+        } else if names.grafana.is_empty() {
             let missing = declared(
                 &s3::GRAFANA_DECLARED,
-                "grafana",
+                grafana::NAME,
                 false,
-                ("no bucket", &command!("parameter GrafanaExportBucketName")),
+                ("no export", &command!("parameter GrafanaUrl; docs/grafana.md")),
                 self.context,
             );
             self.judged("s3:buckets", &[missing])?;
@@ -72,6 +79,18 @@ impl Sweep<'_> {
             }
         }
     }
+}
+
+/// The last export of Grafana.
+async fn last_export(app: &App) -> Seen<Option<Export>> {
+    Export::read(&app.base.reporter.documents).await.map_err(|error| match error {
+        DocumentError::S3(call) => call,
+        other => CallError {
+            operation: "s3:GetObject",
+            code: "NotUnderstood".to_owned(),
+            message: other.to_string(),
+        },
+    })
 }
 
 pub(super) fn arn(bucket: &str) -> String {

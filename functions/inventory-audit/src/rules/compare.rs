@@ -1,35 +1,11 @@
-//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be
-//! checked again. No I/O, no clock.
+//! A run compared with the last one: the pages that wait in the first week, and findings that could not be checked again. No
+//! I/O, no clock.
 
-use std::collections::BTreeSet;
-
-use sha2::{Digest, Sha256};
 use shared::audit::course::{Before, Last};
 use shared::audit::findings::{about_of, key_of};
-use shared::runtime::hex::hex;
 
 use super::row::{Problem, Row, problems};
 use super::runbook::ALARMS;
-
-/// Id of a run, equal for all its retries: the day, and a hash of the last run and the findings' keys.
-///
-/// An invocation on the same day with the same findings is the same run. After a repair, it is another run with its own
-/// record.
-pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
-    if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
-        let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
-        if recorded == keys.iter().map(String::as_str).collect() {
-            return before.run_id.clone();
-        }
-    }
-    let mut hash = Sha256::new();
-    hash.update(before.map_or("", |before| before.run_id.as_str()));
-    for key in keys {
-        hash.update("\n");
-        hash.update(key);
-    }
-    format!("{day}/{}", hex(hash.finalize().iter().take(4)))
-}
 
 /// Whether a page waits until the first week is over: a resource missing since the first audit usually has another
 /// name. A resource that existed in the last run pages at once; so does any resource if the last record could not be
@@ -60,6 +36,8 @@ pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use shared::audit::findings;
     use shared::run::report::Unread;
 
@@ -89,26 +67,6 @@ mod tests {
         ] {
             assert_eq!(waits(&before, "Missing a b", problem), expected);
         }
-    }
-
-    #[test]
-    fn the_same_findings_of_a_day_are_one_run_and_a_change_is_another() {
-        let day = "2026-03-02";
-        let (one, two) = (keys(&["Missing a b"]), keys(&["Missing a b", "NotInState c d"]));
-        let first = run_id(day, None, &one);
-        assert!(first.starts_with("2026-03-02/"), "{first}");
-        assert_eq!(run_id(day, None, &one), first);
-        let recorded = before(&first, &["Missing a b: text: more"]);
-        assert_eq!(run_id(day, Some(&recorded), &one), first);
-        let second = run_id(day, Some(&recorded), &two);
-        assert_ne!(second, first);
-        // The first findings again: another record, because the newest one has other findings.
-        let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
-        let third = run_id(day, Some(&changed), &one);
-        assert!(third != first && third != second);
-        // The next day.
-        let next = run_id("2026-03-03", Some(&recorded), &one);
-        assert!(next.starts_with("2026-03-03/"), "{next}");
     }
 
     #[test]

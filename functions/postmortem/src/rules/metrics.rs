@@ -5,106 +5,13 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) use incident::metrics::{Group, Metrics, Named, Repeated, Row, Stat};
 use incident::{Incident, Severity, is_own_drill};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::journal::Journal;
 use super::times::{Times, times};
 use super::wanted::local_date;
-
-/// The metrics of one month.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub(crate) struct Metrics {
-    /// The month: `2026-11`.
-    pub month: String,
-    /// What each number means.
-    pub definitions: BTreeMap<String, String>,
-    /// The numbers, for each group and severity that had an incident.
-    pub rows: Vec<Row>,
-    /// Incidents that nobody acknowledged, over or not: in the rows' counts, and in no duration.
-    pub unacknowledged: Vec<Named>,
-    /// Incidents that are not over.
-    pub open: Vec<Named>,
-    /// Incidents whose problem had a post-mortem that was closed before.
-    pub repeated: Vec<Repeated>,
-}
-
-/// The numbers of one severity in one group.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Row {
-    /// What kind of incidents.
-    pub group: Group,
-    /// Their severity.
-    pub severity: Severity,
-    /// How many.
-    pub incidents: usize,
-    /// Time to acknowledge.
-    pub tta: Stat,
-    /// Time to mitigate.
-    pub ttm: Stat,
-    /// Time to resolve.
-    pub ttr: Stat,
-    /// Time from the beginning of the impact until it was resolved.
-    pub impact: Stat,
-}
-
-/// What kind of incidents a row counts. The groups are never mixed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Group {
-    /// Incidents.
-    Incident,
-    /// Exercises of people.
-    Drill,
-    /// What never was an incident.
-    FalseAlarm,
-}
-
-impl Group {
-    /// The stable name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Incident => "incident",
-            Self::Drill => "drill",
-            Self::FalseAlarm => "false_alarm",
-        }
-    }
-}
-
-/// A distribution of durations.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Stat {
-    /// How many incidents have this duration.
-    pub count: usize,
-    /// The median, in seconds; of an even number, half-way between the two in the middle. None without any.
-    pub median_seconds: Option<i64>,
-    /// The smallest duration that at least nine in ten do not exceed, in seconds.
-    pub p90_seconds: Option<i64>,
-}
-
-/// An incident in a list.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Named {
-    /// Its id.
-    pub incident: String,
-    /// Its severity.
-    pub severity: Severity,
-    /// Its group.
-    pub group: Group,
-    /// Its first event.
-    pub first_at: Timestamp,
-}
-
-/// An incident whose problem had a closed post-mortem.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Repeated {
-    /// Its id.
-    pub incident: String,
-    /// The incident with the post-mortem; the same one if it was reopened.
-    pub after: String,
-}
 
 /// The month of an instant in São Paulo: `2026-11`.
 pub(crate) fn month(at: Timestamp) -> String {

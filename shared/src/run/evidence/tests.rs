@@ -85,15 +85,25 @@ async fn the_first_record_ends_an_empty_chain() {
     for request in [put, note] {
         assert_eq!(request.headers().get("if-none-match"), Some("*"));
     }
+    // What is written here is what is verified there.
+    let mut notes = chain::Notes::new("p");
+    let run = format!("runs/p/{}.json", chain::sha256(b"run"));
+    let place = requests.iter().rfind(|request| request.uri().contains(&run)).unwrap();
+    notes.note(&run, place.body().bytes().unwrap());
+    notes.note("runs/p/begun.json", note.body().bytes().unwrap());
+    let mut verifier = chain::Verifier::new("p").noted(notes);
+    assert!(verifier.record(&stored.key, put.body().bytes().unwrap(), None).is_some());
+    let verdict = verifier.finish();
+    assert_eq!((verdict.state(), verdict.faults), (chain::State::Verified, vec![]));
     let note: serde_json::Value = serde_json::from_slice(note.body().bytes().unwrap()).unwrap();
-    let sha256 = sha256(put.body().bytes().unwrap());
+    let sha256 = chain::sha256(put.body().bytes().unwrap());
     assert_eq!(note, serde_json::json!({"sequence": 1, "key": stored.key, "sha256": sha256}));
 }
 
 #[test]
 fn the_chain_is_remembered_by_ever_fewer_records() {
     let link = || Link { key: String::new(), sha256: String::new() };
-    let noted: Vec<_> = (1..=40).filter(|sequence| Mark::of(*sequence, link()).is_some()).collect();
+    let noted: Vec<_> = (1..=40).filter(|sequence| mark(*sequence, link()).is_some()).collect();
     assert_eq!(noted, [1, 2, 4, 8, 16, 32]);
 }
 
@@ -181,7 +191,7 @@ async fn a_place_that_another_run_takes_first_is_left_to_it() {
     let record: serde_json::Value = serde_json::from_slice(requests[8].body().bytes().unwrap()).unwrap();
     assert_eq!(record["sequence"], 2);
     assert_eq!(record["previous"]["key"], "evidence/p/9999999998.json");
-    assert_eq!(record["previous"]["sha256"], sha256(other.as_bytes()));
+    assert_eq!(record["previous"]["sha256"], chain::sha256(other.as_bytes()));
 }
 
 #[tokio::test]

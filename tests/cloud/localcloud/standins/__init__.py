@@ -7,10 +7,10 @@ call under its service name, which fault rules match. Add a new service to `SERV
 from __future__ import annotations
 
 from localcloud.cloud import Cloud
-from localcloud.standins import github, moveongs, pagerduty, retention, slack, twilio
+from localcloud.standins import github, grafana, moveongs, pagerduty, retention, slack, twilio
 from localcloud.standins.web import Servers
 
-SERVICES = (slack, github, moveongs, retention, pagerduty, twilio)
+SERVICES = (slack, github, moveongs, retention, pagerduty, twilio, grafana)
 
 
 def install(cloud: Cloud) -> None:

@@ -1,11 +1,11 @@
 """GitHub: one repository, `moveongs/governance` by default, with the service's statuses, bodies and limits.
 
-`cloud.json` has `github_url` and `github_token`. Issues: list (by label and state, in pages with a Link header), open,
-read, change, comments. Files: the repository, branches (read, create, move), a file's contents (read, commit), pull
-requests (list, open). Secrets of Actions, of the repository and of environments (`githubsecrets.py`): public key,
-write, read (without the value). Their actions in the log are `GET /actions/secrets/public-key`,
-`PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`, and the same with `/environments/secrets`. The effect
-`throttle` of a fault rule is the secondary rate limit. Routes below /_local:
+`cloud.json` has `github_url` and `github_token`. Issues: list (by label and state, in pages with a Link header),
+open, read, change, comments. Files: the repository, branches (read, create, move), a file's contents (read, commit),
+commits (read, make) and trees (read, make) of git, pull requests (list, open). Secrets of Actions, of the repository
+and of environments (`githubsecrets.py`): public key, write, read (without the value). Their actions in the log are
+`GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`, and the same with
+`/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below /_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
@@ -18,17 +18,18 @@ write, read (without the value). Their actions in the log are `GET /actions/secr
   are not reused.
 - `GET github/secrets` -> `{"secrets": [{scope, name, value, created_at, updated_at}]}`, oldest first, with the plain
   value; the scope is `repository` or `environment:NAME`. No other route shows a value.
-- `POST github/secrets` writes a secret on behalf of a person: `name`, `value`, and optionally `scope` (`repository` by
-  default) and `updated_at`, in GitHub's format.
+- `POST github/secrets` writes a secret on behalf of a person: `name`, `value`, and optionally `scope` (`repository`
+  by default) and `updated_at`, in GitHub's format.
 - `DELETE github/secrets` deletes all secrets.
 - `POST github/secrets/keys` `{}` replaces the key pairs: a new `key_id`, and 422 for the former one.
 - `POST github/config` changes the given settings: `repository` (owner/name), `issues` (false: disabled, 410),
   `may_write` (false: the token lacks the permission for issues, 403), `may_write_contents` (false: the permission for
   branches, files and pull requests), `may_write_secrets` (false: the permission for secrets), `may_label` (false:
-  labels of new issues are silently dropped), `environments` (names of the existing environments; `staging` and
-  `production` by default), `lose_secret_writes` (true: a write of a secret succeeds without effect), `stale_keys`
-  (replaces the key pairs before each of the next N writes of secrets), `remaining` (calls until the primary rate limit;
-  -1: unlimited) and `reset_seconds` (from the first rejected call until the limit is lifted).
+  labels of new issues are silently dropped), `truncated` (true: listings of trees say that they are not whole),
+  `environments` (names of the existing environments; `staging` and `production` by default), `lose_secret_writes`
+  (true: a write of a secret succeeds without effect), `stale_keys` (replaces the key pairs before each of the next N
+  writes of secrets), `remaining` (calls until the primary rate limit; -1: unlimited) and `reset_seconds` (from the
+  first rejected call until the limit is lifted).
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class GitHub:
             "may_write_contents": True,
             "may_write_secrets": True,
             "may_label": True,
+            "truncated": False,
             "environments": ["staging", "production"],
             "lose_secret_writes": False,
             "stale_keys": 0,
@@ -99,6 +101,8 @@ class GitHub:
         self.commits: dict[str, tuple[dict[str, str], list[str]]] = {}
         self.branches: dict[str, str] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
+        # Trees of git, by SHA; a listing is flat, as the recursive one of GitHub.
+        self.trees: dict[str, dict[str, str]] = {}
         self._commit(self.DEFAULT, {"README.md": "# governance\n"}, [])
 
     def handle(self, request: Request) -> Answer:
@@ -172,6 +176,10 @@ class GitHub:
             r"/compare/(.+)\.\.\.(.+)": {"GET": self._compare},
             "/git/refs/heads/(.+)": {"PATCH": self._move_ref},
             "/contents/(.+)": {"GET": self._file, "PUT": self._put_file},
+            "/git/commits/([0-9a-f]{40})": {"GET": self._git_commit},
+            "/git/commits": {"POST": self._add_git_commit},
+            "/git/trees/([0-9a-f]{40})": {"GET": self._git_tree},
+            "/git/trees": {"POST": self._add_git_tree},
             "/pulls": {"GET": self._list_pulls, "POST": self._open_pull},
         }
         for pattern, methods in routes.items():
@@ -400,6 +408,68 @@ class GitHub:
         made = {"content": _blob(path, text), "commit": {"sha": sha, "message": message}}
         return answer_json(200 if path in files else 201, made)
 
+    # Git's database: https://docs.github.com/en/rest/git/commits, https://docs.github.com/en/rest/git/trees
+
+    def _tree(self, files: dict[str, str]) -> str:
+        sha = hashlib.sha1(json.dumps(sorted(files.items())).encode()).hexdigest()
+        self.trees[sha] = files
+        return sha
+
+    def _git_commit(self, _: Request, sha: str) -> Answer:
+        if sha not in self.commits:
+            raise GitHubError(404, "Not Found")
+        files, parents = self.commits[sha]
+        tree = {"sha": self._tree(files)}
+        return answer_json(200, {"sha": sha, "tree": tree, "parents": [{"sha": one} for one in parents]})
+
+    def _git_tree(self, request: Request, sha: str) -> Answer:
+        if sha not in self.trees:
+            raise GitHubError(404, "Not Found")
+        if not request.query.get("recursive"):
+            raise GitHubError(422, "this stand-in lists trees recursively only")
+        files = self.trees[sha]
+        folders = {name.rpartition("/")[0] for name in files if "/" in name}
+        entries = [{"path": name, "mode": "040000", "type": "tree", "sha": sha} for name in sorted(folders)]
+        for name, text in sorted(files.items()):
+            blob = _blob(name, text)
+            entries.append({"path": name, "mode": "100644", "type": "blob", "sha": blob["sha"], "size": blob["size"]})
+        return answer_json(200, {"sha": sha, "tree": entries, "truncated": self.settings["truncated"]})
+
+    def _add_git_tree(self, request: Request) -> Answer:
+        given = self._json(request)
+        base = given.get("base_tree")
+        if base is not None and base not in self.trees:
+            raise GitHubError(422, "base_tree is not a valid tree oid")
+        entries = given.get("tree")
+        if not isinstance(entries, list) or not entries:
+            raise GitHubError(422, "Invalid tree info")
+        files = dict(self.trees.get(base, {}))
+        for entry in entries:
+            path = entry.get("path") if isinstance(entry, dict) else None
+            is_known = is_text(path) and entry.keys() <= {"path", "mode", "type", "sha", "content"}
+            if not is_known or (entry.get("mode"), entry.get("type")) != ("100644", "blob"):
+                raise GitHubError(422, "tree.path, tree.mode or tree.type is invalid")
+            # One of content and sha; a sha of null deletes the file.
+            if isinstance(entry.get("content"), str) and "sha" not in entry:
+                files[path] = entry["content"]
+            elif "sha" in entry and entry["sha"] is None and "content" not in entry:
+                if files.pop(path, None) is None:
+                    raise GitHubError(422, "GitRPC::BadObjectState")
+            else:
+                raise GitHubError(422, "tree.sha is not a valid blob")
+        return answer_json(201, {"sha": self._tree(files), "tree": []})
+
+    def _add_git_commit(self, request: Request) -> Answer:
+        message, tree = self._texts(request, "message", "tree")
+        parents = self._json(request).get("parents", [])
+        if tree not in self.trees:
+            raise GitHubError(422, "Tree SHA does not exist")
+        if any(parent not in self.commits for parent in parents):
+            raise GitHubError(422, "Parent SHA does not exist or is not a commit object")
+        sha = secrets.token_hex(20)
+        self.commits[sha] = self.trees[tree], parents
+        return answer_json(201, {"sha": sha, "message": message, "tree": {"sha": tree}})
+
     def _list_pulls(self, request: Request) -> Answer:
         query = request.query
         state, head = query.get("state", "open"), query.get("head", "")
@@ -456,7 +526,9 @@ class GitHub:
             raise AdminError("number: no open pull request")
         head, base = pull["head"], pull["base"]
         parents = [self.branches[base], self.branches[head]]
-        self._commit(base, {**self._files(base), **self._files(head)}, parents)
+        # A head that has the base's newest commit is the result, with the files that it lacks.
+        kept = {} if self.branches[base] in self._history(self.branches[head]) else self._files(base)
+        self._commit(base, {**kept, **self._files(head)}, parents)
         pull.update(state="closed", merged=True)
         return {"merged": pull["number"]}
 
@@ -529,7 +601,7 @@ def _blob(path: str, text: str) -> dict[str, Any]:
 
 
 def _action(method: str, path: str) -> str:
-    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/refs?|/contents|/pulls|/compare)?(/.*)?", path)
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/(?:refs?|commits|trees)|/contents|/pulls|/compare)?(/.*)?", path)
     if found and (found[1] or not found[2]):
         return f"{method} {found[1] or '/'}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+(/.+)", path)

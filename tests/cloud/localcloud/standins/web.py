@@ -23,6 +23,8 @@ class Request:
     def __init__(self, scope: dict[str, Any], body: bytes):
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        # Not decoded: tells a slash in a name from one between names.
+        self.raw_path: str = scope["raw_path"].decode("latin-1")
         self.query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self.body = body

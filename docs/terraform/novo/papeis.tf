@@ -1,0 +1,73 @@
+# O papel da aplicação lê versões antigas dos anexos, para desfazer um erro sem chamar ninguém; e o papel que publica a
+# stack de governança, assumido pelo pipeline.
+
+resource "aws_iam_role_policy" "ecs_task_versions" {
+  name = "${local.name}-task-versions"
+  role = aws_iam_role.ecs_task.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["s3:GetObjectVersion"]
+      Resource = "${aws_s3_bucket.attachments.arn}/*"
+    }]
+  })
+}
+
+variable "governance_repository" {
+  description = "Repositório (dono/nome) cujo pipeline publica a stack"
+  type        = string
+}
+
+variable "governance_deployer_policy" {
+  description = "Caminho de deployer-policy.json, copiado do repositório da governança e preenchido para este ambiente"
+  type        = string
+}
+
+# Um por conta: se já existe, use `data "aws_iam_openid_connect_provider"`.
+resource "aws_iam_openid_connect_provider" "github" {
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_policy_document" "deployer" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.github.arn]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+
+    # Só o ambiente do GitHub com o mesmo nome, que pode pedir a aprovação de uma pessoa.
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:sub"
+      values   = ["repo:${var.governance_repository}:environment:${var.environment}"]
+    }
+  }
+}
+
+resource "aws_iam_role" "deployer" {
+  name                 = "${local.name}-deployer"
+  assume_role_policy   = data.aws_iam_policy_document.deployer.json
+  max_session_duration = 3600
+}
+
+resource "aws_iam_role_policy" "deployer" {
+  name   = "${local.name}-governance"
+  role   = aws_iam_role.deployer.id
+  policy = file(var.governance_deployer_policy)
+}
+
+output "deployer_arn" {
+  description = "Para DeployerArns"
+  value       = aws_iam_role.deployer.arn
+}

@@ -1,0 +1,20 @@
+# No lugar do bloco `terraform` de infra/terraform/main.tf. Com workspaces, o estado de dev fica em
+# `env:/dev/terraform.tfstate`: é o que vai em TerraformStateKey. A trava é um objeto ao lado dele.
+terraform {
+  required_version = ">= 1.11.0"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.90, < 7.0"
+    }
+  }
+
+  backend "s3" {
+    bucket       = "moveongs-terraform-state-111122223333"
+    key          = "terraform.tfstate"
+    region       = "us-east-1"
+    encrypt      = true
+    use_lockfile = true
+  }
+}

@@ -1,0 +1,296 @@
+//! Reads everything that the page shows. What cannot be read is unknown on it; nothing here fails the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chain::anchor::{Anchors, Newest};
+use incident::metrics::Metrics;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use shared::runtime::failure::{CallError, chain as causes};
+use shared::runtime::lambda::Invocation;
+
+use crate::anchors;
+use crate::chains::{self, Index, Known, Read};
+use crate::rules::control::{chains as all_chains, functions};
+use crate::rules::cost::{Used, cost};
+use crate::rules::ledger::{self, sheet};
+use crate::rules::state::{Facts, rows};
+use crate::rules::view::{Cost, Environment, Exception, Open, Proof, State, View};
+use crate::{App, PROCEDURE, aws};
+
+/// Months of incidents on the page.
+const MONTHS: usize = 24;
+
+/// Days whose metrics are read.
+const DAYS: u16 = 30;
+
+/// Age of another environment's page beyond which nothing is known of it: its daily run, and a retry.
+const STALE: SignedDuration = SignedDuration::from_hours(30);
+
+/// What was read.
+pub(crate) struct Looked {
+    /// The page, without what it takes over from the one before.
+    pub view: View,
+    /// The next checkpoints of the chains that are verified.
+    pub known: BTreeMap<String, Known>,
+    /// The chains' verdicts, for the anchors.
+    pub verdicts: Vec<chain::Verdict>,
+    /// The newest anchor, and the verdict on the anchors' own chain.
+    pub newest: Option<Newest>,
+    pub anchors: Option<chain::Verdict>,
+    /// Whether every record was read.
+    pub is_full: bool,
+}
+
+/// Reads and decides everything.
+pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &Invocation) -> Looked {
+    let (settings, now) = (&app.base.settings, invocation.now);
+    let policy = &settings.policy;
+    let is_full = is_asked || index.is_stale(now);
+    let seen = anchors::read(app, index.anchor.filter(|_| !is_full), invocation).await;
+    let anchors = seen.as_ref().and_then(|seen| seen.anchors.as_ref());
+    let mut procedures: BTreeSet<String> = all_chains().into_iter().map(str::to_owned).collect();
+    // Also those of which only an anchor knows.
+    procedures.extend(anchors.iter().flat_map(|anchors| anchors.procedures()).map(str::to_owned));
+    let mut reads: BTreeMap<String, Read> = BTreeMap::new();
+    for procedure in procedures {
+        let known = index.chains.get(&procedure);
+        let read = chains::read(app, &procedure, known, anchors, is_full, now).await;
+        reads.insert(procedure, read);
+    }
+    let newest = anchors.and_then(|anchors| anchors.newest().cloned());
+    let has_anchors = seen.is_some();
+    let (own, anchors_unread) = match seen {
+        Some(seen) => (seen.anchors.map(Anchors::finish), seen.unread),
+        None => (None, Vec::new()),
+    };
+    let audited = reads.get("rotation-audit").map(|read| read.folded.open.clone()).unwrap_or_default();
+    let secrets = rotations(app, &audited, now).await;
+    let (months, months_unread, month) = months(app).await;
+    let timeline = timeline(app).await;
+    let changes = reads.get("policy").map(|read| read.folded.changes.clone()).unwrap_or_default();
+    let mut restores: Vec<_> = reads.values().flat_map(|read| read.folded.restores.iter().cloned()).collect();
+    restores.sort_by_key(|one| one.at);
+    let of_others = reads.iter().filter(|(procedure, _)| *procedure != PROCEDURE);
+    let mut findings: Vec<Open> = of_others.flat_map(|(_, read)| read.folded.open.iter().cloned()).collect();
+    findings.sort_by(|one, other| (one.since, &one.key).cmp(&(other.since, &other.key)));
+    let facts = Facts {
+        chains: reads
+            .iter()
+            .map(|(name, read)| (name.clone(), (read.row.clone(), read.folded.clone())))
+            .collect(),
+        secrets,
+        month,
+        timeline,
+    };
+    let view = View {
+        schema: 1,
+        made_at: now,
+        project: settings.project.clone(),
+        environment: settings.environment.clone(),
+        code_version: settings.code_version.clone(),
+        bucket: app.base.reporter.documents.bucket.clone(),
+        region: app.region.clone(),
+        controls: rows(&facts, policy, now),
+        chains: reads.values().map(|read| read.row.clone()).collect(),
+        has_anchors,
+        anchor_faults: own.as_ref().map(|own| anchors::faults(own, settings.language)).unwrap_or_default(),
+        anchors_unread,
+        ledger_unread: facts.secrets.as_ref().err().cloned(),
+        secrets: facts.secrets.unwrap_or_default(),
+        restores,
+        months,
+        months_unread,
+        findings,
+        exceptions: exceptions(app),
+        changes,
+        cost: costs(app, now).await,
+        environments: environments(app, now).await,
+        ..View::default()
+    };
+    let mut looked =
+        Looked { view, known: BTreeMap::new(), verdicts: Vec::new(), newest, anchors: own, is_full };
+    for (procedure, read) in reads {
+        looked.known.extend(read.known.map(|known| (procedure, known)));
+        looked.verdicts.extend(read.verdict);
+    }
+    looked
+}
+
+/// The policy's exceptions, the first to expire first.
+fn exceptions(app: &App) -> Vec<Exception> {
+    let all = app.base.settings.policy.backups.audit.exceptions.iter();
+    let mut all: Vec<_> = all
+        .map(|one| Exception {
+            rule: one.rule.clone(),
+            resource: one.resource.clone(),
+            reason: one.reason.clone(),
+            owner: one.owner.clone(),
+            until: one.until,
+        })
+        .collect();
+    all.sort_by(|one, other| {
+        (one.until, &one.rule, &one.resource).cmp(&(other.until, &other.rule, &other.resource))
+    });
+    all
+}
+
+/// A document with what proves it; none if it does not exist.
+async fn document<T: DeserializeOwned>(app: &App, key: &str) -> Result<Option<(T, Proof)>, String> {
+    let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
+    let listed = aws::keys(client, bucket, key).await.map_err(|error| causes(&error))?;
+    if !listed.iter().any(|(listed, _)| listed == key) {
+        return Ok(None);
+    }
+    let (bytes, proof) = proof(app, key).await.map_err(|error| causes(&error))?;
+    let content = serde_json::from_slice(&bytes).map_err(|error| format!("{key}: {error}"))?;
+    Ok(Some((content, proof)))
+}
+
+async fn proof(app: &App, key: &str) -> Result<(Vec<u8>, Proof), CallError> {
+    let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
+    let object = aws::object(client, bucket, key).await?;
+    let proof = Proof {
+        key: key.to_owned(),
+        version: object.version,
+        sha256: chain::sha256(&object.bytes),
+        at: object.modified.unwrap_or_default(),
+        succeeded: true,
+    };
+    Ok((object.bytes, proof))
+}
+
+async fn rotations(
+    app: &App,
+    audited: &[Open],
+    now: Timestamp,
+) -> Result<Vec<crate::rules::view::Secret>, String> {
+    let policy = &app.base.settings.policy;
+    let rows = document::<Vec<ledger::Row>>(app, "ledger/rotation.json").await?;
+    let rows = rows.map(|(rows, _)| rows).unwrap_or_default();
+    Ok(sheet(&rows, audited, policy, policy.report.ahead_days, now))
+}
+
+/// The months' metrics, the oldest first; why they are not all known; and the newest with its proof.
+async fn months(app: &App) -> (Vec<Metrics>, Option<String>, Result<Option<(Metrics, Proof)>, String>) {
+    let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
+    let listed = match aws::keys(client, bucket, "metrics/incidents-").await {
+        Ok(listed) => listed,
+        Err(error) => {
+            let why = causes(&error);
+            return (Vec::new(), Some(why.clone()), Err(why));
+        }
+    };
+    let keys: BTreeSet<String> =
+        listed.into_iter().map(|(key, _)| key).filter(|key| key.ends_with(".json")).collect();
+    let skipped = keys.len().saturating_sub(MONTHS);
+    let (mut months, mut unread, mut newest) = (Vec::new(), None, Ok(None));
+    for key in keys.into_iter().skip(skipped) {
+        match document::<Metrics>(app, &key).await {
+            Ok(Some((metrics, proof))) => {
+                newest = Ok(Some((metrics.clone(), proof)));
+                months.push(metrics);
+            }
+            Ok(None) => {}
+            Err(why) => {
+                newest = Err(why.clone());
+                unread = Some(why);
+            }
+        }
+    }
+    (months, unread, newest)
+}
+
+/// The newest post-mortem's document.
+async fn timeline(app: &App) -> Result<Option<Proof>, String> {
+    let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
+    let listed = aws::keys(client, bucket, "postmortems/").await.map_err(|error| causes(&error))?;
+    let newest = listed.into_iter().filter(|(key, _)| key.ends_with(".md")).max_by_key(|(_, at)| *at);
+    let Some((key, _)) = newest else { return Ok(None) };
+    let (_, proof) = proof(app, &key).await.map_err(|error| causes(&error))?;
+    Ok(Some(proof))
+}
+
+async fn costs(app: &App, now: Timestamp) -> Cost {
+    let settings = &app.base.settings;
+    let prefix = format!("{}-{}-", settings.project, settings.environment);
+    let work = async {
+        let mut used = Vec::new();
+        for procedure in functions() {
+            let function = format!("{prefix}{procedure}");
+            let (memory_mb, is_arm) = aws::size(&app.lambda, &function).await?;
+            used.push((function, Used { memory_mb, is_arm, ..Used::default() }));
+        }
+        // Whole days, so that a repeated run reads the same.
+        let end = Timestamp::from_second(now.as_second() / 86_400 * 86_400).unwrap_or(now);
+        let begin = end - SignedDuration::from_hours(24 * i64::from(DAYS));
+        aws::use_of(&app.cloudwatch, &mut used, begin, end).await?;
+        let alarms = aws::alarms(&app.cloudwatch, &prefix).await?;
+        let used: Vec<Used> = used.into_iter().map(|(_, used)| used).collect();
+        Ok::<_, CallError>(cost(&used, alarms, DAYS, &settings.policy.report.prices))
+    };
+    work.await.unwrap_or_else(|error| Cost { unread: Some(causes(&error)), ..Cost::default() })
+}
+
+async fn environments(app: &App, now: Timestamp) -> Vec<Environment> {
+    let mut found = Vec::new();
+    for bucket in &app.others {
+        found.push(environment(app, bucket, now).await);
+    }
+    found
+}
+
+async fn environment(app: &App, bucket: &str, now: Timestamp) -> Environment {
+    let unread =
+        |why: String| Environment { bucket: bucket.to_owned(), unread: Some(why), ..Environment::default() };
+    let client = &app.base.reporter.documents.client;
+    let object = match aws::object(client, bucket, "report/controls.json").await {
+        Ok(object) => object,
+        Err(error) => return unread(causes(&error)),
+    };
+    match serde_json::from_slice::<View>(&object.bytes) {
+        Ok(view) => shown(bucket, &view, now),
+        Err(error) => unread(error.to_string()),
+    }
+}
+
+/// Another environment, as its page shows it; unknown if the page is too old.
+fn shown(bucket: &str, view: &View, now: Timestamp) -> Environment {
+    let is_stale = now.duration_since(view.made_at) > STALE || view.made_at > now + STALE;
+    Environment {
+        bucket: bucket.to_owned(),
+        environment: view.environment.chars().take(40).collect(),
+        unread: is_stale.then(|| format!("the page is of {}", super::text::minute(view.made_at))),
+        made_at: Some(view.made_at),
+        states: match is_stale {
+            true => BTreeMap::new(),
+            false => view
+                .controls
+                .iter()
+                .map(|row| (row.id.clone(), row.state))
+                .collect::<BTreeMap<String, State>>(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::view::Row;
+
+    use super::*;
+
+    #[test]
+    fn an_environment_whose_page_is_old_is_unknown() {
+        let made_at: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let row = Row { id: "inventory".to_owned(), state: State::Ok, ..Row::default() };
+        let view = View { made_at, environment: "prod".to_owned(), controls: vec![row], ..View::default() };
+        let fresh = shown("b", &view, made_at + STALE);
+        assert_eq!((fresh.unread, fresh.states.len()), (None, 1));
+        for now in
+            [made_at + STALE + SignedDuration::from_secs(1), made_at - STALE - SignedDuration::from_secs(1)]
+        {
+            let old = shown("b", &view, now);
+            assert!(old.unread.is_some() && old.states.is_empty(), "{now}");
+        }
+    }
+}

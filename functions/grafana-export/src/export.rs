@@ -1,0 +1,237 @@
+//! The course of an export: read, store, propose, have it checked, note.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::github::proposal::{self, propose_folder};
+use shared::grafana::Session;
+use shared::run::documents::Documents;
+use shared::run::evidence::Step;
+use shared::run::grafana::{Export, NOTE};
+use shared::runtime::lambda::Invocation;
+
+use crate::check::{self, Verdict};
+use crate::error::ExportError;
+use crate::event::Event;
+use crate::grafana::Version;
+use crate::grafana::read::{self, Read};
+use crate::rules::bundle::{Bundle, Changes, sha256};
+use crate::rules::finding::{Finding, shrunk};
+use crate::{App, Place, Report, text};
+
+/// Time reserved for the restore check, its removal, and the report.
+const CHECKING: Duration = Duration::from_secs(420);
+
+/// Prefix of the branch of the pull request; only this function uses it.
+const BRANCH: &str = "governance/grafana-export";
+
+/// What a run found and did.
+pub(crate) struct Exported {
+    /// The worst first.
+    pub findings: Vec<Finding>,
+    /// For the answer.
+    pub report: Report,
+    /// Whether the pull request is new.
+    pub is_proposed: bool,
+}
+
+/// What was read, and where it is stored.
+struct Stored {
+    bundle: Bundle,
+    namespace: Option<String>,
+    scratch: Vec<String>,
+    key: String,
+    sha256: String,
+    changes: Changes,
+    findings: Vec<Finding>,
+    version: Version,
+}
+
+/// The export that a release is kept with.
+#[derive(Deserialize, Serialize)]
+struct Released {
+    release: String,
+    export: String,
+    sha256: String,
+    grafana: String,
+}
+
+/// Exports once, and reports each step for the record.
+///
+/// # Errors
+///
+/// [`ExportError`] if nothing could be exported.
+pub(crate) async fn export(
+    app: &App,
+    event: &Event,
+    invocation: &Invocation,
+) -> Result<(Exported, Vec<Step>), ExportError> {
+    let session = app.session().await?;
+    let documents = app.documents();
+    let last: Option<Export> = documents.get(NOTE).await?;
+    let mut steps = Vec::new();
+    let work = Box::pin(store(&session, documents, event, last.as_ref(), &mut steps));
+    let mut stored = invocation.before_deadline(CHECKING, work).await??;
+    let last = last.unwrap_or_default();
+
+    let mut pull_request = None;
+    if let Some(place) = &app.place {
+        let work = Box::pin(propose(app, place, &stored, invocation));
+        let proposed = invocation.before_deadline(CHECKING, work).await;
+        match proposed.map_err(|late| late.to_string()).and_then(|proposed| proposed) {
+            Ok(number) => {
+                let outcome = number.map_or_else(|| "merged".to_owned(), |number| format!("#{number}"));
+                steps.push(Step::now("pull request", outcome));
+                pull_request = number;
+            }
+            Err(why) => {
+                steps.push(Step::now("pull request", format!("failed: {why}")));
+                app.base.reporter.lost("TaskFailures", "TaskFailed", &why, "pull request with the export");
+                stored.findings.push(Finding::NotProposed { why });
+                pull_request = last.pull_request;
+            }
+        }
+    }
+    let is_proposed = pull_request.is_some() && pull_request != last.pull_request;
+
+    let asked = check::Asked {
+        bundle: &stored.bundle,
+        sha256: &stored.sha256,
+        namespace: stored.namespace.as_deref(),
+        scratch: &stored.scratch,
+        is_asked: event.check,
+        last: &last,
+    };
+    let checked = Box::pin(check::check(&session, documents, &asked, invocation)).await;
+    steps.extend(checked.steps);
+    stored.findings.extend(checked.findings);
+    let note = noted(&last, &stored, event, pull_request, &checked.verdict, invocation.now);
+    documents.update(NOTE, |export: &mut Export| note.clone_into(export)).await?;
+
+    stored.findings.sort_by_key(Finding::rank);
+    let Changes { added, changed, removed } = &stored.changes;
+    let report = Report {
+        grafana: stored.version.text.clone(),
+        dashboards: stored.bundle.dashboards.len(),
+        rule_groups: stored.bundle.rule_groups.len(),
+        changes: [added.len(), changed.len(), removed.len()],
+        export: stored.key,
+        sha256: stored.sha256,
+        release: event.release.clone(),
+        pull_request,
+        check: checked.verdict.word(),
+        findings: stored.findings.iter().map(Finding::key).collect(),
+        ..Report::default()
+    };
+    Ok((Exported { findings: stored.findings, report, is_proposed }, steps))
+}
+
+/// Reads Grafana and stores what it has, once for each content and once for each release.
+async fn store(
+    session: &Session<'_>,
+    documents: &Documents,
+    event: &Event,
+    last: Option<&Export>,
+    steps: &mut Vec<Step>,
+) -> Result<Stored, ExportError> {
+    let version = Version::of(session).await?;
+    if version.is_too_old() {
+        return Err(ExportError::TooOld(version.text));
+    }
+    let Read { mut bundle, mut findings, lost_dashboards, lost_groups, scratch, namespace, .. } =
+        read::everything(session).await?;
+    steps.push(Step::now(format!("read Grafana {}", version.text), bundle.counts()));
+    if version.is_unknown() {
+        findings.push(Finding::VersionUntested { version: version.text.clone() });
+    }
+    let before = match last.filter(|last| !last.key.is_empty()) {
+        Some(last) => documents.kept::<Bundle>(&last.key).await?,
+        None => None,
+    };
+    if let Some(before) = &before {
+        lost_dashboards.iter().for_each(|uid| bundle.keep_dashboard(uid, before));
+        lost_groups.iter().for_each(|key| bundle.keep_group(key, before));
+        findings.extend(shrunk(before.dashboards.len(), bundle.dashboards.len()));
+    }
+    let changes = bundle.since(before.as_ref());
+
+    let bytes = bundle.bytes();
+    let sha256 = sha256(&bytes);
+    let key = format!("grafana/exports/{sha256}.json");
+    let is_new = documents.keep(&key, bytes).await?;
+    let outcome = if is_new { "stored" } else { "is stored already" };
+    steps.push(Step::now(format!("store {key}"), format!("{outcome}; {}", text::changes(&changes))));
+    if let Some(release) = &event.release {
+        let place = format!("grafana/releases/{release}.json");
+        let (export, sha256) = (key.clone(), sha256.clone());
+        let own = Released { release: release.clone(), export, sha256, grafana: version.text.clone() };
+        let bytes = serde_json::to_vec_pretty(&own).unwrap_or_default();
+        let is_new = documents.keep(&place, bytes).await?;
+        let kept = if is_new { None } else { documents.kept::<Released>(&place).await? };
+        let kept = kept.filter(|kept| kept.sha256 != own.sha256);
+        let outcome =
+            kept.as_ref().map_or_else(|| own.sha256.clone(), |kept| format!("stays {}", kept.sha256));
+        steps.push(Step::now(format!("release {release}"), outcome));
+        let finding = |kept: Released| Finding::ReleaseKept { release: release.clone(), key: kept.export };
+        findings.extend(kept.map(finding));
+    }
+    Ok(Stored { bundle, namespace, scratch, key, sha256, changes, findings, version })
+}
+
+/// Makes sure that a pull request has the export's files, or that they were merged. Its number, if one is open.
+async fn propose(
+    app: &App,
+    place: &Place,
+    stored: &Stored,
+    invocation: &Invocation,
+) -> Result<Option<u64>, String> {
+    let session = place.session(app, invocation).await?;
+    let settings = &app.base.settings;
+    // Stacks may share a repository.
+    let (path, branch) =
+        (format!("{}/{}", place.folder, settings.environment), format!("{BRANCH}-{}", settings.environment));
+    let mut files = stored.bundle.files();
+    files.insert("README.md".to_owned(), text::paper::index(&stored.bundle, settings.language));
+    let title = text::paper::title(settings);
+    let body = text::paper::body(&stored.changes, &stored.key, settings.language);
+    let folder = proposal::Folder {
+        base: None,
+        branch: &branch,
+        path: &path,
+        files: &files,
+        message: &title,
+        title: &title,
+        body: &body,
+    };
+    let proposed = propose_folder(&session, &folder).await;
+    Ok(proposed.map_err(|error| error.to_string())?.number)
+}
+
+/// The note about this export.
+fn noted(
+    last: &Export,
+    stored: &Stored,
+    event: &Event,
+    pull_request: Option<u64>,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Export {
+    let mut note = Export {
+        exported_at: Some(now),
+        key: stored.key.clone(),
+        sha256: stored.sha256.clone(),
+        release: event.release.clone().unwrap_or_else(|| last.release.clone()),
+        version: stored.version.text.clone(),
+        dashboards: stored.bundle.dashboards.len(),
+        rule_groups: stored.bundle.rule_groups.len(),
+        pull_request,
+        ..last.clone()
+    };
+    if let Some(fault) = verdict.fault() {
+        note.checked_at = Some(now);
+        note.checked_sha256.clone_from(&stored.sha256);
+        note.fault = fault;
+    }
+    note
+}

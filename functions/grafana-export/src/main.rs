@@ -1,0 +1,3 @@
+//! Lambda entry point: build the app once, then serve events.
+
+shared::main!(grafana_export);

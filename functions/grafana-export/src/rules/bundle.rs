@@ -1,0 +1,275 @@
+//! An export: everything of one organization, in a stable order and without what changes by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shared::runtime::hex::hex;
+
+/// The folder of dashboards that are in none.
+const GENERAL: &str = "general";
+
+/// An export. Its JSON is the object in the evidence bucket; [`Bundle::files`] are the files in the repository.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Bundle {
+    /// Folders by UID.
+    pub folders: BTreeMap<String, Folder>,
+    /// Dashboards by UID.
+    pub dashboards: BTreeMap<String, Dashboard>,
+    /// Library panels by UID.
+    pub library_panels: BTreeMap<String, Value>,
+    /// Groups of alert rules by [`group_key`].
+    pub rule_groups: BTreeMap<String, Value>,
+    /// Contact points, without secrets.
+    pub contact_points: Vec<Value>,
+    /// The tree of notification policies.
+    pub policies: Value,
+    /// Mute timings.
+    pub mute_timings: Vec<Value>,
+    /// Templates of notifications.
+    pub templates: Vec<Value>,
+}
+
+/// A folder.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Folder {
+    pub title: String,
+    /// UID of the folder that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+}
+
+/// A dashboard.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Dashboard {
+    /// UID of its folder; none if it is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Its JSON: the model, or a resource of the new API.
+    pub model: Value,
+}
+
+/// Differences between two exports, as paths of files.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Changes {
+    pub added: BTreeSet<String>,
+    pub changed: BTreeSet<String>,
+    pub removed: BTreeSet<String>,
+}
+
+/// Key of a group of alert rules; groups in different folders may have the same name.
+pub(crate) fn group_key(folder: &str, title: &str) -> String {
+    format!("{folder}/{title}")
+}
+
+/// Path of a dashboard's file.
+pub(crate) fn dashboard_path(uid: &str, folder: Option<&str>) -> String {
+    format!("dashboards/{}/{}.json", file_name(folder.unwrap_or(GENERAL)), file_name(uid))
+}
+
+/// Path of the file of a group of alert rules.
+pub(crate) fn group_path(folder: &str, title: &str) -> String {
+    format!("alerting/rule-groups/{}/{}.json", file_name(folder), file_name(title))
+}
+
+/// Path of a library panel's file.
+pub(crate) fn panel_path(uid: &str) -> String {
+    format!("library-panels/{}.json", file_name(uid))
+}
+
+pub(crate) const FOLDERS: &str = "folders.json";
+pub(crate) const CONTACT_POINTS: &str = "alerting/contact-points.json";
+pub(crate) const POLICIES: &str = "alerting/policies.json";
+pub(crate) const MUTE_TIMINGS: &str = "alerting/mute-timings.json";
+pub(crate) const TEMPLATES: &str = "alerting/templates.json";
+
+/// A name of Grafana as a file's name: a UID stays as it is. Any other name is cut to plain characters, and ends with a
+/// hash of itself, since two names may be cut to the same.
+fn file_name(foreign: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+    if !foreign.is_empty() && foreign.len() <= 60 && foreign.chars().all(is_plain) {
+        return foreign.to_owned();
+    }
+    let plain: String =
+        foreign.chars().map(|character| if is_plain(character) { character } else { '-' }).collect();
+    let plain: String = plain.chars().take(40).collect();
+    let hash: String = sha256(foreign.as_bytes()).chars().take(8).collect();
+    format!("{plain}-{hash}")
+}
+
+impl Bundle {
+    /// The object in the bucket.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        pretty(self).into_bytes()
+    }
+
+    /// The files in the repository, by path.
+    pub(crate) fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for (uid, Dashboard { folder, model }) in &self.dashboards {
+            files.insert(dashboard_path(uid, folder.as_deref()), pretty(model));
+        }
+        for (uid, panel) in &self.library_panels {
+            files.insert(panel_path(uid), pretty(panel));
+        }
+        for (key, group) in &self.rule_groups {
+            let (folder, title) = key.split_once('/').unwrap_or_default();
+            files.insert(group_path(folder, title), pretty(group));
+        }
+        files.insert(FOLDERS.to_owned(), pretty(&self.folders));
+        files.insert(CONTACT_POINTS.to_owned(), pretty(&self.contact_points));
+        files.insert(POLICIES.to_owned(), pretty(&self.policies));
+        files.insert(MUTE_TIMINGS.to_owned(), pretty(&self.mute_timings));
+        files.insert(TEMPLATES.to_owned(), pretty(&self.templates));
+        files
+    }
+
+    /// How this export differs from an earlier one; without one, everything is new.
+    pub(crate) fn since(&self, before: Option<&Self>) -> Changes {
+        let (before, now) = (before.map(Self::files).unwrap_or_default(), self.files());
+        let mut changes = Changes::default();
+        for (path, content) in &now {
+            match before.get(path) {
+                None => drop(changes.added.insert(path.clone())),
+                Some(old) if old != content => drop(changes.changed.insert(path.clone())),
+                Some(_) => {}
+            }
+        }
+        changes.removed = before.into_keys().filter(|path| !now.contains_key(path)).collect();
+        changes
+    }
+
+    /// Keeps a dashboard in its earlier form, if there is one, because it could not be read.
+    pub(crate) fn keep_dashboard(&mut self, uid: &str, before: &Self) {
+        if let Some(kept) = before.dashboards.get(uid) {
+            self.dashboards.insert(uid.to_owned(), kept.clone());
+        }
+    }
+
+    /// The same for a group of alert rules.
+    pub(crate) fn keep_group(&mut self, key: &str, before: &Self) {
+        if let Some(kept) = before.rule_groups.get(key) {
+            self.rule_groups.insert(key.to_owned(), kept.clone());
+        }
+    }
+
+    /// What it holds, in a line.
+    pub(crate) fn counts(&self) -> String {
+        format!(
+            "{} folders, {} dashboards, {} library panels, {} rule groups, {} contact points, {} mute timings, {} templates",
+            self.folders.len(),
+            self.dashboards.len(),
+            self.library_panels.len(),
+            self.rule_groups.len(),
+            self.contact_points.len(),
+            self.mute_timings.len(),
+            self.templates.len()
+        )
+    }
+}
+
+impl Dashboard {
+    /// Its title; empty if it has none.
+    pub(crate) fn title(&self) -> &str {
+        let title = self.model.get("title").or_else(|| self.model.get("spec")?.get("title"));
+        title.and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// JSON as git shows it best: sorted, one value a line, a newline at the end.
+fn pretty(content: &impl Serialize) -> String {
+    // These types contain only text, numbers and lists, which always serialize.
+    let mut text = serde_json::to_string_pretty(content).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// SHA-256, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn bundle() -> Bundle {
+        let dashboard = |folder: Option<&str>, title: &str| Dashboard {
+            folder: folder.map(str::to_owned),
+            model: json!({"title": title, "panels": []}),
+        };
+        Bundle {
+            folders: [("f1".to_owned(), Folder { title: "API".to_owned(), parent: None })].into(),
+            dashboards: [
+                ("d1".to_owned(), dashboard(Some("f1"), "Latência")),
+                ("d2".to_owned(), dashboard(None, "Geral")),
+            ]
+            .into(),
+            rule_groups: [(group_key("f1", "a/b: ç"), json!({"title": "a/b: ç", "rules": []}))].into(),
+            ..Bundle::default()
+        }
+    }
+
+    #[test]
+    fn each_object_is_a_file_whose_name_is_safe() {
+        let paths: Vec<_> = bundle().files().into_keys().collect();
+        let expected = [
+            "alerting/contact-points.json",
+            "alerting/mute-timings.json",
+            "alerting/policies.json",
+            "alerting/rule-groups/f1/a-b----e3e5d1e3.json",
+            "alerting/templates.json",
+            "dashboards/f1/d1.json",
+            "dashboards/general/d2.json",
+            "folders.json",
+        ];
+        assert_eq!(paths.len(), expected.len());
+        for (path, expected) in paths.iter().zip(expected) {
+            let stem = |path: &str| path.rsplit_once('-').map(|(stem, _)| stem.to_owned());
+            assert!(path == expected || stem(path) == stem(expected), "{path} {expected}");
+        }
+        for bad in ["..", "../x", "a/b", "", ".git", "C:\\x", "é", &"x".repeat(99)] {
+            let name = file_name(bad);
+            let is_safe = name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one));
+            assert!(is_safe && name.len() < 60, "{bad}: {name}");
+        }
+        assert_ne!(file_name("a/b"), file_name("a-b/"));
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_bytes_and_a_difference_is_named() {
+        let before = bundle();
+        assert_eq!(before.bytes(), bundle().bytes());
+        let again: Bundle = serde_json::from_slice(&before.bytes()).unwrap();
+        assert_eq!(again, before);
+        let mut now = bundle();
+        now.dashboards.remove("d2");
+        now.dashboards.insert("d3".to_owned(), Dashboard::default());
+        now.policies = json!({"receiver": "x"});
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let expected = Changes {
+            added: names(&["dashboards/general/d3.json"]),
+            changed: names(&["alerting/policies.json"]),
+            removed: names(&["dashboards/general/d2.json"]),
+        };
+        assert_eq!(now.since(Some(&before)), expected);
+        assert_eq!(before.since(Some(&before)), Changes::default());
+        assert_eq!(before.since(None).added.len(), before.files().len());
+        // What could not be read stays as it was.
+        now.keep_dashboard("d2", &before);
+        now.keep_dashboard("never", &before);
+        assert_eq!(now.dashboards["d2"], before.dashboards["d2"]);
+        assert!(!now.dashboards.contains_key("never"));
+    }
+
+    #[test]
+    fn both_forms_of_a_dashboard_have_a_title() {
+        assert_eq!(bundle().dashboards["d1"].title(), "Latência");
+        let resource = json!({"kind": "Dashboard", "spec": {"title": "Nova"}});
+        assert_eq!(Dashboard { folder: None, model: resource }.title(), "Nova");
+        assert_eq!(Dashboard::default().title(), "");
+    }
+}

@@ -1,0 +1,157 @@
+//! Findings in sentences, in groups, and as a page.
+
+use shared::audit::findings::{self, Item, NAME};
+use shared::audit::first_week;
+use shared::policy::Area;
+use shared::run::paging::{Alert, Page, Severity};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use crate::rules::finding::Finding;
+
+/// Most findings that a page names.
+const NAMED: usize = 20;
+
+/// The line of a finding in the evidence record: its key, `: `, the sentence.
+pub(crate) fn line(finding: &Finding) -> String {
+    format!("{}: {}", finding.key(), sentence(finding, Language::English))
+}
+
+/// A finding in a sentence, without a full stop.
+fn sentence(finding: &Finding, language: Language) -> String {
+    match finding {
+        Finding::CheckFailed { why, .. } => shared::tr!(
+            language,
+            "restaurado, não é o que foi exportado: {why}",
+            "restored, it is not what was exported: {why}",
+        ),
+        Finding::SecretFound { place, .. } => shared::tr!(
+            language,
+            "tem em `{place}` o que parece um segredo, à vista de quem abre o objeto; ficou fora da exportação",
+            "has in `{place}` what looks like a secret, which everyone who opens the object can see; it is not in the export",
+        ),
+        Finding::NotExported { why, .. } => shared::tr!(
+            language,
+            "não pôde ser lido; a exportação tem a forma anterior, se havia uma: {why}",
+            "could not be read; the export has its earlier form, if there was one: {why}",
+        ),
+        Finding::Shrunk { before, now } => shared::tr!(
+            language,
+            "mais da metade dos dashboards sumiu desde a última exportação: eram {before}, são {now}",
+            "more than half of the dashboards are gone since the last export: {now} of {before} are left",
+        ),
+        Finding::NotProposed { why } => shared::tr!(
+            language,
+            "o pull request com a exportação não pôde ser aberto ou atualizado: {why}",
+            "the pull request with the export could not be opened or brought up to date: {why}",
+        ),
+        Finding::CheckNotMade { why } => shared::tr!(
+            language,
+            "não se sabe se a exportação pode ser restaurada; o teste não foi feito: {why}",
+            "it is not known whether the export can be restored; the check was not made: {why}",
+        ),
+        Finding::LeftBehind { why, .. } => shared::tr!(
+            language,
+            "esta pasta do teste de restauração não pôde ser apagada: {why}",
+            "this folder of the restore check could not be removed: {why}",
+        ),
+        Finding::VersionUntested { version } => shared::tr!(
+            language,
+            "esta função foi feita para o Grafana 10 a 13, e este é o {version}",
+            "this function was made for Grafana 10 to 13, and this one is {version}",
+        ),
+        Finding::ReleaseKept { key, .. } => shared::tr!(
+            language,
+            "esta release já tem uma exportação com outro conteúdo, que fica: {key}",
+            "this release has an export with another content already, which stays: {key}",
+        ),
+    }
+}
+
+/// The next step, without a full stop.
+fn next_step(finding: &Finding, about: &str, language: Language) -> String {
+    match finding {
+        Finding::CheckFailed { .. } => language
+            .pick(
+                "comparar o objeto com o arquivo da exportação, corrigir e testar de novo (docs/grafana.md#teste-de-restauração)",
+                "compare the object with the export's file, fix it and check again (docs/grafana.md#teste-de-restauração)",
+            )
+            .to_owned(),
+        Finding::SecretFound { .. } => language
+            .pick(
+                "tirar o valor do objeto, trocar o segredo, que já foi visto, e exportar de novo (docs/grafana.md#segredos)",
+                "take the value out of the object, replace the secret, which has been seen, and export again (docs/grafana.md#segredos)",
+            )
+            .to_owned(),
+        Finding::NotExported { .. } => shared::tr!(
+            language,
+            "abrir {about} no Grafana e corrigir a causa; a próxima execução lê de novo",
+            "open {about} in Grafana and fix the cause; the next run reads it again",
+        ),
+        Finding::Shrunk { .. } => language
+            .pick(
+                "conferir a organização e o papel do token (docs/grafana.md#token); se foram mesmo apagados, nada a fazer",
+                "check the organization and the role of the token (docs/grafana.md#token); if they were deleted, there is nothing to do",
+            )
+            .to_owned(),
+        Finding::NotProposed { .. } => language
+            .pick(
+                "corrigir a causa; a próxima execução tenta de novo (docs/grafana.md#pull-request)",
+                "fix the cause; the next run tries again (docs/grafana.md#pull-request)",
+            )
+            .to_owned(),
+        Finding::CheckNotMade { .. } => language
+            .pick(
+                "corrigir a causa e pedir o teste (docs/grafana.md#teste-de-restauração)",
+                "fix the cause and ask for the check (docs/grafana.md#teste-de-restauração)",
+            )
+            .to_owned(),
+        Finding::LeftBehind { .. } => shared::tr!(
+            language,
+            "a próxima execução tenta de novo; à mão, apagar no Grafana a pasta {about}",
+            "the next run tries again; by hand, delete the folder {about} in Grafana",
+        ),
+        Finding::VersionUntested { .. } => language
+            .pick("ler as novidades da API (docs/grafana.md#versões)", "read what is new in the API (docs/grafana.md#versões)")
+            .to_owned(),
+        Finding::ReleaseKept { .. } => language
+            .pick(
+                "nada a fazer; a exportação de agora também está guardada",
+                "nothing to do; the present export is stored, too",
+            )
+            .to_owned(),
+    }
+}
+
+/// The item of a finding, for a message that groups findings.
+pub(crate) fn item(finding: &Finding, language: Language) -> Item {
+    Item {
+        kind: finding.kind().to_owned(),
+        about: finding.about().to_owned(),
+        sentence: sentence(finding, language),
+        step: next_step(finding, finding.about(), language),
+        pattern: next_step(finding, NAME, language),
+    }
+}
+
+/// The page about an export that cannot be restored: it is no backup. One for all its objects.
+pub(crate) fn page(settings: &Settings, all: &[Finding]) -> Option<Page> {
+    let (language, environment) = (settings.language, &settings.environment);
+    let failed: Vec<&Finding> =
+        all.iter().filter(|finding| matches!(finding, Finding::CheckFailed { .. })).collect();
+    let first = failed.first()?;
+    let items: Vec<Item> = failed.iter().take(NAMED).map(|finding| item(finding, language)).collect();
+    let lines: Vec<String> = findings::groups(&items).iter().map(|group| group.text(language, "")).collect();
+    let names: Vec<&str> = failed.iter().map(|finding| finding.about()).collect();
+    let causes = first_week::causes(names.iter().copied());
+    let alert = Alert {
+        kind: first.kind(),
+        severity: Severity::Warning,
+        resource: &findings::listed(names.iter().map(|name| (*name).to_owned()), 600),
+        text: lines.join("\n"),
+        owners: vec![settings.policy.responsible(Area::Observability)],
+        runbook: "docs/grafana.md#teste-de-restauração",
+        dedup_key: format!("grafana-export/{environment}/{}/{causes}", first.kind()),
+    };
+    Some(Page::new(settings, alert))
+}

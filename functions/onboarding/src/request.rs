@@ -1,0 +1,586 @@
+//! What people ask about a person. Each request takes effect once, however often it comes; its record says what happened to
+//! which id, and who asked only as the person, the mentor, or nobody.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use shared::chain::{Record, Stack};
+use shared::policy::Onboarding;
+use shared::run::evidence::{Draft, Step};
+use shared::run::notify::Message;
+use shared::runtime::lambda::Invocation;
+use shared::runtime::time;
+
+use crate::error::OnboardingError;
+use crate::event::{Acknowledge, Change, Leave, Shadow, Start};
+use crate::look::access;
+use crate::rules::access::{Access, Membership, Place};
+use crate::rules::checklist::{Item, State, checklist, is_complete, items, observe};
+use crate::rules::finding::slack;
+use crate::rules::person::{self, By, Evidence, People, Person, Tick, after};
+use crate::rules::shadow::{self, fits};
+use crate::{AccessLine, Answer, App, ItemLine, One, aws, board, text};
+
+/// The trigger of a request's record. Names of people are not in records.
+const TRIGGER: &str = "request";
+
+/// The present in São Paulo.
+pub(crate) fn local(now: Timestamp) -> DateTime {
+    now.to_zoned_datetime(time::SAO_PAULO).datetime()
+}
+
+fn policy(app: &App) -> &Onboarding {
+    &app.base.settings.policy.onboarding
+}
+
+/// Begins a person's checklist, records and tells it, and opens the task for access.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn start(app: &App, asked: &Start, invocation: &Invocation) -> Result<One, OnboardingError> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| OnboardingError::NoRandomness)?;
+    let new_id = person::id(random);
+    let new = Person {
+        name: asked.name.clone(),
+        role: asked.role.clone(),
+        mentor: asked.mentor.clone(),
+        start: asked.start,
+        due: after(asked.start, policy(app).due_days),
+        iam_user: asked.iam_user.clone(),
+        grafana_login: asked.grafana_login.clone(),
+        policy_name: asked.policy_name.clone(),
+        ..Person::default()
+    };
+    let today = local(invocation.now).date();
+    let change = |people: &mut People| {
+        if let Some(id) = people.id_of(&new.name).map(str::to_owned) {
+            let known = people.people.get(&id);
+            return match known {
+                Some(known) if known.has_left(today) => Err(OnboardingError::HasLeft(id)),
+                Some(known) if !is_repeated(known, &new) => Err(OnboardingError::NameTaken(id)),
+                _ => Ok((id, false)),
+            };
+        }
+        if people.people.contains_key(&new_id) {
+            return Err(OnboardingError::Busy);
+        }
+        people.people.insert(new_id.clone(), new.clone());
+        Ok((new_id.clone(), true))
+    };
+    let (id, is_new) = app.amend(change).await??;
+    let people = app.people().await?;
+    let person = known(&people, &id)?;
+    let settings = &app.base.settings;
+    let message = text::begun(settings, &id, person, policy(app));
+    let message = message.addressed(slack(person, &people, &settings.policy, today).into_iter().collect());
+    let outcome = format!("due {}", person.due);
+    Box::pin(record(app, &id, "begun", outcome, Vec::new(), Some(message), invocation)).await;
+    Box::pin(settle(app, &id, if is_new { "begun" } else { "unchanged" }, invocation)).await
+}
+
+/// Whether a request to begin comes again: what was asked for is there, or was changed since.
+fn is_repeated(known: &Person, new: &Person) -> bool {
+    known.changes > 0
+        || (known.role == new.role
+            && known.mentor == new.mentor
+            && known.start == new.start
+            && known.iam_user == new.iam_user
+            && known.grafana_login == new.grafana_login
+            && known.policy_name == new.policy_name)
+}
+
+/// Ticks an item that a person says is done.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn acknowledge(
+    app: &App,
+    asked: &Acknowledge,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
+    let id = &asked.person;
+    let people = app.people().await?;
+    let person = active(&people, id, local(invocation.now))?;
+    let all = items(policy(app));
+    let Some(item) = all.iter().find(|item| item.key() == asked.item) else {
+        let keys: Vec<_> = all.iter().map(Item::key).collect();
+        return Err(OnboardingError::NoItem(keys.join(", ")));
+    };
+    let access = Box::pin(access(app, &people)).await;
+    let not_theirs = |expected| OnboardingError::NotTheirs { person: id.clone(), item: item.key(), expected };
+    let may = |by| item.may_be_said_by(by, &access);
+    match (may(By::Person), may(By::Mentor)) {
+        (false, false) => Err(OnboardingError::NotSaid(item.key(), text::instead(item))),
+        (is_persons, _) => {
+            let expected = if is_persons { "the person or the mentor" } else { "the mentor" };
+            let by = person.who(&asked.by).filter(|by| may(*by)).ok_or_else(|| not_theirs(expected))?;
+            Box::pin(tick(app, id, &item.key(), by, None, invocation)).await
+        }
+    }
+}
+
+/// Ticks an item by the record of a run that the person accompanied.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn shadow(
+    app: &App,
+    asked: &Shadow,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
+    let id = &asked.person;
+    let people = app.people().await?;
+    let person = active(&people, id, local(invocation.now))?;
+    // The event was checked.
+    let no_record = || OnboardingError::NoRecord(asked.procedure.clone());
+    let (procedure, shadowing) = shadow::known(&asked.procedure).ok_or_else(no_record)?;
+    let item = Item::Shadowing(shadowing);
+    let all = items(policy(app));
+    if !all.contains(&item) {
+        let keys: Vec<_> = all.iter().map(Item::key).collect();
+        return Err(OnboardingError::NoItem(keys.join(", ")));
+    }
+    if person.who(&asked.by) != Some(By::Mentor) {
+        return Err(OnboardingError::NotTheirs {
+            person: id.clone(),
+            item: item.key(),
+            expected: "the mentor",
+        });
+    }
+    let settings = &app.base.settings;
+    let stack = Stack { project: settings.project.clone(), environment: settings.environment.clone() };
+    let stored = Box::pin(aws::record(app.documents(), procedure, &asked.run, stack)).await?;
+    let record: Record<'_> = serde_json::from_slice(&stored.bytes).map_err(|_| no_record())?;
+    let stack = shadow::Stack {
+        policy: policy(app),
+        environment: &settings.environment,
+        jwt_secret: &app.jwt_secret,
+        now: invocation.now,
+    };
+    fits(&record, shadowing, person, stack).map_err(|misfit| OnboardingError::Misfit {
+        procedure: procedure.to_owned(),
+        item: item.key(),
+        reason: misfit.reason(),
+    })?;
+    let evidence = Evidence {
+        procedure: procedure.to_owned(),
+        run: asked.run.clone(),
+        key: stored.link.key,
+        sha256: stored.link.sha256,
+    };
+    Box::pin(tick(app, id, &item.key(), By::Mentor, Some(evidence), invocation)).await
+}
+
+/// Ticks an item, unless it is ticked, and records the tick.
+async fn tick(
+    app: &App,
+    id: &str,
+    item: &str,
+    by: By,
+    evidence: Option<Evidence>,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
+    let new = Tick { at: invocation.now, by, evidence };
+    let change = |people: &mut People| {
+        let person = people.people.get_mut(id)?;
+        let is_new = !person.ticks.contains_key(item);
+        Some((person.ticks.entry(item.to_owned()).or_insert_with(|| new.clone()).clone(), is_new))
+    };
+    let changed = app.amend(change).await?;
+    let (tick, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
+    let said = format!("said by the {}", tick.by.word());
+    let outcome = match &tick.evidence {
+        Some(Evidence { procedure, run, key, sha256 }) => {
+            format!("{said}; run {run} of {procedure}, {key}, SHA-256 {sha256}")
+        }
+        None => said,
+    };
+    Box::pin(record(app, id, &format!("ticked/{item}"), outcome, Vec::new(), None, invocation)).await;
+    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+}
+
+/// Changes what is known about a person.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn change(
+    app: &App,
+    asked: &Change,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
+    let id = &asked.person;
+    let change = |people: &mut People| {
+        let person = people.people.get_mut(id)?;
+        let before = person.clone();
+        let texts = [(&asked.role, &mut person.role), (&asked.mentor, &mut person.mentor)];
+        for (new, old) in texts {
+            new.iter().for_each(|new| new.clone_into(old));
+        }
+        for (new, old) in [
+            (&asked.iam_user, &mut person.iam_user),
+            (&asked.grafana_login, &mut person.grafana_login),
+            (&asked.policy_name, &mut person.policy_name),
+        ] {
+            if new.is_some() {
+                old.clone_from(new);
+            }
+        }
+        person.due = asked.due.unwrap_or(person.due);
+        let is_new = *person != before;
+        person.changes += u32::from(is_new);
+        Some((person.clone(), is_new))
+    };
+    let changed = app.amend(change).await?;
+    let (person, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+    // Again, if an earlier attempt died before it.
+    if person.changes > 0 {
+        let outcome = format!("due {}", person.due);
+        Box::pin(record(
+            app,
+            id,
+            &format!("changed/{}", person.changes),
+            outcome,
+            Vec::new(),
+            None,
+            invocation,
+        ))
+        .await;
+    }
+    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+}
+
+/// Notes that a person leaves. From that day on, access that remains is a finding; on the day itself this request tells it.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> Result<One, OnboardingError> {
+    let id = &asked.person;
+    let change = |people: &mut People| {
+        let person = people.people.get_mut(id)?;
+        let is_new = person.left != Some(asked.on);
+        person.left = Some(asked.on);
+        person.leaves += u32::from(is_new);
+        Some(is_new)
+    };
+    let is_new = app.amend(change).await?.ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+    let people = app.people().await?;
+    let person = known(&people, id)?;
+    let now = local(invocation.now);
+    let settings = &app.base.settings;
+    let access = Box::pin(access(app, &people)).await;
+    let of = access.of(person, &settings.policy, now);
+    let (findings, message) = match person.has_left(now.date()) {
+        true => {
+            let lines =
+                remains(&of).map(|place| text::finding::line_of_access(id, place, asked.on)).collect();
+            (lines, Some(text::left(settings, id, asked.on, &of)))
+        }
+        false => (Vec::new(), Some(text::leaves(settings, id, asked.on))),
+    };
+    let outcome = of.iter().map(|(place, membership)| format!("{}: {}", place.word(), word(membership)));
+    let outcome = format!("from {}; {}", asked.on, outcome.collect::<Vec<_>>().join(", "));
+    let what = format!("left/{}/{}", asked.on, person.leaves);
+    Box::pin(record(app, id, &what, outcome, findings, message, invocation)).await;
+    Box::pin(settle(app, id, if is_new { "left" } else { "unchanged" }, invocation)).await
+}
+
+/// Takes back that a person leaves.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn stay(app: &App, id: &str, invocation: &Invocation) -> Result<One, OnboardingError> {
+    let change = |people: &mut People| {
+        let person = people.people.get_mut(id)?;
+        let is_new = person.left.take().is_some();
+        person.leaves += u32::from(is_new);
+        Some((person.leaves, is_new))
+    };
+    let changed = app.amend(change).await?;
+    let (number, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
+    // Again, if an earlier attempt died before it.
+    if number > 0 {
+        let outcome = "the leaving was taken back".to_owned();
+        Box::pin(record(app, id, &format!("stays/{number}"), outcome, Vec::new(), None, invocation)).await;
+    }
+    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+}
+
+/// The places where a person has access.
+fn remains(of: &[(Place, Membership)]) -> impl Iterator<Item = Place> {
+    of.iter().filter(|(_, membership)| *membership == Membership::Member).map(|(place, _)| *place)
+}
+
+/// Deletes the data about a person who has left and has no access.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn forget(app: &App, id: &str, invocation: &Invocation) -> Result<One, OnboardingError> {
+    let people = app.people().await?;
+    let forgotten = One { person: id.to_owned(), outcome: "forgotten", state: "forgotten", ..One::default() };
+    let run = run_id(id, FORGOTTEN);
+    let Some(person) = people.people.get(id) else {
+        if people.unreported.contains(&run) {
+            Box::pin(report_pending(app, &run, invocation)).await?;
+            return Ok(forgotten);
+        }
+        return match app.base.reporter.look(&run).await.is_recorded() {
+            true => Ok(One { outcome: "unchanged", ..forgotten }),
+            false => Err(OnboardingError::NoPerson(id.to_owned())),
+        };
+    };
+    let now = local(invocation.now);
+    if !person.has_left(now.date()) {
+        return Err(OnboardingError::NotGone(id.to_owned()));
+    }
+    let of = Box::pin(access(app, &people)).await.of(person, &app.base.settings.policy, now);
+    let places: Vec<_> =
+        of.iter().filter(|(_, one)| may_remain(one)).map(|(place, _)| place.word()).collect();
+    if !places.is_empty() {
+        return Err(OnboardingError::AccessRemains { person: id.to_owned(), places: places.join(", ") });
+    }
+    Box::pin(delete(app, id, invocation)).await?;
+    Ok(forgotten)
+}
+
+/// Whether access remains or is not known.
+pub(crate) fn may_remain(membership: &Membership) -> bool {
+    matches!(membership, Membership::Member | Membership::Unknown(_))
+}
+
+/// The part of the run id of the record that data was deleted.
+const FORGOTTEN: &str = "forgotten";
+
+/// The same, that everything is done.
+const COMPLETED: &str = "completed";
+
+/// Deletes the data about a person, and records it.
+pub(crate) async fn delete(app: &App, id: &str, invocation: &Invocation) -> Result<(), OnboardingError> {
+    let run = run_id(id, FORGOTTEN);
+    let change = |people: &mut People| {
+        if people.people.remove(id).is_some() {
+            // Nothing else is left to tell about the person.
+            people.unreported.retain(|other| !other.starts_with(&run_id(id, "")));
+            people.unreported.insert(run.clone());
+        }
+    };
+    app.amend(change).await?;
+    Box::pin(report_pending(app, &run, invocation)).await
+}
+
+/// Writes a record that was noted together with the change that it is about.
+pub(crate) async fn report_pending(
+    app: &App,
+    run: &str,
+    invocation: &Invocation,
+) -> Result<(), OnboardingError> {
+    let (id, what) = run.split_once('/').unwrap_or((run, FORGOTTEN));
+    let (outcome, message) = match app.people().await?.people.get(id) {
+        Some(person) if what == COMPLETED => {
+            let ticks = person.ticks.iter();
+            let done: Vec<_> = ticks.map(|(item, tick)| format!("{item} ({})", tick.by.word())).collect();
+            (done.join(", "), Some(text::completed(&app.base.settings, id)))
+        }
+        _ => ("the data about the person was deleted".to_owned(), None),
+    };
+    Box::pin(record(app, id, what, outcome, Vec::new(), message, invocation)).await;
+    app.amend(|people| people.unreported.remove(run)).await?;
+    Ok(())
+}
+
+/// How one person, or everybody, stands.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+pub(crate) async fn show(
+    app: &App,
+    id: Option<&str>,
+    invocation: &Invocation,
+) -> Result<Answer, OnboardingError> {
+    let people = app.people().await?;
+    let access = Box::pin(access(app, &people)).await;
+    let now = local(invocation.now);
+    match id {
+        Some(id) => {
+            let person = known(&people, id)?;
+            Ok(Answer::One(Box::new(one(app, id, "shown", person, &access, now))))
+        }
+        None => {
+            let each = people.people.iter().map(|(id, person)| one(app, id, "shown", person, &access, now));
+            Ok(Answer::All { people: each.collect() })
+        }
+    }
+}
+
+/// Brings a person up to date with what is seen, completes the checklist if everything is done, and settles the tasks.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+async fn settle(
+    app: &App,
+    id: &str,
+    outcome: &'static str,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
+    let people = app.people().await?;
+    let access = Box::pin(access(app, &people)).await;
+    let now = local(invocation.now);
+    Box::pin(complete(app, id, &access, invocation)).await?;
+    // One that an earlier attempt left.
+    let run = run_id(id, COMPLETED);
+    if app.people().await?.unreported.contains(&run) {
+        Box::pin(report_pending(app, &run, invocation)).await?;
+    }
+    let mut own = app.people().await?;
+    own.people.retain(|known, _| known == id);
+    Box::pin(board::settle(app, &own, &access, now, invocation)).await?;
+    let people = app.people().await?;
+    Ok(one(app, id, outcome, known(&people, id)?, &access, now))
+}
+
+/// Notes what is seen of a person, and completes the checklist if everything is done. Whether it did.
+///
+/// # Errors
+///
+/// [`OnboardingError`].
+pub(crate) async fn complete(
+    app: &App,
+    id: &str,
+    access: &Access,
+    invocation: &Invocation,
+) -> Result<bool, OnboardingError> {
+    let today = local(invocation.now).date();
+    let run = run_id(id, COMPLETED);
+    let change = |people: &mut People| {
+        let Some(person) = people.people.get_mut(id).filter(|person| person.is_new(today)) else {
+            return false;
+        };
+        observe(person, access, invocation.now);
+        let is_complete = is_complete(&checklist(person, policy(app), access));
+        if is_complete {
+            person.completed_at = Some(invocation.now);
+            people.unreported.insert(run.clone());
+        }
+        is_complete
+    };
+    let is_complete = app.amend(change).await?;
+    if is_complete {
+        Box::pin(report_pending(app, &run, invocation)).await?;
+    }
+    Ok(is_complete)
+}
+
+fn known<'a>(people: &'a People, id: &str) -> Result<&'a Person, OnboardingError> {
+    people.people.get(id).ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))
+}
+
+/// A person who has not left.
+fn active<'a>(people: &'a People, id: &str, now: DateTime) -> Result<&'a Person, OnboardingError> {
+    let person = known(people, id)?;
+    if person.has_left(now.date()) {
+        return Err(OnboardingError::HasLeft(id.to_owned()));
+    }
+    Ok(person)
+}
+
+fn run_id(id: &str, what: &str) -> String {
+    format!("{id}/{what}")
+}
+
+/// Records a step, once for each run.
+async fn record(
+    app: &App,
+    id: &str,
+    what: &str,
+    outcome: String,
+    findings: Vec<String>,
+    message: Option<Message>,
+    invocation: &Invocation,
+) {
+    let draft = Draft {
+        trigger: TRIGGER.to_owned(),
+        subject: format!("person {id}"),
+        steps: vec![Step::now(what, outcome)],
+        findings,
+        ..Draft::of(&app.base.settings, &run_id(id, what), "succeeded", invocation.now)
+    };
+    app.base.reporter.report_once(draft, message.as_ref(), invocation).await;
+}
+
+/// The word for what is known of one kind of access.
+fn word(membership: &Membership) -> &'static str {
+    match membership {
+        Membership::Member => "remains",
+        Membership::NotMember => "gone",
+        Membership::NoLogin | Membership::NotCovered => "not_checked",
+        Membership::Unknown(_) => "unknown",
+    }
+}
+
+/// The answer about a person, for whoever may invoke the function.
+fn one(app: &App, id: &str, outcome: &'static str, person: &Person, access: &Access, now: DateTime) -> One {
+    let (settings, today) = (&app.base.settings, now.date());
+    let has_left = person.has_left(today);
+    let state = match (has_left, person.completed_at) {
+        (true, _) => "left",
+        (false, Some(_)) => "complete",
+        (false, None) => "new",
+    };
+    let item = |line: crate::rules::checklist::Line| {
+        let tick = person.ticks.get(&line.item.key()).filter(|_| line.state == State::Done);
+        ItemLine {
+            item: line.item.key(),
+            state: line.state.word(),
+            by: tick.map(|tick| tick.by.word()),
+            at: tick.map(|tick| time::local(tick.at)),
+            record: tick
+                .and_then(|tick| tick.evidence.as_ref())
+                .map(|evidence| format!("s3://{}/{}", app.documents().bucket, evidence.key)),
+            next: match &line.state {
+                State::Done => None,
+                State::Open => Some(text::item_next(app, id, person, &line.item)),
+                State::Unknown(why) => Some(why.clone()),
+            },
+        }
+    };
+    // Of a complete checklist, what was true then.
+    let items = match state {
+        "new" => checklist(person, policy(app), access).into_iter().map(item).collect(),
+        _ => Vec::new(),
+    };
+    let lines = access.of(person, &settings.policy, now).into_iter().map(|(place, membership)| AccessLine {
+        place: place.word(),
+        state: word(&membership),
+        next: match &membership {
+            Membership::Member => Some(text::removal(app, person, place)),
+            Membership::Unknown(why) => Some(why.clone()),
+            Membership::NotMember | Membership::NoLogin | Membership::NotCovered => None,
+        },
+    });
+    One {
+        person: id.to_owned(),
+        outcome,
+        state,
+        name: Some(person.name.clone()),
+        role: Some(person.role.clone()),
+        mentor: Some(person.mentor.clone()),
+        iam_user: person.iam_user.clone(),
+        grafana_login: person.grafana_login.clone(),
+        start: Some(person.start.to_string()),
+        due: Some(person.due.to_string()),
+        completed: person.completed_at.map(time::local),
+        left: person.left.map(|left| left.to_string()),
+        forget_on: person.forget_on(policy(app).forget_days).map(|day| day.to_string()),
+        items,
+        access: if person.left.is_some() { lines.collect() } else { Vec::new() },
+        issues: [person.access_issue, person.removal_issue].into_iter().flatten().collect(),
+    }
+}

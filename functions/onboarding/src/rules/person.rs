@@ -1,0 +1,232 @@
+//! The people, and what is known of each: the one document with personal data. Everything else names a person by an id that
+//! says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Name of the document.
+pub(crate) const NAME: &str = "people";
+
+/// Crockford's alphabet, without letters that look like others.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Characters of an id after its prefix.
+const LENGTH: usize = 8;
+
+const PREFIX: &str = "P-";
+
+/// The document.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct People {
+    /// By id.
+    pub people: BTreeMap<String, Person>,
+    /// Records that are to be written: `<id>/<what>`. Noted with the change that they are about, so that none is lost if the
+    /// process dies in between.
+    pub unreported: BTreeSet<String>,
+}
+
+/// A person.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Person {
+    /// Name.
+    pub name: String,
+    /// What the person does in the team.
+    pub role: String,
+    /// Name of the mentor, as in the policy's `incidents.people`.
+    pub mentor: String,
+    /// The first day.
+    pub start: Date,
+    /// The last day on which the checklist is in time.
+    pub due: Date,
+    /// Name of the IAM user.
+    pub iam_user: Option<String>,
+    /// Login or e-mail address in Grafana.
+    pub grafana_login: Option<String>,
+    /// Name in the policy, if it is another one.
+    pub policy_name: Option<String>,
+    /// What is done, by the item's key.
+    pub ticks: BTreeMap<String, Tick>,
+    /// When everything was done.
+    pub completed_at: Option<Timestamp>,
+    /// The first day without access.
+    pub left: Option<Date>,
+    /// How often name, role, mentor, due day and logins were changed by request.
+    pub changes: u32,
+    /// How often the first day without access was set, changed or taken back.
+    pub leaves: u32,
+    /// The task that asks for access.
+    pub access_issue: Option<u64>,
+    /// The task that asks for its removal.
+    pub removal_issue: Option<u64>,
+}
+
+/// Why an item counts as done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Tick {
+    /// When it was noted.
+    pub at: Timestamp,
+    /// Who says so.
+    pub by: By,
+    /// The record that shows it, of an item that needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// Who says that an item is done.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum By {
+    /// The person.
+    Person,
+    /// The mentor.
+    Mentor,
+    /// Nobody: it was found in IAM or Grafana.
+    Check,
+}
+
+/// A record of another procedure that an item needs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Evidence {
+    /// The procedure.
+    pub procedure: String,
+    /// Run id of the record.
+    pub run: String,
+    /// The object's key.
+    pub key: String,
+    /// SHA-256 of the object, in hexadecimal.
+    pub sha256: String,
+}
+
+impl By {
+    /// The word in records and answers.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Mentor => "mentor",
+            Self::Check => "check",
+        }
+    }
+}
+
+impl Person {
+    /// The name that the policy has for the person.
+    pub(crate) fn name_in_policy(&self) -> &str {
+        self.policy_name.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether the person has left by a day.
+    pub(crate) fn has_left(&self, today: Date) -> bool {
+        self.left.is_some_and(|left| left <= today)
+    }
+
+    /// Whether the checklist is still worked on.
+    pub(crate) fn is_new(&self, today: Date) -> bool {
+        self.completed_at.is_none() && !self.has_left(today)
+    }
+
+    /// Whose name this is; none if it is neither the person's nor the mentor's.
+    pub(crate) fn who(&self, name: &str) -> Option<By> {
+        if is_same(name, &self.mentor) {
+            Some(By::Mentor)
+        } else if is_same(name, &self.name) {
+            Some(By::Person)
+        } else {
+            None
+        }
+    }
+
+    /// The day from which the data is deleted; none if the person has not left.
+    pub(crate) fn forget_on(&self, forget_days: u16) -> Option<Date> {
+        Some(after(self.left?, forget_days))
+    }
+}
+
+impl People {
+    /// The id of the person with a name.
+    pub(crate) fn id_of(&self, name: &str) -> Option<&str> {
+        self.people.iter().find(|(_, person)| is_same(&person.name, name)).map(|(id, _)| id.as_str())
+    }
+}
+
+/// The day a number of days later.
+pub(crate) fn after(day: Date, days: u16) -> Date {
+    day.checked_add(Span::new().days(i64::from(days))).unwrap_or(Date::MAX)
+}
+
+/// Whether two names are the same, whatever their case and blanks.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let words = |name: &str| name.to_lowercase().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    words(one) == words(other)
+}
+
+/// An id from random bytes.
+pub(crate) fn id(random: [u8; LENGTH]) -> String {
+    let letter = |byte: u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('0', char::from);
+    PREFIX.chars().chain(random.into_iter().map(letter)).collect()
+}
+
+/// Whether a text is an id.
+pub(crate) fn is_id(text: &str) -> bool {
+    let is_letter = |byte: u8| ALPHABET.contains(&byte);
+    text.strip_prefix(PREFIX).is_some_and(|id| id.len() == LENGTH && id.bytes().all(is_letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_whatever_their_case_and_blanks() {
+        for (one, other, expected) in [
+            ("Bia Lima", " bia  LIMA ", true),
+            ("Ângela", "ângela", true),
+            ("Bia Lima", "Bia", false),
+            ("Bia Lima", "Ana Lima", false),
+        ] {
+            assert_eq!(is_same(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_recognised_and_is_in_no_name() {
+        assert_eq!(id([0, 1, 31, 32, 255, 10, 100, 7]), "P-01Z0ZA47");
+        for (text, expected) in [
+            ("P-01Z0ZA47", true),
+            ("P-01Z0ZA4", false),
+            ("P-01Z0ZA4U", false),
+            ("P-01z0za47", false),
+            ("Bia", false),
+            ("P-../../x", false),
+        ] {
+            assert_eq!(is_id(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mentor_is_told_from_the_person_and_from_others() {
+        let person =
+            Person { name: "Bia Lima".to_owned(), mentor: "Ana Souza".to_owned(), ..Person::default() };
+        for (name, expected) in
+            [("bia lima", Some(By::Person)), ("Ana  souza", Some(By::Mentor)), ("Rui", None), ("", None)]
+        {
+            assert_eq!(person.who(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_person_has_left_on_the_first_day_without_access() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let person = Person { left: Some(day("2026-12-10")), ..Person::default() };
+        for (today, has_left) in [("2026-12-09", false), ("2026-12-10", true), ("2026-12-11", true)] {
+            assert_eq!((person.has_left(day(today)), person.is_new(day(today))), (has_left, !has_left));
+        }
+        assert_eq!(person.forget_on(30), Some(day("2027-01-09")));
+        assert_eq!(Person::default().forget_on(30), None);
+        assert_eq!(after(Date::MAX, 1), Date::MAX);
+    }
+}

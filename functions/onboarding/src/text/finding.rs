@@ -1,0 +1,140 @@
+//! Findings in sentences, in groups, and as pages.
+
+use jiff::civil::Date;
+use shared::audit::findings::{self, Item, NAME};
+use shared::audit::first_week;
+use shared::policy::Area;
+use shared::run::paging::{Alert, Page, Severity};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use super::{PAGE, place, show};
+use crate::rules::access::Place;
+use crate::rules::finding::{Finding, Found};
+
+/// Most keys of open items in a sentence.
+const SHOWN: usize = 300;
+
+/// The line of a finding in the evidence record: its key, `: `, the sentence.
+pub(crate) fn line(found: &Found) -> String {
+    format!("{}: {}", key(found), sentence(found, Language::English))
+}
+
+/// The line of access that remains, for the record of the request by which a person leaves.
+pub(crate) fn line_of_access(id: &str, place: Place, since: Date) -> String {
+    line(&Found { about: format!("{id}/{}", place.word()), finding: Finding::AccessRemains { place, since } })
+}
+
+/// Key of a finding: findings of two runs with the same key are the same finding.
+pub(crate) fn key(found: &Found) -> String {
+    format!("{} {}", found.finding.kind(), found.about)
+}
+
+/// A finding in a sentence, without a full stop.
+pub(crate) fn sentence(found: &Found, language: Language) -> String {
+    let listed = |open: &[String]| findings::listed(open.to_vec(), SHOWN);
+    match &found.finding {
+        Finding::AccessRemains { place: at, since } => {
+            let at = place(*at, language);
+            shared::tr!(
+                language,
+                "saiu em {since} e ainda tem acesso: {at}",
+                "left on {since} and still has access: {at}",
+            )
+        }
+        Finding::OnboardingOverdue { due, open } => {
+            let open = listed(open);
+            shared::tr!(
+                language,
+                "o onboarding devia estar completo em {due}; falta {open}",
+                "the onboarding was to be complete by {due}; open: {open}",
+            )
+        }
+        Finding::OnboardingDueSoon { due, open } => {
+            let open = listed(open);
+            shared::tr!(
+                language,
+                "o onboarding vence em {due}; falta {open}",
+                "the onboarding is due by {due}; open: {open}",
+            )
+        }
+        Finding::NotSeen(why) => {
+            shared::tr!(language, "não foi possível verificar: {why}", "could not be checked: {why}")
+        }
+        Finding::MentorUnreachable => shared::tr!(
+            language,
+            "o mentor não tem Slack em incidents.people da política, ou saiu: ninguém é lembrado",
+            "the mentor has no Slack in the policy's incidents.people, or has left: nobody is reminded",
+        ),
+    }
+}
+
+/// The next step, without a full stop.
+fn next_step(found: &Found, id: &str, settings: &Settings) -> String {
+    let language = settings.language;
+    let command = || show(settings, id).code();
+    match &found.finding {
+        Finding::AccessRemains { .. } => {
+            let command = command();
+            shared::tr!(
+                language,
+                "tirar o acesso; quem é e com que comando: {command}",
+                "end the access; who it is and by which command: {command}",
+            )
+        }
+        Finding::OnboardingOverdue { .. } | Finding::OnboardingDueSoon { .. } => {
+            let command = command();
+            shared::tr!(
+                language,
+                "fazer o que falta, ou dar outro prazo ({PAGE}#mudar); quem é e com que comandos: {command}",
+                "do what is open, or give another date ({PAGE}#mudar); who it is and by which commands: {command}",
+            )
+        }
+        Finding::NotSeen(_) => shared::tr!(
+            language,
+            "corrigir a causa; a próxima execução lê de novo",
+            "fix the cause; the next run reads again",
+        ),
+        Finding::MentorUnreachable => shared::tr!(
+            language,
+            "completar a pessoa na política, ou dizer outro mentor ({PAGE}#mudar)",
+            "complete the person in the policy, or name another mentor ({PAGE}#mudar)",
+        ),
+    }
+}
+
+/// The item of a finding, for a message that groups findings.
+pub(crate) fn item(found: &Found, settings: &Settings) -> Item {
+    let id = found.person().unwrap_or_default();
+    Item {
+        kind: found.finding.kind().to_owned(),
+        about: found.about.clone(),
+        sentence: sentence(found, settings.language),
+        step: next_step(found, id, settings),
+        pattern: next_step(found, NAME, settings),
+    }
+}
+
+/// The page: one for all access that remains. More of it makes a new page. Access to AWS is critical: it reaches production.
+pub(crate) fn pages(settings: &Settings, all: &[Found]) -> Vec<Page> {
+    let of: Vec<_> = all.iter().filter(|found| found.finding.pages()).collect();
+    let Some(first) = of.first() else { return Vec::new() };
+    let (language, environment, kind) = (settings.language, &settings.environment, first.finding.kind());
+    let names: Vec<&str> = of.iter().map(|found| found.about.as_str()).collect();
+    let items: Vec<_> = of.iter().map(|found| item(found, settings)).collect();
+    let lines: Vec<_> = findings::groups(&items).iter().map(|group| group.text(language, "")).collect();
+    let is_aws =
+        |found: &&Found| matches!(found.finding, Finding::AccessRemains { place: Place::AwsGroup, .. });
+    let severity = if of.iter().any(is_aws) { Severity::Critical } else { Severity::Warning };
+    let causes = first_week::causes(names.iter().copied());
+    let alert = Alert {
+        kind,
+        severity,
+        resource: &names.join(", "),
+        text: lines.join("\n"),
+        owners: vec![settings.policy.responsible(Area::Infrastructure)],
+        runbook: "docs/onboarding.md#o-que-cada-achado-significa",
+        dedup_key: format!("onboarding/{environment}/{kind}/{causes}"),
+    };
+    vec![Page::new(settings, alert)]
+}

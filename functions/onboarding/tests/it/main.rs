@@ -1,0 +1,334 @@
+//! The function against the wire protocols of AWS and Grafana, with buckets and an IAM group in memory. The board is tested on the
+//! local cloud.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod cloud;
+mod death;
+
+use onboarding::{Answer, One};
+use serde_json::{Value, json};
+use shared::runtime::failure::Failure;
+
+use cloud::{Cloud, NOW};
+
+/// Everything by which the person could be known.
+const PERSONAL: [&str; 7] = ["Bia", "Lima", "bia.lima", "bia@", "Souza", "Plantonista", "Ana Souza"];
+
+fn start() -> Value {
+    json!({"start": {
+        "name": "Bia Lima", "role": "Plantonista", "start": "2026-12-01", "mentor": "Ana Souza",
+        "iam_user": "bia.lima", "grafana_login": "bia@example.org",
+    }})
+}
+
+fn said(id: &str, item: &str, by: &str) -> Value {
+    json!({"acknowledge": {"person": id, "item": item, "by": by}})
+}
+
+fn shadow(id: &str, procedure: &str, run: &str) -> Value {
+    json!({"shadow": {"person": id, "procedure": procedure, "run": run, "by": "Ana Souza"}})
+}
+
+fn open(one: &One) -> Vec<&str> {
+    one.items.iter().filter(|line| line.state != "done").map(|line| line.item.as_str()).collect()
+}
+
+/// Records that show the three pieces of work.
+fn work(cloud: &Cloud) {
+    let at = json!({"utc": "2026-12-01T12:00:00Z", "local": "x"});
+    let step = |name: &str| json!([{"name": name, "at": at, "outcome": "succeeded"}]);
+    cloud.store("rotate-random", &[json!({"run_id": "token-1"}), json!({"run_id": "token-2"})]);
+    cloud.store("restore-test", &[json!({"run_id": "restore-1", "steps": step("recovery: instance")})]);
+    cloud.store("snapshot-create", &[json!({"run_id": "moveongs-dev-db/77/available"})]);
+}
+
+async fn refused(cloud: &Cloud, event: Value) -> String {
+    let error = cloud.ask(event, NOW).await.unwrap_err();
+    let text = error.to_string();
+    assert!(!PERSONAL.iter().any(|personal| text.contains(personal)), "{text}");
+    error.kind().to_owned()
+}
+
+#[tokio::test]
+async fn a_checklist_is_complete_when_everything_is_said_or_seen() {
+    let cloud = Cloud::new();
+    work(&cloud);
+    let begun = cloud.one(start(), NOW).await;
+    let id = begun.person.clone();
+    assert_eq!((begun.outcome, begun.state, begun.due.as_deref()), ("begun", "new", Some("2026-12-31")));
+    assert_eq!(open(&begun).len(), 9);
+    let messages = cloud.messages();
+    assert!(
+        messages.len() == 1 && messages[0].contains("<@U0123ANA9>") && messages[0].contains(&id),
+        "{messages:?}"
+    );
+    // The same again.
+    assert_eq!(cloud.one(start(), NOW).await.outcome, "unchanged");
+
+    for document in ["docs/observability/README.md", "docs/openapi/v1/openapi.yaml", "guia-operacional.md"] {
+        cloud.one(said(&id, &format!("document:{document}"), "bia lima"), NOW).await;
+    }
+    assert_eq!(cloud.one(said(&id, "local_environment", "Ana Souza"), NOW).await.outcome, "changed");
+    assert_eq!(cloud.one(said(&id, "local_environment", "Ana Souza"), NOW).await.outcome, "unchanged");
+    for (procedure, run) in [
+        ("rotate-random", "token-1"),
+        ("restore-test", "restore-1"),
+        ("snapshot-create", "moveongs-dev-db/77/available"),
+    ] {
+        cloud.one(shadow(&id, procedure, run), NOW).await;
+    }
+    let shown = cloud.one(json!({"show": {"person": id}}), NOW).await;
+    assert_eq!(open(&shown), ["aws_access", "grafana_access"]);
+    let rotation = shown.items.iter().find(|line| line.item == "shadow_rotation").unwrap();
+    assert_eq!(rotation.by, Some("mentor"));
+    assert_eq!(rotation.record.as_deref(), Some("s3://evidence/evidence/rotate-random/9999999998.json"));
+
+    // The one is on the second page of the group.
+    cloud.access(&["ana", "bia.lima"], &["BIA@example.org"]);
+    let report = cloud.daily(NOW).await;
+    assert_eq!((report.result, report.completed.as_slice()), ("succeeded", std::slice::from_ref(&id)));
+    assert_eq!(cloud.steps().last().map(String::as_str), Some("completed"));
+    let records = cloud.records();
+    let completed = records.iter().find(|record| record["run_id"] == format!("{id}/completed")).unwrap();
+    assert!(completed["steps"][0]["outcome"].as_str().unwrap().contains("aws_access (check)"), "{completed}");
+    let ticked =
+        records.iter().find(|record| record["run_id"] == format!("{id}/ticked/shadow_rotation")).unwrap();
+    let outcome = ticked["steps"][0]["outcome"].as_str().unwrap();
+    assert!(
+        outcome.starts_with("said by the mentor; run token-1 of rotate-random, evidence/rotate-random/"),
+        "{outcome}"
+    );
+    assert_eq!(cloud.one(json!({"show": {"person": id}}), NOW).await.state, "complete");
+    assert_eq!(cloud.daily("2026-12-02T12:45:00Z").await.completed, [""; 0]);
+    let told = cloud.told();
+    for personal in PERSONAL {
+        assert!(!told.contains(personal), "{personal} is in {told}");
+    }
+}
+
+#[tokio::test]
+async fn who_says_what_is_checked() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    for (event, kind) in [
+        (said("P-00000000", "local_environment", "Ana Souza"), "NoPerson"),
+        (said(&id, "local_environment", "Bia Lima"), "NotTheirs"),
+        (said(&id, "local_environment", "Rui"), "NotTheirs"),
+        (said(&id, "document:guia-operacional.md", "Rui"), "NotTheirs"),
+        (said(&id, "document:other", "Bia Lima"), "NoItem"),
+        (said(&id, "aws_access", "Ana Souza"), "NotSaid"),
+        (said(&id, "grafana_access", "Ana Souza"), "NotSaid"),
+        (said(&id, "shadow_deploy", "Ana Souza"), "NotSaid"),
+        (json!({"change": {"person": "P-00000000", "role": "x"}}), "NoPerson"),
+        (json!({"leave": {"person": "P-00000000", "on": "2026-12-01"}}), "NoPerson"),
+        (json!({"forget": {"person": "P-00000000"}}), "NoPerson"),
+        (json!({"forget": {"person": id}}), "NotGone"),
+        (json!({"show": {"person": "P-00000000"}}), "NoPerson"),
+    ] {
+        assert_eq!(refused(&cloud, event.clone()).await, kind, "{event}");
+    }
+    let mut other = start();
+    other["start"]["role"] = "Gerente".into();
+    assert_eq!(refused(&cloud, other).await, "NameTaken");
+    assert_eq!(cloud.steps(), ["begun"]);
+}
+
+#[tokio::test]
+async fn only_an_intact_record_of_the_right_run_counts() {
+    let cloud = Cloud::new();
+    work(&cloud);
+    let id = cloud.one(start(), NOW).await.person;
+    let failed = json!({"run_id": "restore-1", "result": "failed"});
+    let early = json!({"utc": "2026-11-30T12:00:00Z", "local": "x"});
+    for (procedure, run, kind) in [
+        ("rotate-random", "token-9", "NoRecord"),
+        ("restore-test", "token-1", "NoRecord"),
+        ("rotation-followup", "x", "NoRecord"),
+    ] {
+        assert_eq!(refused(&cloud, shadow(&id, procedure, run)).await, kind, "{procedure} {run}");
+    }
+    let mut by = shadow(&id, "rotate-random", "token-1");
+    by["shadow"]["by"] = "Bia Lima".into();
+    assert_eq!(refused(&cloud, by).await, "NotTheirs");
+
+    // The first record's bytes change; the second names its hash.
+    let key = "evidence/rotate-random/9999999998.json";
+    let good = cloud.evidence.objects()[key].clone();
+    cloud.put(key, &good.replace("token-1", "token-1 "));
+    assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NoRecord");
+    cloud.put(key, &good.replace("\"succeeded\"", "\"succeeded\" "));
+    assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NotIntact");
+    cloud.put(key, "{}");
+    assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NotIntact");
+    cloud.put(key, &good.replace("\"moveongs\"", "\"another\""));
+    assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NotIntact");
+    cloud.put(key, &good);
+    assert_eq!(cloud.one(shadow(&id, "rotate-random", "token-1"), NOW).await.outcome, "changed");
+
+    for draft in [failed, json!({"run_id": "restore-1", "started": early}), json!({"run_id": "restore-1"})] {
+        cloud.store("restore-test", &[draft]);
+        assert_eq!(refused(&cloud, shadow(&id, "restore-test", "restore-1")).await, "Misfit");
+    }
+    assert_eq!(cloud.steps(), ["begun", "ticked/shadow_rotation"]);
+}
+
+#[tokio::test]
+async fn a_late_checklist_is_a_finding_and_its_mentor_is_reminded() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    for (now, findings, reminded, result) in [
+        ("2026-12-16T12:45:00Z", vec![], false, "succeeded"),
+        ("2026-12-17T12:45:00Z", vec![format!("OnboardingDueSoon {id}")], true, "succeeded"),
+        ("2026-12-18T12:45:00Z", vec![format!("OnboardingDueSoon {id}")], false, "succeeded"),
+        ("2026-12-30T12:45:00Z", vec![format!("OnboardingDueSoon {id}")], true, "succeeded"),
+        ("2026-12-31T12:45:00Z", vec![format!("OnboardingDueSoon {id}")], false, "succeeded"),
+        ("2027-01-01T12:45:00Z", vec![format!("OnboardingOverdue {id}")], false, "failed"),
+    ] {
+        let before = cloud.messages().len();
+        let report = cloud.daily(now).await;
+        assert_eq!((&report.findings, report.result), (&findings, result), "{now}");
+        assert_eq!(report.reminded.contains(&id), reminded, "{now}");
+        assert_eq!(report.paged, [""; 0]);
+        let messages = cloud.messages().split_off(before);
+        let is_told = reminded || now.starts_with("2027");
+        assert_eq!(
+            messages.iter().filter(|text| text.contains("<@U0123ANA9>")).count(),
+            usize::from(is_told),
+            "{now}"
+        );
+        // The same day again.
+        cloud.daily(now).await;
+        assert_eq!(cloud.messages().len(), before + messages.len(), "{now}");
+    }
+    let later = json!({"change": {"person": id, "due": "2027-02-01", "mentor": "Rui"}});
+    assert_eq!(cloud.one(later, "2027-01-02T12:00:00Z").await.due.as_deref(), Some("2027-02-01"));
+    let report = cloud.daily("2027-01-02T12:45:00Z").await;
+    assert_eq!(report.findings, [format!("MentorUnreachable {id}")]);
+    assert_eq!(cloud.steps(), ["begun", "changed/1"]);
+}
+
+#[tokio::test]
+async fn access_of_who_left_is_a_finding_on_the_same_day_until_it_is_gone_and_then_the_data_is_deleted() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.access(&["bia.lima"], &["bia@example.org"]);
+    let leave = |on: &str| json!({"leave": {"person": id, "on": on}});
+    let later = cloud.one(leave("2026-12-10"), NOW).await;
+    assert_eq!((later.outcome, later.state), ("left", "new"));
+    assert_eq!(cloud.daily("2026-12-09T12:45:00Z").await.findings, [""; 0]);
+    let left = cloud.one(leave("2026-12-09"), "2026-12-09T18:00:00Z").await;
+    assert_eq!((left.outcome, left.state), ("left", "left"));
+    let remains: Vec<_> = left.access.iter().filter(|line| line.state == "remains").collect();
+    assert_eq!(remains.len(), 2);
+    let command = remains[0].next.clone().unwrap();
+    assert_eq!(command, "aws iam remove-user-from-group --group-name moveongs-ops --user-name bia.lima");
+    let record = cloud.records().pop().unwrap();
+    assert_eq!(record["findings"].as_array().unwrap().len(), 2, "{record}");
+    assert!(cloud.messages().last().unwrap().contains("Ainda tem acesso"));
+    assert_eq!(cloud.one(leave("2026-12-09"), "2026-12-09T18:00:00Z").await.outcome, "unchanged");
+
+    let report = cloud.daily("2026-12-10T12:45:00Z").await;
+    assert_eq!(
+        report.findings,
+        [format!("AccessRemains {id}/aws_group"), format!("AccessRemains {id}/grafana")]
+    );
+    assert_eq!((report.result, report.paged.len()), ("failed", 1));
+    let forget = || json!({"forget": {"person": id}});
+    assert_eq!(refused_at(&cloud, forget(), "2026-12-10T13:00:00Z").await, "AccessRemains");
+    assert_eq!(
+        refused_at(&cloud, said(&id, "local_environment", "Ana Souza"), "2026-12-10T13:00:00Z").await,
+        "HasLeft"
+    );
+    assert_eq!(refused_at(&cloud, start(), "2026-12-10T13:00:00Z").await, "HasLeft");
+
+    // What does not answer is not gone.
+    cloud.state.lock().unwrap().group = None;
+    *cloud.grafana.lock().unwrap() = None;
+    let unseen = cloud.daily("2026-12-11T12:45:00Z").await;
+    assert_eq!(unseen.findings, ["NotSeen aws_group", "NotSeen grafana"]);
+    assert_eq!(unseen.result, "failed");
+    assert_eq!(refused_at(&cloud, forget(), "2026-12-11T13:00:00Z").await, "AccessRemains");
+    let late = cloud.daily("2027-12-11T12:45:00Z").await;
+    assert_eq!(late.forgotten, [""; 0]);
+
+    cloud.access(&[], &[]);
+    let gone = cloud.daily("2026-12-12T12:45:00Z").await;
+    assert_eq!((gone.result, gone.findings.len()), ("succeeded", 0));
+    assert_eq!(cloud.daily("2027-06-06T12:45:00Z").await.forgotten, [""; 0]);
+    let forgotten = cloud.daily("2027-06-07T12:45:00Z").await;
+    assert_eq!(forgotten.forgotten, std::slice::from_ref(&id));
+    for (place, objects) in [("people", cloud.people.objects()), ("evidence", cloud.evidence.objects())] {
+        let text: String = objects.values().cloned().collect();
+        assert!(!PERSONAL.iter().any(|personal| text.contains(personal)), "{place}: {text}");
+    }
+    assert_eq!(cloud.steps(), ["begun", "left/2026-12-10/1", "left/2026-12-09/2", "forgotten"]);
+    let again = cloud.one(forget(), "2027-06-08T12:00:00Z").await;
+    assert_eq!((again.outcome, again.state), ("unchanged", "forgotten"));
+    // The name is free again.
+    assert_ne!(cloud.one(start(), "2027-06-08T12:00:00Z").await.person, id);
+}
+
+async fn refused_at(cloud: &Cloud, event: Value, now: &str) -> &'static str {
+    cloud.ask(event, now).await.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn a_leaving_that_was_a_mistake_is_taken_back() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    let stay = || json!({"stay": {"person": id}});
+    assert_eq!(cloud.one(stay(), NOW).await.outcome, "unchanged");
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    let stays = cloud.one(stay(), NOW).await;
+    assert_eq!((stays.outcome, stays.state, stays.left), ("changed", "new", None));
+    assert_eq!(cloud.one(stay(), NOW).await.outcome, "unchanged");
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(cloud.steps(), ["begun", "left/2026-12-01/1", "stays/2", "left/2026-12-01/3"]);
+}
+
+#[tokio::test]
+async fn what_the_stack_does_not_check_the_mentor_says() {
+    let none = [("OPS_GROUP_NAME", ""), ("GRAFANA_URL", "")];
+    let policy = json!({"onboarding": {"documents": [], "shadowing": []}});
+    let cloud = Cloud::with(&none, policy);
+    let id = cloud.one(start(), NOW).await.person;
+    assert_eq!(refused(&cloud, said(&id, "aws_access", "Bia Lima")).await, "NotTheirs");
+    for item in ["aws_access", "grafana_access", "local_environment"] {
+        cloud.one(said(&id, item, "Ana Souza"), NOW).await;
+    }
+    assert_eq!(cloud.one(json!({"show": {"person": id}}), NOW).await.state, "complete");
+    let records = cloud.records();
+    let completed = records.iter().find(|record| record["run_id"] == format!("{id}/completed")).unwrap();
+    let outcome = completed["steps"][0]["outcome"].as_str().unwrap();
+    assert_eq!(outcome, "aws_access (mentor), grafana_access (mentor), local_environment (mentor)");
+    // No record says that access was looked at.
+    let left = cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    let states: Vec<_> = left.access.iter().map(|line| line.state).collect();
+    assert_eq!(states, ["not_checked", "not_checked", "gone", "gone"]);
+    let report = cloud.daily(NOW).await;
+    assert_eq!(report.findings, [""; 0]);
+    let day = cloud.records().pop().unwrap();
+    let covered: Vec<_> =
+        day["steps"].as_array().unwrap().iter().map(|step| step["outcome"].clone()).collect();
+    assert_eq!(covered[1..3], [json!("not covered"), json!("not covered")], "{day}");
+}
+
+#[tokio::test]
+async fn a_member_without_a_login_is_not_guessed_and_everybody_is_listed() {
+    let cloud = Cloud::new();
+    let mut without = start();
+    for field in ["iam_user", "grafana_login"] {
+        without["start"].as_object_mut().unwrap().remove(field);
+    }
+    let id = cloud.one(without, NOW).await.person;
+    // Nobody's membership had to be read.
+    assert_eq!(cloud.state.lock().unwrap().pages, 0);
+    let shown = cloud.one(json!({"show": {"person": id}}), NOW).await;
+    let access = shown.items.iter().find(|line| line.item == "aws_access").unwrap();
+    assert!(access.next.as_ref().unwrap().contains(r#""iam_user":"USUARIO""#), "{access:?}");
+    cloud.access(&["bia.lima"], &[]);
+    let named = cloud.one(json!({"change": {"person": id, "iam_user": "Bia.Lima"}}), NOW).await;
+    assert_eq!(named.items.iter().find(|line| line.item == "aws_access").unwrap().state, "done");
+    let Ok(Answer::All { people }) = cloud.ask(json!({"show": {}}), NOW).await else { panic!() };
+    assert_eq!(people.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), [Some("Bia Lima".to_owned())]);
+}

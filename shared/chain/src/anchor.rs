@@ -1,0 +1,284 @@
+//! Anchors: the heads of all chains, named in a second place, so that a bucket that was rewritten consistently shows.
+//!
+//! Anchors are a chain themselves. An anchor names only heads that a verification has reached, and keeps the head that
+//! the anchor before it names for a chain that is not verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, Harm};
+use crate::folder::Folder;
+use crate::listing::Listing;
+use crate::verify::{Content, State, Verdict, Walk};
+use crate::{Head, Link, Pin, Stack, Witness, record, sha256};
+
+/// An anchor, as stored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Anchor {
+    schema: u32,
+    /// The stack.
+    #[serde(flatten)]
+    pub stack: Stack,
+    /// Its evidence bucket.
+    pub bucket: String,
+    /// Its place in the chain of anchors: the first one has 1.
+    pub sequence: u64,
+    /// The anchor before it; none in the first.
+    pub previous: Option<Link>,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The heads of the chains, by procedure.
+    pub heads: BTreeMap<String, Head>,
+}
+
+impl Anchor {
+    /// Its key, in the place of the anchors.
+    pub fn key(&self) -> String {
+        Folder::anchors(&self.stack).key(self.sequence)
+    }
+
+    /// Its bytes, as they are stored.
+    pub fn bytes(&self) -> Vec<u8> {
+        // Text, numbers and maps with text as keys always serialize.
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// Reads an anchor.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, Harm> {
+        record::read(bytes)
+    }
+
+    /// What it knows about a procedure's chain, as this witness.
+    fn pin(&self, procedure: &str, witness: Witness) -> Option<Pin> {
+        let Head { sequence, sha256, .. } = self.heads.get(procedure)?;
+        Some(Pin { sequence: *sequence, sha256: Some(sha256.clone()), witness })
+    }
+
+    fn witness(&self) -> Witness {
+        Witness::Anchor { key: self.key(), at: self.at }
+    }
+}
+
+/// The newest anchor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Newest {
+    /// The anchor.
+    pub anchor: Anchor,
+    /// Its bytes, as they are stored. Another version of this product would write others.
+    pub bytes: Vec<u8>,
+}
+
+impl From<Anchor> for Newest {
+    fn from(anchor: Anchor) -> Self {
+        Self { bytes: anchor.bytes(), anchor }
+    }
+}
+
+/// The anchor to write after `newest` for these verdicts of all chains, made at `now`; none if it would name the same
+/// heads.
+///
+/// # Errors
+///
+/// [`Harm::OtherStack`] or [`Harm::OtherBucket`] if the newest anchor is another stack's: two stacks must not share a
+/// place.
+pub fn next<'a>(
+    newest: Option<&Newest>,
+    stack: &Stack,
+    bucket: &str,
+    verdicts: impl IntoIterator<Item = &'a Verdict>,
+    now: Timestamp,
+) -> Result<Option<Anchor>, Harm> {
+    if let Some(Newest { anchor, .. }) = newest {
+        own(anchor, stack, bucket)?;
+    }
+    let named = newest.map(|newest| &newest.anchor.heads);
+    let mut heads = named.cloned().unwrap_or_default();
+    for verdict in verdicts {
+        let Some(head) = verdict.head.as_ref().filter(|_| verdict.state() == State::Verified) else {
+            continue;
+        };
+        // A shorter chain is no news, even where a verification did not know the anchors.
+        if heads.get(&verdict.chain).is_none_or(|named| named.sequence < head.sequence) {
+            heads.insert(verdict.chain.clone(), head.clone());
+        }
+    }
+    if named.map_or(heads.is_empty(), |named| *named == heads) {
+        return Ok(None);
+    }
+    Ok(Some(Anchor {
+        schema: 1,
+        stack: stack.clone(),
+        bucket: bucket.to_owned(),
+        sequence: newest.map_or(1, |newest| newest.anchor.sequence.saturating_add(1)),
+        previous: newest.map(|newest| Link { key: newest.anchor.key(), sha256: sha256(&newest.bytes) }),
+        at: now,
+        heads,
+    }))
+}
+
+/// Checks that an anchor is this stack's.
+fn own(anchor: &Anchor, stack: &Stack, bucket: &str) -> Result<(), Harm> {
+    if anchor.stack != *stack {
+        return Err(Harm::OtherStack { says: anchor.stack.clone() });
+    }
+    if anchor.bucket != bucket {
+        return Err(Harm::OtherBucket { says: anchor.bucket.clone() });
+    }
+    Ok(())
+}
+
+/// All anchors of a stack, verified as a chain, fed one at a time.
+#[derive(Debug)]
+pub struct Anchors {
+    walk: Walk,
+    stack: Stack,
+    bucket: Option<String>,
+    anchors: Vec<Anchor>,
+    copies: Vec<(Anchor, Witness)>,
+    newest: Option<Newest>,
+}
+
+impl Anchors {
+    /// No anchor yet. Anchors must name this evidence bucket; without it, that of the first anchor.
+    pub fn new(stack: Stack, bucket: Option<&str>) -> Self {
+        let walk = Walk::new(Folder::anchors(&stack));
+        Self {
+            walk,
+            stack,
+            bucket: bucket.map(str::to_owned),
+            anchors: Vec::new(),
+            copies: Vec::new(),
+            newest: None,
+        }
+    }
+
+    /// Takes the list of versions into account.
+    #[must_use]
+    pub fn listed(mut self, listing: &Listing) -> Self {
+        self.walk.listed(listing);
+        self
+    }
+
+    /// Begins at an anchor that an earlier verification found to be the newest. Those before it are not read again; its
+    /// own link to them is not checked.
+    #[must_use]
+    pub fn starting(mut self, sequence: u64) -> Self {
+        self.walk.starting(sequence);
+        self.walk.pins.push(Pin { sequence, sha256: None, witness: Witness::Earlier });
+        self
+    }
+
+    /// Takes a copy of an anchor into account, such as the one committed to a repository. It must equal the anchor of its
+    /// number, and says what that one says. `origin` names the copy in faults; it stands for a key.
+    #[must_use]
+    pub fn witnessed(mut self, origin: &str, bytes: &[u8]) -> Self {
+        let bucket = self.bucket.clone();
+        let copy = Anchor::read(bytes).and_then(|copy| {
+            own(&copy, &self.stack, bucket.as_deref().unwrap_or(&copy.bucket)).map(|()| copy)
+        });
+        match copy {
+            Ok(copy) => {
+                let witness = Witness::Anchor { key: origin.to_owned(), at: copy.at };
+                let sha256 = Some(sha256(bytes));
+                self.walk.pins.push(Pin { sequence: copy.sequence, sha256, witness: witness.clone() });
+                self.copies.push((copy, witness));
+            }
+            Err(harm) => self.walk.fault(None, origin, harm),
+        }
+        self
+    }
+
+    /// Sequence of the first anchor that is to be read.
+    pub fn from(&self) -> u64 {
+        self.walk.from()
+    }
+
+    /// Takes the next anchor, in ascending order of the sequence (descending order of the key).
+    pub fn anchor(&mut self, key: &str, bytes: &[u8]) {
+        let anchor = Anchor::read(bytes).and_then(|anchor| {
+            let bucket = self.bucket.as_deref().unwrap_or(&anchor.bucket);
+            own(&anchor, &self.stack, bucket).map(|()| anchor)
+        });
+        let found = anchor.as_ref().map_err(Clone::clone).map(|anchor| Content {
+            sequence: anchor.sequence,
+            previous: anchor.previous.clone(),
+            at: anchor.at,
+        });
+        let is_in_place = self.walk.object(key, bytes, found).is_some();
+        if let (true, Ok(anchor)) = (is_in_place, anchor) {
+            self.bucket.get_or_insert_with(|| anchor.bucket.clone());
+            self.newest = Some(Newest { anchor: anchor.clone(), bytes: bytes.to_vec() });
+            self.anchors.push(anchor);
+        }
+    }
+
+    /// Takes the next anchor, which is too large to be read.
+    pub fn large(&mut self, key: &str, bytes: u64) {
+        self.walk.object(key, &[], Err(Harm::TooLarge { bytes }));
+    }
+
+    /// Takes the next anchor, whose bytes could not be read.
+    pub fn unread(&mut self, key: &str, reason: &str) {
+        self.walk.unread(key, reason);
+    }
+
+    /// What the anchors know about a procedure's chain, for [`Verifier::witnessed`](crate::Verifier::witnessed). Anchors
+    /// that name the same record in the same way count once, by the oldest.
+    pub fn pins(&self, procedure: &str) -> Vec<Pin> {
+        let mut pins: Vec<Pin> = Vec::new();
+        let own = self.anchors.iter().filter_map(|anchor| anchor.pin(procedure, anchor.witness()));
+        let copies = self.copies.iter().filter_map(|(copy, witness)| copy.pin(procedure, witness.clone()));
+        for pin in own.chain(copies) {
+            if pins.last().is_none_or(|last| (last.sequence, &last.sha256) != (pin.sequence, &pin.sha256)) {
+                pins.push(pin);
+            }
+        }
+        pins
+    }
+
+    /// The procedures that any anchor names.
+    pub fn procedures(&self) -> impl Iterator<Item = &str> {
+        let all = self.anchors.iter().chain(self.copies.iter().map(|(copy, _)| copy));
+        let all = all.flat_map(|anchor| anchor.heads.keys().map(String::as_str));
+        all.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// The newest anchor that was read, in its place.
+    pub fn newest(&self) -> Option<&Newest> {
+        self.newest.as_ref()
+    }
+
+    /// Ends the verification of the anchors' own chain. [`Anchors::pins`] before.
+    pub fn finish(self) -> Verdict {
+        let mut verdict = self.walk.finish();
+        verdict.faults.extend(shrunk(&self.anchors));
+        verdict
+    }
+}
+
+/// Anchors that name an earlier head than one before them, or none where one before them names one: no run writes these.
+fn shrunk(anchors: &[Anchor]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut known: BTreeMap<&str, u64> = BTreeMap::new();
+    for anchor in anchors {
+        let named = |procedure: &str| anchor.heads.get(procedure).map_or(0, |head| head.sequence);
+        if known.iter().any(|(procedure, sequence)| named(procedure) < *sequence) {
+            let (chain, key) = ("anchors".to_owned(), anchor.key());
+            let reason = "it names less than the anchor before it".to_owned();
+            faults.push(Fault {
+                chain,
+                sequence: Some(anchor.sequence),
+                key,
+                harm: Harm::Invalid { reason },
+            });
+        }
+        known.extend(anchor.heads.iter().map(|(procedure, head)| (procedure.as_str(), head.sequence)));
+    }
+    faults
+}

@@ -1,0 +1,179 @@
+//! `governance-report` on the local cloud, with IAM enforced: the page of real records, with its mail, its anchors and another
+//! environment beside it; new evidence through the queue; damage, named and paged.
+
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::runtime::time::now;
+
+use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
+use crate::matrix::{Kill, points_and_reads, write};
+
+const ANCHORS: &str = "governance-anchors";
+const OTHER: &str = "moveongs-staging-evidence-000000000000";
+
+struct World {
+    cloud: Cloud,
+}
+
+impl World {
+    /// No evidence at all but a chain of the rotation audit's, made by that function.
+    async fn fresh() -> Self {
+        let cloud = Cloud::connect("governance-report").await;
+        for folder in [
+            "evidence/",
+            "runs/governance-report/",
+            "runs/rotation-audit/",
+            "report/",
+            "metrics/",
+            "postmortems/",
+        ] {
+            cloud.wipe(folder).await;
+        }
+        clear(&cloud, ANCHORS).await;
+        cloud.admin(Method::DELETE, "github/repository", None).await;
+        let settings = json!({"may_write": true, "may_write_contents": true, "may_label": true});
+        cloud.admin(Method::POST, "github/config", Some(settings)).await;
+        let audit =
+            cloud.lambda.invoke().function_name("moveongs-dev-rotation-audit").payload(b"{}".to_vec().into());
+        let audited = audit.send().await.unwrap();
+        assert_eq!(audited.function_error(), None);
+        assert_eq!(cloud.evidence("rotation-audit").await.len(), 1);
+        cloud.begin_long_ago("governance-report").await;
+        Self { cloud }
+    }
+
+    async fn ask(&self, event: Value) -> Value {
+        self.cloud.invoke(event.clone()).await.unwrap_or_else(|error| panic!("{event}: {error}"))
+    }
+
+    async fn page(&self) -> Value {
+        self.cloud.json("report/controls.json").await.unwrap()
+    }
+
+    async fn state(&self, id: &str) -> String {
+        let page = self.page().await;
+        let row = page["controls"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap().clone();
+        row["state"].as_str().unwrap().to_owned()
+    }
+
+    /// The function's own records, but for the one that begins the chain long ago.
+    async fn records(&self) -> usize {
+        self.cloud.evidence("governance-report").await.len()
+    }
+}
+
+/// Removes every version of a bucket's objects.
+async fn clear(cloud: &Cloud, bucket: &str) {
+    let listed = cloud.s3.list_object_versions().bucket(bucket).send().await.unwrap();
+    for version in listed.versions() {
+        let delete = cloud.s3.delete_object().bucket(bucket).key(version.key().unwrap());
+        delete.version_id(version.version_id().unwrap()).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_what_the_records_prove() {
+    let world = World::fresh().await;
+    let made_at = now() - SignedDuration::from_hours(1);
+    let other = json!({"schema": 1, "made_at": made_at.to_string(), "environment": "staging",
+        "controls": [{"id": "inventory", "state": "ok"}]});
+    let put = world.cloud.s3.put_object().bucket(OTHER).key("report/controls.json");
+    put.body(other.to_string().into_bytes().into()).send().await.unwrap();
+    let answer = world.ask(json!({})).await;
+    assert_eq!(answer["page"], json!(format!("s3://{EVIDENCE}/report/index.html")));
+    let page = world.page().await;
+    let (key, _) = world.cloud.evidence("rotation-audit").await.remove(0);
+    let planned =
+        page["controls"].as_array().unwrap().iter().find(|row| row["id"] == "rotation-planned").unwrap();
+    assert_eq!(planned["evidence"]["key"], json!(key));
+    assert_eq!(planned["evidence"]["sha256"], json!(sha256(world.cloud.text(&key).await.as_bytes())));
+    assert_ne!(planned["state"], "unknown", "{planned}");
+    assert_eq!(world.state("evidence").await, "ok");
+    assert_eq!(world.state("restore-test").await, "unknown");
+    assert_eq!(page["environments"][0]["states"], json!({"inventory": "ok"}));
+    // The stack's own functions and alarms.
+    assert_eq!(page["cost"]["unread"], Value::Null, "{}", page["cost"]);
+    assert!(page["cost"]["usd"].as_f64().unwrap() > 0.0, "{}", page["cost"]);
+    let html = world.cloud.text("report/index.html").await;
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains(&key));
+    // The heads stand in the other bucket, and in the repository.
+    assert_eq!(page["has_anchors"], true);
+    assert_eq!(page["anchors_unread"], json!([]), "{page}");
+    let anchors = world.cloud.s3.list_objects_v2().bucket(ANCHORS).send().await.unwrap();
+    assert_eq!(anchors.contents().len(), 1);
+    // The manager has a mail, once.
+    let mails = async || {
+        let sent = world.cloud.admin(Method::GET, "mail", None).await;
+        sent.to_string().matches("Governança").count()
+    };
+    let sent = mails().await;
+    world.ask(json!({})).await;
+    assert_eq!((mails().await, world.records().await), (sent, 1));
+}
+
+#[tokio::test]
+async fn new_evidence_makes_the_page_and_the_page_makes_no_other() {
+    let world = World::fresh().await;
+    world.ask(json!({})).await;
+    let before = world.page().await["made_at"].clone();
+    world.cloud.wake("governance-report", true).await;
+    let key = "evidence/rotation-audit/9999999000.json";
+    let put = world.cloud.s3.put_object().bucket(EVIDENCE).key(key).body(b"{}".to_vec().into());
+    put.send().await.unwrap();
+    let made = eventually("a new page", async || {
+        let made = world.page().await["made_at"].clone();
+        (made != before).then_some(made)
+    });
+    let made = made.await;
+    // Its own record is in no rule: the queue stays empty.
+    assert!(world.cloud.queued("moveongs-dev-governance-report").await.is_empty());
+    world.cloud.wake("governance-report", false).await;
+    assert_eq!(world.page().await["made_at"], made);
+}
+
+#[tokio::test]
+async fn an_altered_record_is_named_and_paged() {
+    let world = World::fresh().await;
+    world.ask(json!({})).await;
+    let (key, record) = world.cloud.evidence("rotation-audit").await.remove(0);
+    let altered = record.to_string().replace("rotation-audit", "rotation-audit ");
+    let put = world.cloud.s3.put_object().bucket(EVIDENCE).key(&key).body(altered.into_bytes().into());
+    put.send().await.unwrap();
+    let answer = world.ask(json!({"verify": "all"})).await;
+    assert_eq!(answer["paged"], json!(["governance-report/rotation-audit/EvidenceDamaged"]), "{answer}");
+    assert_eq!(world.state("rotation-planned").await, "unknown");
+    assert_eq!(world.state("evidence").await, "failing");
+    let html = world.cloud.text("report/index.html").await;
+    assert!(html.contains("Evidência danificada") && html.contains(&key));
+    world.cloud.wipe("evidence/rotation-audit/").await;
+    world.cloud.wipe("runs/rotation-audit/").await;
+}
+
+#[tokio::test]
+async fn every_crash_point_ends_with_one_record_and_a_whole_page() {
+    let points = points_and_reads(10, crash).await;
+    write("governance-report", &points, json!({}));
+}
+
+/// Kills the function at a call; `None` when it makes fewer calls. Then the event is delivered twice.
+async fn crash(kill: Kill) -> Option<Value> {
+    let world = World::fresh().await;
+    let before = world.cloud.last_call().await;
+    world.cloud.fault(kill.rule()).await;
+    let first = world.cloud.invoke(json!({})).await;
+    let is_killed = world.cloud.hits("kill").await > 0;
+    assert_eq!(first.is_err(), is_killed, "{kill}: {first:?}");
+    let operation = world.cloud.calls(before).await.0.last().cloned();
+    world.cloud.calm().await;
+    for _ in 0..2 {
+        world.ask(json!({})).await;
+    }
+    let at = format!("{kill} ({operation:?})");
+    assert_eq!(world.records().await, 1, "{at}");
+    assert_eq!(world.state("evidence").await, "ok", "{at}");
+    for form in ["index.html", "controls.csv", "feed.atom"] {
+        assert!(!world.cloud.text(&format!("report/{form}")).await.is_empty(), "{at} {form}");
+    }
+    is_killed.then(|| json!({"operation": operation, "end": "succeeded"}))
+}

@@ -1,0 +1,250 @@
+//! `docs/adotar.md` and `docs/terraform`: the findings that they name exist, and the Terraform is what its provider takes.
+//! Terraform itself does not run here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use hcl::structure::{Block, Body};
+
+use crate::{quoted_after, root};
+
+/// Names that Terraform gives a meaning in every resource.
+const META: [&str; 5] = ["count", "depends_on", "for_each", "lifecycle", "provider"];
+
+/// What `infra/terraform` of the application has, and the files here refer to.
+const OF_THE_APPLICATION: [&str; 23] = [
+    "aws_ecs_cluster.this",
+    "aws_ecs_task_definition.api",
+    "aws_iam_role.ecs_task",
+    "aws_kms_key.app",
+    "aws_lb_target_group.api",
+    "aws_s3_bucket.attachments",
+    "aws_s3_bucket_versioning.attachments",
+    "aws_secretsmanager_secret_version.database_url",
+    "aws_secretsmanager_secret_version.jwt",
+    "aws_secretsmanager_secret_version.redis_url",
+    "aws_security_group.ecs_service",
+    "data.aws_caller_identity",
+    "data.aws_partition",
+    "local.name",
+    "module.vpc",
+    "var.aws_region",
+    "var.container_port",
+    "var.create_rds",
+    "var.desired_count",
+    "var.environment",
+    "var.rds_allocated_storage",
+    "var.rds_instance_class",
+    "var.vpc_cidr",
+];
+
+/// More of its variables.
+const VARIABLES_OF_THE_APPLICATION: [&str; 3] = ["var.rds_multi_az", "var.rds_password", "var.rds_username"];
+
+/// The Terraform files by folder: a folder is a module, but `novo` and `trocar` belong to the application's.
+fn files() -> Vec<(String, PathBuf, Body)> {
+    let mut found = Vec::new();
+    for folder in ["estado", "governanca", "novo", "trocar"] {
+        for entry in fs::read_dir(root().join("docs/terraform").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let body = hcl::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let module = if ["novo", "trocar"].contains(&folder) { "application" } else { folder };
+            found.push((module.to_owned(), path, body));
+        }
+    }
+    assert!(found.len() > 12, "{found:?}");
+    found
+}
+
+/// The arguments of a block by name, and whether each is required.
+type Arguments = BTreeMap<String, bool>;
+
+/// The provider's schema, by the path of a block.
+fn schema() -> BTreeMap<String, Arguments> {
+    let text = fs::read_to_string(root().join("tests/repository/terraform.txt")).unwrap();
+    let line = |line: &str| {
+        let (path, names) = line.split_once(": ").unwrap();
+        let name = |word: &str| {
+            let word = word.trim_end_matches("{}");
+            (word.trim_end_matches('!').to_owned(), word.ends_with('!'))
+        };
+        (path.to_owned(), names.split_whitespace().map(name).collect())
+    };
+    text.lines().filter(|line| !line.starts_with('#')).map(line).collect()
+}
+
+fn labels(block: &Block) -> Vec<&str> {
+    block.labels.iter().map(|label| label.as_str()).collect()
+}
+
+/// What a block has that the schema does not know, and what it lacks.
+fn wrong(path: &str, body: &Body, schema: &BTreeMap<String, Arguments>, found: &mut Vec<String>) {
+    let Some(known) = schema.get(path) else {
+        found.push(format!("{path} is not in tests/repository/terraform.txt"));
+        return;
+    };
+    let is_top = !path.contains('.');
+    let mut has = BTreeSet::new();
+    let attributes = body.attributes().map(|one| one.key.as_str());
+    for name in attributes.chain(body.blocks().map(|one| one.identifier.as_str())) {
+        has.insert(name);
+        if !(known.contains_key(name) || is_top && META.contains(&name)) {
+            found.push(format!("{path} has no {name}"));
+        }
+    }
+    for (name, is_required) in known {
+        if *is_required && !has.contains(name.as_str()) {
+            found.push(format!("{path} lacks {name}"));
+        }
+    }
+    for block in body.blocks().filter(|one| !is_top || !META.contains(&one.identifier.as_str())) {
+        wrong(&format!("{path}.{}", block.identifier.as_str()), &block.body, schema, found);
+    }
+}
+
+#[test]
+fn the_terraform_has_only_what_the_provider_takes_and_all_that_it_requires() {
+    let schema = schema();
+    let mut found = Vec::new();
+    let mut count = 0;
+    for (_, path, body) in files() {
+        for block in body.blocks() {
+            let kind = block.identifier.as_str();
+            let prefix = match kind {
+                "resource" => "",
+                "data" => "data ",
+                "terraform" | "provider" | "variable" | "output" | "locals" | "module" | "removed" => {
+                    continue;
+                }
+                other => panic!("{}: {other}", path.display()),
+            };
+            count += 1;
+            wrong(&format!("{prefix}{}", labels(block)[0]), &block.body, &schema, &mut found);
+        }
+    }
+    assert!(count > 30 && found.is_empty(), "{count}: {found:?}");
+}
+
+#[test]
+fn a_misspelled_or_missing_argument_would_be_found() {
+    let body = hcl::parse("bucket = \"a\"\nrule {\n  id = \"x\"\n  filter {}\n  expires {}\n}\n").unwrap();
+    let mut found = Vec::new();
+    wrong("aws_s3_bucket_lifecycle_configuration", &body, &schema(), &mut found);
+    assert!(
+        found.contains(&"aws_s3_bucket_lifecycle_configuration.rule has no expires".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"aws_s3_bucket_lifecycle_configuration.rule lacks status".to_owned()),
+        "{found:?}"
+    );
+}
+
+/// The addresses that a file refers to: `aws_s3_bucket.state`, `data.aws_partition`, `var.project`.
+fn references(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut found = BTreeSet::new();
+    for line in code {
+        let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || "_.".contains(c)));
+        for word in words {
+            let parts: Vec<&str> = word.split('.').collect();
+            if let [first, second, ..] = parts.as_slice()
+                && (first.starts_with("aws_") || ["data", "local", "module", "var"].contains(first))
+            {
+                found.insert(format!("{first}.{second}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_reference_of_the_terraform_is_defined_beside_it_or_in_the_applications() {
+    let mut defined: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut referred: Vec<(String, String, String)> = Vec::new();
+    for (module, path, body) in files() {
+        let own = defined.entry(module.clone()).or_default();
+        for block in body.blocks() {
+            let labels = labels(block);
+            match (block.identifier.as_str(), labels.as_slice()) {
+                ("resource", [kind, name]) => {
+                    assert!(own.insert(format!("{kind}.{name}")), "{kind}.{name} twice")
+                }
+                ("data", [kind, ..]) => drop(own.insert(format!("data.{kind}"))),
+                ("variable", [name]) => drop(own.insert(format!("var.{name}"))),
+                ("module", [name]) => drop(own.insert(format!("module.{name}"))),
+                ("locals", _) => {
+                    own.extend(block.body.attributes().map(|one| format!("local.{}", one.key.as_str())))
+                }
+                _ => {}
+            }
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let file = path.display().to_string();
+        referred.extend(references(&text).into_iter().map(|one| (module.clone(), file.clone(), one)));
+    }
+    let theirs = defined.get_mut("application").unwrap();
+    theirs
+        .extend(OF_THE_APPLICATION.iter().chain(&VARIABLES_OF_THE_APPLICATION).map(|one| (*one).to_owned()));
+    let missing: Vec<_> = referred.iter().filter(|(module, _, one)| !defined[module].contains(one)).collect();
+    assert!(referred.len() > 60 && missing.is_empty(), "{missing:?}");
+}
+
+/// The findings of the audits by name, and the backup audit's rules.
+fn findings() -> (BTreeSet<String>, BTreeSet<String>) {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let rules: BTreeSet<String> = read("shared/backup-rules.txt").lines().map(str::to_owned).collect();
+    let mut names = BTreeSet::new();
+    for path in [
+        "functions/inventory-audit/src/rules/row.rs",
+        "functions/rotation-audit/src/rules/finding.rs",
+        "shared/policy/src/oncall/finding.rs",
+    ] {
+        let found: Vec<String> = quoted_after(&read(path), "=> ");
+        assert!(!found.is_empty(), "{path}");
+        names.extend(found.into_iter().filter(|name| name.starts_with(char::is_uppercase)));
+    }
+    (rules, names)
+}
+
+#[test]
+fn the_page_of_adoption_names_every_rule_of_the_backup_audit_and_no_finding_that_does_not_exist() {
+    let page = fs::read_to_string(root().join("docs/adotar.md")).unwrap();
+    let (rules, names) = findings();
+    let quoted: BTreeSet<&str> = page.split('`').skip(1).step_by(2).collect();
+    let missing: Vec<_> = rules.iter().filter(|rule| !quoted.contains(rule.as_str())).collect();
+    assert!(missing.is_empty(), "docs/adotar.md does not say what makes these disappear: {missing:?}");
+    // The last column of each table of steps.
+    let mut count = 0;
+    let mut is_step = false;
+    for line in page.lines() {
+        is_step = line.ends_with("| some |") || is_step && line.starts_with('|');
+        let last = line.trim_end_matches('|').rsplit('|').next().filter(|_| is_step).unwrap_or_default();
+        for word in last.split('`').skip(1).step_by(2) {
+            assert!(
+                rules.contains(word) || names.contains(word),
+                "docs/adotar.md: {word} is no finding: {line}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 60, "only {count} findings");
+    for file in ["estado", "governanca", "novo", "trocar"] {
+        for entry in fs::read_dir(root().join("docs/terraform").join(file)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let is_named = page.contains(&format!("terraform/{file}/{name}")) || file == "governanca";
+            assert!(is_named, "docs/adotar.md does not name terraform/{file}/{name}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_deployment_counts_the_alarms() {
+    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let count = template.matches("    Type: AWS::CloudWatch::Alarm\n").count();
+    let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
+    let line = format!("| alarmes: 0,10 USD cada | {count} com todos os parâmetros,");
+    assert!(page.contains(&line), "docs/implantacao.md, «Custo»: the template has {count} alarms");
+}

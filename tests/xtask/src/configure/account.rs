@@ -1,0 +1,536 @@
+//! Reads the account with the caller's AWS CLI: only calls that list and describe, and no secret's value.
+//!
+//! A list that cannot be read is kept as such, so that nothing is said of what was not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::facts::{
+    Caller, Database, Facts, Named, PLAIN, Secret, SecurityGroup, Seen, Service, Stack, StateBucket, Subnet,
+};
+use super::names::{Owner, Place, words};
+use crate::aws::text;
+
+/// Calls the AWS CLI. The error is the CLI's own message.
+pub(crate) type Aws<'a> = &'a dyn Fn(&[&str]) -> Result<Value>;
+
+/// Most services of one DescribeServices.
+const MOST_SERVICES: usize = 10;
+
+/// Most target groups of one DescribeTargetGroups that keeps the command short.
+const MOST_TARGETS: usize = 20;
+
+/// Who calls. Needs `sts:GetCallerIdentity`, which everybody has, and for a role `iam:GetRole`.
+pub(crate) fn caller(aws: Aws<'_>) -> Result<Caller> {
+    let found = aws(&["sts", "get-caller-identity"])?;
+    let part =
+        |at: &str| text(&found, at).with_context(|| format!("`aws sts get-caller-identity` has no {at}"));
+    let (account, arn) = (part("/Account")?.to_owned(), part("/Arn")?);
+    let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
+    // arn:aws:sts::111122223333:assumed-role/NAME/SESSION, which has no path of the role.
+    let assumed = arn.split_once(":assumed-role/").and_then(|(_, rest)| rest.split('/').next());
+    let arn = match assumed {
+        Some(name) => aws(&["iam", "get-role", "--role-name", name])
+            .ok()
+            .and_then(|role| text(&role, "/Role/Arn").map(str::to_owned)),
+        None => arn.contains(":user/").then(|| arn.to_owned()),
+    };
+    Ok(Caller { account, partition, arn })
+}
+
+/// Reads everything else. `say` is told what is read.
+pub(crate) fn read(aws: Aws<'_>, caller: Caller, place: &Place) -> Facts {
+    let services = services(aws, place);
+    let balancers =
+        services.as_ref().map_or_else(|_| Ok(Vec::new()), |(_, services)| balancers(aws, services));
+    let (clusters, services) = match services {
+        Ok((clusters, services)) => (Ok(clusters), Ok(services)),
+        Err(why) => (Err(why.clone()), Err(why)),
+    };
+    let buckets = buckets(aws);
+    let states = buckets.clone().map(|buckets| states(aws, place, &buckets));
+    let databases = databases(aws);
+    Facts {
+        caller,
+        // iam:ListRoles
+        roles: strings(aws, &["iam", "list-roles", "--query", "Roles[].Arn"]),
+        // iam:ListUsers
+        users: strings(aws, &["iam", "list-users", "--query", "Users[].UserName"]),
+        databases,
+        services,
+        clusters,
+        secrets: secrets(aws),
+        buckets,
+        states,
+        // dynamodb:ListTables
+        tables: strings(aws, &["dynamodb", "list-tables", "--query", "TableNames"]),
+        // logs:DescribeLogGroups
+        log_groups: strings(aws, &["logs", "describe-log-groups", "--query", "logGroups[].logGroupName"]),
+        keys: keys(aws),
+        balancers,
+        subnets: subnets(aws),
+        security_groups: security_groups(aws),
+        // rds:DescribeDBSubnetGroups
+        subnet_groups: strings(
+            aws,
+            &["rds", "describe-db-subnet-groups", "--query", "DBSubnetGroups[].DBSubnetGroupName"],
+        ),
+        senders: senders(aws),
+        stacks: stacks(aws, place),
+    }
+}
+
+/// The first line of an error.
+fn why(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+fn strings(aws: Aws<'_>, arguments: &[&str]) -> Seen<String> {
+    let found = aws(arguments).map_err(|error| why(&error))?;
+    Ok(items(&found, "").iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// The list at a place; empty if there is none.
+fn items<'a>(value: &'a Value, at: &str) -> &'a [Value] {
+    value.pointer(at).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn owned(value: &Value, at: &str) -> String {
+    text(value, at).unwrap_or_default().to_owned()
+}
+
+/// Tags in any of AWS's three spellings.
+fn tags(list: &[Value]) -> BTreeMap<String, String> {
+    let part =
+        |tag: &Value, names: [&str; 2]| names.iter().find_map(|name| text(tag, name)).map(str::to_owned);
+    list.iter()
+        .filter_map(|tag| Some((part(tag, ["/Key", "/key"])?, part(tag, ["/Value", "/value"])?)))
+        .collect()
+}
+
+/// Needs `rds:DescribeDBInstances` and `rds:DescribeDBClusters`.
+fn databases(aws: Aws<'_>) -> Seen<Database> {
+    let instances = aws(&["rds", "describe-db-instances"]).map_err(|error| why(&error))?;
+    let clusters = aws(&["rds", "describe-db-clusters"]).map_err(|error| why(&error))?;
+    Ok(of_rds(&instances, &clusters))
+}
+
+/// The databases that an application may use: no replica, and not what a restore test left.
+fn of_rds(instances: &Value, clusters: &Value) -> Vec<Database> {
+    let is_postgres = |one: &&Value| text(one, "/Engine").is_some_and(|engine| engine.contains("postgres"));
+    let groups = |one: &Value| -> Vec<String> {
+        items(one, "/VpcSecurityGroups").iter().map(|group| owned(group, "/VpcSecurityGroupId")).collect()
+    };
+    let key = |one: &Value| text(one, "/KmsKeyId").map(str::to_owned);
+    let named =
+        |one: &Value, name: &str| Named { name: owned(one, name), tags: tags(items(one, "/TagList")) };
+    let own = items(instances, "/DBInstances").iter().filter(is_postgres).filter(|one| {
+        text(one, "/DBClusterIdentifier").is_none()
+            && text(one, "/ReadReplicaSourceDBInstanceIdentifier").is_none()
+    });
+    let own = own.map(|one| Database {
+        named: named(one, "/DBInstanceIdentifier"),
+        is_cluster: false,
+        port: one.pointer("/Endpoint/Port").and_then(Value::as_u64),
+        vpc: text(one, "/DBSubnetGroup/VpcId").map(str::to_owned),
+        groups: groups(one),
+        parameter_group: text(one, "/DBParameterGroups/0/DBParameterGroupName").map(str::to_owned),
+        key: key(one),
+    });
+    let clusters = items(clusters, "/DBClusters").iter().filter(is_postgres).map(|one| Database {
+        named: named(one, "/DBClusterIdentifier"),
+        is_cluster: true,
+        port: one.get("Port").and_then(Value::as_u64),
+        groups: groups(one),
+        key: key(one),
+        ..Database::default()
+    });
+    let is_restored =
+        |one: &Database| words(&one.named.name).iter().any(|word| word == "restore" || word == "restored");
+    own.chain(clusters).filter(|one| !is_restored(one)).collect()
+}
+
+/// The clusters that are not another environment's, and their services. Needs `ecs:ListClusters`,
+/// `ecs:DescribeClusters`, `ecs:ListServices`, `ecs:DescribeServices` and `ecs:DescribeTaskDefinition`.
+fn services(aws: Aws<'_>, place: &Place) -> Result<(Vec<Named>, Vec<Service>), String> {
+    let read = || -> Result<(Vec<Named>, Vec<Service>)> {
+        let arns = aws(&["ecs", "list-clusters", "--query", "clusterArns"])?;
+        let mut clusters = Vec::new();
+        let mut services = Vec::new();
+        for arn in items(&arns, "").iter().filter_map(Value::as_str) {
+            let described = aws(&["ecs", "describe-clusters", "--clusters", arn, "--include", "TAGS"])?;
+            let cluster = described.pointer("/clusters/0").cloned().unwrap_or_default();
+            let named = Named { name: owned(&cluster, "/clusterName"), tags: tags(items(&cluster, "/tags")) };
+            if place.owner(&named.name, &named.tags) == Owner::Other {
+                continue;
+            }
+            let names = aws(&["ecs", "list-services", "--cluster", arn, "--query", "serviceArns"])?;
+            let names: Vec<&str> = items(&names, "").iter().filter_map(Value::as_str).collect();
+            for some in names.chunks(MOST_SERVICES) {
+                let describe =
+                    ["ecs", "describe-services", "--cluster", arn, "--include", "TAGS", "--services"];
+                let described = aws(&[&describe[..], some].concat())?;
+                for one in items(&described, "/services") {
+                    let definition = text(one, "/taskDefinition").unwrap_or_default();
+                    let definition = aws(&[
+                        "ecs",
+                        "describe-task-definition",
+                        "--task-definition",
+                        definition,
+                        "--query",
+                        &of_containers(),
+                    ])?;
+                    services.push(service(&named.name, one, &definition));
+                }
+            }
+            clusters.push(named);
+        }
+        Ok((clusters, services))
+    };
+    read().map_err(|error| why(&error))
+}
+
+/// The part of a task definition that the AWS CLI hands on: of the variables in clear only [`PLAIN`].
+fn of_containers() -> String {
+    let plain = PLAIN.map(|name| format!("\"{name}\"")).join(",");
+    format!(
+        "taskDefinition.containerDefinitions[].{{secrets: secrets, \
+         group: logConfiguration.options.\"awslogs-group\", plain: environment[?contains(`[{plain}]`, name)]}}"
+    )
+}
+
+fn service(cluster: &str, service: &Value, containers: &Value) -> Service {
+    let containers = items(containers, "");
+    let secrets = containers.iter().flat_map(|one| items(one, "/secrets"));
+    let plain = containers.iter().flat_map(|one| items(one, "/plain"));
+    let groups: BTreeSet<String> =
+        containers.iter().filter_map(|one| text(one, "/group")).map(str::to_owned).collect();
+    Service {
+        named: Named { name: owned(service, "/serviceName"), tags: tags(items(service, "/tags")) },
+        cluster: cluster.to_owned(),
+        targets: items(service, "/loadBalancers")
+            .iter()
+            .filter_map(|one| text(one, "/targetGroupArn").map(str::to_owned))
+            .collect(),
+        secrets: secrets.map(|one| (owned(one, "/name"), owned(one, "/valueFrom"))).collect(),
+        plain: plain
+            .filter(|one| text(one, "/value").is_some_and(|value| !value.is_empty()))
+            .map(|one| (owned(one, "/name"), owned(one, "/value")))
+            .collect(),
+        log_groups: groups.into_iter().collect(),
+    }
+}
+
+/// The load balancers before the services. Needs `elasticloadbalancing:DescribeTargetGroups`.
+fn balancers(aws: Aws<'_>, services: &[Service]) -> Seen<String> {
+    let arns: BTreeSet<&str> =
+        services.iter().flat_map(|service| &service.targets).map(String::as_str).collect();
+    let arns: Vec<&str> = arns.into_iter().collect();
+    let mut found = Vec::new();
+    for some in arns.chunks(MOST_TARGETS) {
+        let describe = ["elbv2", "describe-target-groups", "--query", "TargetGroups[].LoadBalancerArns[]"];
+        found.extend(strings(aws, &[&describe[..], &["--target-group-arns"], some].concat())?);
+    }
+    Ok(found)
+}
+
+/// Names, keys and tags of the secrets. Needs `secretsmanager:ListSecrets`, which returns no value.
+fn secrets(aws: Aws<'_>) -> Seen<Secret> {
+    let found = aws(&["secretsmanager", "list-secrets"]).map_err(|error| why(&error))?;
+    let kept = items(&found, "/SecretList").iter().filter(|one| one.get("DeletedDate").is_none());
+    Ok(kept
+        .map(|one| Secret {
+            named: Named { name: owned(one, "/Name"), tags: tags(items(one, "/Tags")) },
+            arn: owned(one, "/ARN"),
+            key: text(one, "/KmsKeyId").map(str::to_owned),
+        })
+        .collect())
+}
+
+/// Needs `s3:ListAllMyBuckets`.
+fn buckets(aws: Aws<'_>) -> Seen<String> {
+    strings(aws, &["s3api", "list-buckets", "--query", "Buckets[].Name"])
+}
+
+/// The buckets whose name is that of Terraform states. Needs `s3:ListBucket` and `s3:GetEncryptionConfiguration` on
+/// them; the states themselves are not read.
+fn states(aws: Aws<'_>, place: &Place, buckets: &[String]) -> Vec<StateBucket> {
+    let is_state = |name: &str| {
+        let words = words(name);
+        words.iter().any(|word| ["terraform", "tfstate", "tfstates", "tofu"].contains(&word.as_str()))
+            && place.owner(name, &BTreeMap::new()) != Owner::Other
+    };
+    let one = |name: &String| {
+        let list = ["s3api", "list-objects-v2", "--bucket", name, "--query"];
+        // Without objects there is no Contents, and the query's answer is null.
+        let query = "Contents[?ends_with(Key, '.tfstate')].Key";
+        let keys = aws(&[&list[..], &[query]].concat());
+        let keys = keys
+            .ok()
+            .map(|keys| items(&keys, "").iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        let rule =
+            "/ServerSideEncryptionConfiguration/Rules/0/ApplyServerSideEncryptionByDefault/KMSMasterKeyID";
+        let key = aws(&["s3api", "get-bucket-encryption", "--bucket", name]).ok();
+        let key_arn = key.and_then(|key| text(&key, rule).map(str::to_owned));
+        StateBucket { name: name.clone(), keys, key_arn: key_arn.filter(|key| key.contains(":key/")) }
+    };
+    buckets.iter().filter(|name| is_state(name)).map(one).collect()
+}
+
+/// Needs `kms:ListAliases`.
+fn keys(aws: Aws<'_>) -> Result<BTreeMap<String, String>, String> {
+    let found = aws(&["kms", "list-aliases"]).map_err(|error| why(&error))?;
+    let aliases = items(&found, "/Aliases").iter();
+    Ok(aliases
+        .filter_map(|alias| {
+            let (name, arn) = (text(alias, "/AliasName")?, text(alias, "/AliasArn")?);
+            let key = text(alias, "/TargetKeyId")?;
+            let (place, _) = arn.split_once(":alias/")?;
+            Some((name.to_owned(), format!("{place}:key/{key}")))
+        })
+        .collect())
+}
+
+/// Needs `ec2:DescribeSubnets` and `ec2:DescribeRouteTables`.
+fn subnets(aws: Aws<'_>) -> Seen<Subnet> {
+    let subnets = aws(&["ec2", "describe-subnets"]).map_err(|error| why(&error))?;
+    let tables = aws(&["ec2", "describe-route-tables"]).map_err(|error| why(&error))?;
+    Ok(of_vpc(&subnets, &tables))
+}
+
+/// The subnets with their way to the internet: that of their own route table, or of the VPC's main one.
+fn of_vpc(subnets: &Value, tables: &Value) -> Vec<Subnet> {
+    let tables = items(tables, "/RouteTables");
+    let of = |subnet: &str, vpc: &str| {
+        let holds =
+            |table: &&Value, is_it: &dyn Fn(&Value) -> bool| items(table, "/Associations").iter().any(is_it);
+        let own = tables.iter().find(|table| holds(table, &|one| text(one, "/SubnetId") == Some(subnet)));
+        let main = || {
+            tables.iter().find(|table| {
+                text(table, "/VpcId") == Some(vpc)
+                    && holds(table, &|one| one.get("Main") == Some(&Value::Bool(true)))
+            })
+        };
+        own.or_else(main)
+    };
+    let one = |subnet: &Value| {
+        let (id, vpc) = (owned(subnet, "/SubnetId"), owned(subnet, "/VpcId"));
+        let has_nat = of(&id, &vpc).is_some_and(|table| {
+            items(table, "/Routes").iter().any(|route| {
+                text(route, "/DestinationCidrBlock") == Some("0.0.0.0/0")
+                    && text(route, "/NatGatewayId").is_some()
+            })
+        });
+        Subnet { id, vpc, has_nat }
+    };
+    items(subnets, "/Subnets").iter().map(one).collect()
+}
+
+/// Needs `ec2:DescribeSecurityGroups`.
+fn security_groups(aws: Aws<'_>) -> Seen<SecurityGroup> {
+    let found = aws(&["ec2", "describe-security-groups"]).map_err(|error| why(&error))?;
+    let one = |group: &Value| {
+        let admits = items(group, "/IpPermissions").iter().flat_map(|rule| {
+            let port = |at: &str| rule.get(at).and_then(Value::as_u64);
+            let ports = port("FromPort").zip(port("ToPort"));
+            items(rule, "/UserIdGroupPairs").iter().map(move |pair| (ports, owned(pair, "/GroupId")))
+        });
+        SecurityGroup {
+            id: owned(group, "/GroupId"),
+            named: Named { name: owned(group, "/GroupName"), tags: tags(items(group, "/Tags")) },
+            vpc: owned(group, "/VpcId"),
+            admits: admits.collect(),
+        }
+    };
+    Ok(items(&found, "/SecurityGroups").iter().map(one).collect())
+}
+
+/// The mail addresses from which SES may send. Needs `ses:ListEmailIdentities`.
+fn senders(aws: Aws<'_>) -> Seen<String> {
+    let found = aws(&["sesv2", "list-email-identities"]).map_err(|error| why(&error))?;
+    let is_address = |one: &&Value| {
+        text(one, "/IdentityType") == Some("EMAIL_ADDRESS")
+            && one.get("SendingEnabled").and_then(Value::as_bool) != Some(false)
+    };
+    Ok(items(&found, "/EmailIdentities")
+        .iter()
+        .filter(is_address)
+        .map(|one| owned(one, "/IdentityName"))
+        .collect())
+}
+
+/// The stacks of other environments. Needs `cloudformation:DescribeStacks`.
+fn stacks(aws: Aws<'_>, place: &Place) -> Seen<Stack> {
+    // Other parameters of other stacks may be secret.
+    let query = "Stacks[].{name: StackName, health: Parameters[?ParameterKey=='PageHealthEvents'].ParameterValue | [0]}";
+    let found = aws(&["cloudformation", "describe-stacks", "--query", query]).map_err(|error| why(&error))?;
+    let own = super::stack(place);
+    Ok(items(&found, "")
+        .iter()
+        .filter(|stack| text(stack, "/name") != Some(own.as_str()))
+        .filter_map(|stack| {
+            let pages_health = text(stack, "/health")? == "true";
+            Some(Stack { name: owned(stack, "/name"), pages_health })
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+    use serde_json::json;
+
+    use super::super::names::place;
+    use super::*;
+
+    #[test]
+    fn the_databases_of_an_application_are_instances_and_clusters_of_postgresql() {
+        let instance = |id: &str, more: Value| {
+            let mut one = json!({"DBInstanceIdentifier": id, "Engine": "postgres", "Endpoint": {"Port": 5432},
+                "DBSubnetGroup": {"VpcId": "vpc-1"}, "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-db"}],
+                "DBParameterGroups": [{"DBParameterGroupName": "default.postgres15"}],
+                "TagList": [{"Key": "Environment", "Value": "dev"}]});
+            if let (Some(one), Some(more)) = (one.as_object_mut(), more.as_object()) {
+                one.extend(more.clone());
+            }
+            one
+        };
+        let instances = json!({"DBInstances": [
+            instance("moveongs-dev-db", json!({"KmsKeyId": "arn:aws:kms:us-east-1:1:key/k"})),
+            instance("moveongs-dev-db-replica", json!({"ReadReplicaSourceDBInstanceIdentifier": "moveongs-dev-db"})),
+            instance("moveongs-dev-restore-test-20260101", json!({})),
+            instance("moveongs-dev-aurora-1", json!({"DBClusterIdentifier": "moveongs-dev-aurora", "Engine": "aurora-postgresql"})),
+            instance("moveongs-dev-blog", json!({"Engine": "mysql"})),
+        ]});
+        let clusters = json!({"DBClusters": [{"DBClusterIdentifier": "moveongs-dev-aurora", "Engine": "aurora-postgresql", "Port": 5433}]});
+        let found = of_rds(&instances, &clusters);
+        let names: Vec<_> =
+            found.iter().map(|one| (one.named.name.as_str(), one.is_cluster, one.port)).collect();
+        assert_eq!(
+            names,
+            [("moveongs-dev-db", false, Some(5432)), ("moveongs-dev-aurora", true, Some(5433))]
+        );
+        assert_eq!(found[0].groups, ["sg-db"]);
+        assert_eq!(found[0].named.tags.get("Environment").map(String::as_str), Some("dev"));
+    }
+
+    #[test]
+    fn a_subnet_without_a_table_of_its_own_has_the_vpcs_route() {
+        let subnet = |id: &str, vpc: &str| json!({"SubnetId": id, "VpcId": vpc});
+        let subnets = json!({"Subnets": [subnet("a", "v"), subnet("b", "v"), subnet("c", "w")]});
+        let route = |key: &str, value: &str| json!([{"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local"}, {"DestinationCidrBlock": "0.0.0.0/0", key: value}]);
+        let tables = json!({"RouteTables": [
+            {"VpcId": "v", "Associations": [{"Main": true}], "Routes": route("NatGatewayId", "nat-1")},
+            {"VpcId": "v", "Associations": [{"Main": false, "SubnetId": "b"}], "Routes": route("GatewayId", "igw-1")},
+        ]});
+        let found: Vec<_> = of_vpc(&subnets, &tables).into_iter().map(|one| (one.id, one.has_nat)).collect();
+        assert_eq!(found, [("a".to_owned(), true), ("b".to_owned(), false), ("c".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_role_is_named_with_its_path_and_the_root_not_at_all() {
+        let of = |arn: &str| {
+            let asked = arn.to_owned();
+            caller(&move |arguments| match arguments {
+                ["sts", "get-caller-identity"] => Ok(json!({"Account": "111122223333", "Arn": asked})),
+                ["iam", "get-role", "--role-name", "Deployer"] => {
+                    Ok(json!({"Role": {"Arn": "arn:aws:iam::111122223333:role/team/Deployer"}}))
+                }
+                other => bail!("AccessDenied: {other:?}"),
+            })
+            .unwrap()
+            .arn
+        };
+        for (arn, expected) in [
+            (
+                "arn:aws:sts::111122223333:assumed-role/Deployer/ana",
+                Some("arn:aws:iam::111122223333:role/team/Deployer"),
+            ),
+            ("arn:aws:sts::111122223333:assumed-role/Unseen/ana", None),
+            ("arn:aws:iam::111122223333:user/ana", Some("arn:aws:iam::111122223333:user/ana")),
+            ("arn:aws:iam::111122223333:root", None),
+        ] {
+            assert_eq!(of(arn).as_deref(), expected, "{arn}");
+        }
+    }
+
+    /// Answers as the AWS CLI does, and fails on whatever could change something or return a secret's value.
+    fn cli(arguments: &[&str]) -> Result<Value> {
+        match arguments {
+            ["ecs", "list-clusters", ..] => Ok(json!([
+                "arn:aws:ecs:us-east-1:1:cluster/moveongs-dev-cluster",
+                "arn:aws:ecs:us-east-1:1:cluster/moveongs-prod-cluster"
+            ])),
+            ["ecs", "describe-clusters", "--clusters", arn, ..] => {
+                let name = arn.rsplit('/').next().unwrap();
+                Ok(
+                    json!({"clusters": [{"clusterName": name, "tags": [{"key": "Project", "value": "moveongs"}]}]}),
+                )
+            }
+            ["ecs", "list-services", "--cluster", arn, ..] => {
+                assert!(!arn.contains("prod"), "another environment's cluster is looked into");
+                Ok(json!([format!("{arn}/api")]))
+            }
+            ["ecs", "describe-services", ..] => Ok(json!({"services": [{"serviceName": "moveongs-dev-api",
+                "taskDefinition": "moveongs-dev-api:3", "loadBalancers": [{"targetGroupArn": "arn:tg"}]}]})),
+            ["ecs", "describe-task-definition", .., "--query", query] => {
+                assert!(query.contains("environment[?contains(`[\"NOTIFICATIONS_EMAIL_FROM\""), "{query}");
+                Ok(
+                    json!([{"secrets": [{"name": "JWT_SECRET", "valueFrom": "arn:jwt"}], "group": "/aws/ecs/moveongs-dev-api",
+                    "plain": [{"name": "S3_BUCKET", "value": "moveongs-dev-attachments"}]}]),
+                )
+            }
+            ["elbv2", "describe-target-groups", .., "--target-group-arns", "arn:tg"] => Ok(json!(["arn:lb"])),
+            ["secretsmanager", "list-secrets"] => Ok(json!({"SecretList": [
+                {"Name": "/moveongs/dev/jwt", "ARN": "arn:jwt", "Tags": [{"Key": "Environment", "Value": "dev"}]},
+                {"Name": "/moveongs/dev/old", "ARN": "arn:old", "DeletedDate": "2026-01-01"}]})),
+            ["s3api", "list-buckets", ..] => {
+                Ok(json!(["moveongs-terraform-state", "moveongs-prod-terraform-state", "logs"]))
+            }
+            ["s3api", "list-objects-v2", "--bucket", bucket, ..] => {
+                assert_eq!(*bucket, "moveongs-terraform-state");
+                Ok(json!(["dev/terraform.tfstate"]))
+            }
+            ["s3api", "get-bucket-encryption", ..] => bail!("AccessDenied"),
+            ["kms", "list-aliases"] => Ok(json!({"Aliases": [{"AliasName": "alias/moveongs-dev-app",
+                "AliasArn": "arn:aws:kms:us-east-1:1:alias/moveongs-dev-app", "TargetKeyId": "k"}]})),
+            ["cloudformation", "describe-stacks", ..] => {
+                Ok(json!([{"name": "moveongs-governance-staging", "health": "true"},
+                {"name": "moveongs-governance-dev", "health": "true"}, {"name": "other", "health": null}]))
+            }
+            ["rds" | "ec2" | "sesv2" | "iam" | "dynamodb" | "logs", verb, ..]
+                if verb.starts_with("describe-") || verb.starts_with("list-") =>
+            {
+                bail!("An error occurred (AccessDenied)\nwhen calling")
+            }
+            other => bail!("unexpected: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_lists_are_read_and_what_cannot_be_read_is_not_empty() {
+        let caller = Caller { account: "1".to_owned(), partition: "aws".to_owned(), arn: None };
+        let facts = read(&cli, caller, &place());
+        let services = facts.services.unwrap();
+        assert_eq!(services.len(), 1);
+        assert_eq!(services[0].secrets, [("JWT_SECRET".to_owned(), "arn:jwt".to_owned())]);
+        assert_eq!(services[0].plain.get("S3_BUCKET").unwrap(), "moveongs-dev-attachments");
+        assert_eq!(facts.balancers.unwrap(), ["arn:lb"]);
+        assert_eq!(facts.secrets.unwrap().len(), 1);
+        let states = facts.states.unwrap();
+        assert_eq!(states.len(), 1);
+        assert_eq!(states[0].keys.as_deref().unwrap(), ["dev/terraform.tfstate"]);
+        assert_eq!(
+            facts.keys.unwrap().get("alias/moveongs-dev-app").unwrap(),
+            "arn:aws:kms:us-east-1:1:key/k"
+        );
+        assert_eq!(facts.stacks.unwrap().len(), 1);
+        for unseen in [facts.roles, facts.tables, facts.log_groups, facts.senders, facts.subnet_groups] {
+            assert_eq!(unseen.unwrap_err(), "An error occurred (AccessDenied)");
+        }
+        assert!(facts.databases.is_err() && facts.subnets.is_err() && facts.security_groups.is_err());
+    }
+}

@@ -1,0 +1,326 @@
+//! From what the account has to the stack's parameters: found, asked or left out. No clock, no account.
+//!
+//! A value is taken only if one resource of this project and environment fits. Two that fit, or one of which nothing says
+//! whose it is, are a question; what is another environment's is not even a candidate.
+
+mod infrastructure;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::language::Language;
+use policy::tr;
+
+use super::facts::{Facts, Named, Seen};
+use super::names::{Owner, Place};
+
+/// A parameter's value and why it is that.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) why: String,
+}
+
+/// A question about a parameter.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) name: String,
+    /// What the account has for it, in the order of likelihood.
+    pub(crate) candidates: Vec<String>,
+    pub(crate) why: String,
+    /// Whether the stack needs a value; otherwise an empty answer leaves it out.
+    pub(crate) is_required: bool,
+}
+
+/// The parameters as far as they are known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) found: Vec<Found>,
+    pub(crate) asks: Vec<Ask>,
+    /// What the deployer should know: unseen lists, foreign resources, different values.
+    pub(crate) notices: Vec<String>,
+    /// Optional parameters for which the account has nothing.
+    pub(crate) absent: Vec<String>,
+}
+
+/// A resource that fits a parameter.
+#[derive(Clone, Debug)]
+struct Fit {
+    value: String,
+    owner: Owner,
+    why: String,
+}
+
+/// What is known of one deployment.
+pub(crate) struct Known<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) place: &'a Place,
+    /// Answers of people, and what the environment's file says. An empty one leaves the parameter out.
+    pub(crate) given: &'a BTreeMap<String, String>,
+    /// The parameters without a default, but for `CodeVersion`.
+    pub(crate) required: &'a BTreeSet<String>,
+    pub(crate) language: Language,
+}
+
+/// Plans the parameters.
+pub(crate) fn plan(known: &Known<'_>) -> Plan {
+    let mut planner = Planner { known, plan: Plan::default() };
+    planner.environment();
+    planner.database();
+    planner.cluster();
+    planner.secrets();
+    planner.keys();
+    planner.buckets();
+    planner.terraform();
+    planner.locks();
+    planner.monitoring();
+    planner.network();
+    planner.restores();
+    planner.people();
+    let Known { required, language, .. } = *known;
+    for name in required {
+        if !planner.is_settled(name) {
+            let why = tr!(language, "nada na conta diz qual é", "nothing in the account tells");
+            planner.ask(name, Vec::new(), why);
+        }
+    }
+    let absent = std::mem::take(&mut planner.plan.absent);
+    planner.plan.absent = absent.into_iter().filter(|name| !planner.is_settled(name)).collect();
+    planner.plan
+}
+
+struct Planner<'a> {
+    known: &'a Known<'a>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn language(&self) -> Language {
+        self.known.language
+    }
+
+    fn is_given(&self, name: &str) -> bool {
+        self.known.given.contains_key(name)
+    }
+
+    /// Whether the parameter is given, found or asked.
+    fn is_settled(&self, name: &str) -> bool {
+        self.is_given(name)
+            || self.plan.found.iter().any(|found| found.name == name)
+            || self.plan.asks.iter().any(|ask| ask.name == name)
+    }
+
+    /// The value, given or found, unless it is empty.
+    fn value(&self, name: &str) -> Option<&str> {
+        let found =
+            || self.plan.found.iter().find(|found| found.name == name).map(|found| found.value.as_str());
+        self.known.given.get(name).map(String::as_str).or_else(found).filter(|value| !value.is_empty())
+    }
+
+    fn find(&mut self, name: &str, value: impl Into<String>, why: impl Into<String>) {
+        let value = value.into();
+        match self.known.given.get(name) {
+            None => self.plan.found.push(Found { name: name.to_owned(), value, why: why.into() }),
+            Some(given) if *given != value && !given.is_empty() => {
+                let why = why.into();
+                let notice = tr!(
+                    self.language(),
+                    "{name} fica {given}, como no arquivo ou na resposta; a conta tem {value} ({why})",
+                    "{name} stays {given}, as in the file or the answer; the account has {value} ({why})"
+                );
+                self.plan.notices.push(notice);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn ask(&mut self, name: &str, candidates: Vec<String>, why: impl Into<String>) {
+        if !self.is_settled(name) {
+            let is_required = self.known.required.contains(name);
+            let ask = Ask { name: name.to_owned(), candidates, why: why.into(), is_required };
+            self.plan.asks.push(ask);
+        }
+    }
+
+    /// Takes the only resource of this environment, asks about several or doubtful ones, and leaves out what is not
+    /// there.
+    fn choose(&mut self, name: &str, fits: Vec<Fit>) {
+        let mut fits: Vec<Fit> = fits.into_iter().filter(|fit| fit.owner != Owner::Other).collect();
+        // The same value by two ways is one.
+        let mut seen = BTreeSet::new();
+        fits.retain(|fit| seen.insert(fit.value.clone()));
+        let ours: Vec<&Fit> = fits.iter().filter(|fit| fit.owner == Owner::Ours).collect();
+        match (ours.as_slice(), fits.as_slice()) {
+            ([only], _) => {
+                let (value, why) = (only.value.clone(), only.why.clone());
+                self.find(name, value, why);
+            }
+            ([], []) => {
+                if !self.known.required.contains(name) {
+                    self.plan.absent.push(name.to_owned());
+                }
+            }
+            ([], doubtful) => {
+                let candidates = doubtful.iter().map(|fit| fit.value.clone()).collect();
+                let environment = &self.known.place.environment;
+                let why = tr!(
+                    self.language(),
+                    "nem o nome nem as tags dizem se é de {environment}",
+                    "neither name nor tags say whether it is of {environment}"
+                );
+                self.ask(name, candidates, why);
+            }
+            (several, _) => {
+                let candidates = several.iter().map(|fit| fit.value.clone()).collect();
+                let environment = &self.known.place.environment;
+                let why = tr!(
+                    self.language(),
+                    "mais de um recurso de {environment} serve",
+                    "more than one resource of {environment} fits"
+                );
+                self.ask(name, candidates, why);
+            }
+        }
+    }
+
+    /// The list, or nothing and a notice that names the parameters that depend on it.
+    fn seen<'f, T>(&mut self, list: &'f Seen<T>, what: [&str; 2], parameters: &[&str]) -> &'f [T] {
+        match list {
+            Ok(list) => list,
+            Err(error) => {
+                let open: Vec<&str> =
+                    parameters.iter().copied().filter(|name| !self.is_given(name)).collect();
+                if !open.is_empty() {
+                    let (what, open) = (self.language().pick(what[0], what[1]), open.join(", "));
+                    self.plan.notices.push(tr!(
+                        self.language(),
+                        "não foi possível ver {what}: {error}. Não procurados: {open}",
+                        "{what} could not be seen: {error}. Not looked for: {open}"
+                    ));
+                }
+                &[]
+            }
+        }
+    }
+
+    fn owner(&self, named: &Named) -> Owner {
+        self.known.place.owner(&named.name, &named.tags)
+    }
+
+    fn environment(&mut self) {
+        let place = self.known.place;
+        let asked = tr!(self.language(), "pedido na linha de comando", "asked for on the command line");
+        if place.project != "moveongs" {
+            self.find("Project", place.project.clone(), asked.clone());
+        }
+        self.find("Environment", place.environment.clone(), asked);
+    }
+
+    fn database(&mut self) {
+        let facts = self.known.facts;
+        let list =
+            self.seen(&facts.databases, ["os bancos do RDS", "the RDS databases"], &["DatabaseInstanceId"]);
+        let why = tr!(
+            self.language(),
+            "o banco PostgreSQL deste ambiente",
+            "this environment's PostgreSQL database"
+        );
+        let fits = list.iter().map(|one| Fit {
+            value: one.named.name.clone(),
+            owner: self.owner(&one.named),
+            why: why.clone(),
+        });
+        let fits = fits.collect();
+        self.choose("DatabaseInstanceId", fits);
+    }
+
+    /// The only cluster of the environment, or the only one whose services read `JWT_SECRET`.
+    fn cluster(&mut self) {
+        let facts = self.known.facts;
+        let parameters = ["EcsClusterName"];
+        let clusters = self.seen(&facts.clusters, ["os clusters do ECS", "the ECS clusters"], &parameters);
+        let reads = |name: &str| {
+            let services = facts.services.as_deref().unwrap_or_default();
+            services.iter().any(|one| {
+                one.cluster == name && one.secrets.iter().any(|(variable, _)| variable == "JWT_SECRET")
+            })
+        };
+        let ours: Vec<&Named> = clusters.iter().filter(|one| self.owner(one) == Owner::Ours).collect();
+        let readers: Vec<&&Named> = ours.iter().filter(|one| reads(&one.name)).collect();
+        let is_told = ours.len() > 1 && readers.len() == 1;
+        let why = if is_told {
+            tr!(
+                self.language(),
+                "o cluster cujo serviço lê JWT_SECRET",
+                "the cluster whose service reads JWT_SECRET"
+            )
+        } else {
+            tr!(self.language(), "o cluster do ECS deste ambiente", "this environment's ECS cluster")
+        };
+        let fits = clusters.iter().filter(|one| !is_told || reads(&one.name)).map(|one| Fit {
+            value: one.name.clone(),
+            owner: self.owner(one),
+            why: why.clone(),
+        });
+        let fits = fits.collect();
+        self.choose("EcsClusterName", fits);
+    }
+
+    /// Who deploys, who is paged, in which order of channels.
+    fn people(&mut self) {
+        let facts = self.known.facts;
+        let language = self.language();
+        let roles = self.seen(&facts.roles, ["os papéis do IAM", "the IAM roles"], &["DeployerArns"]);
+        let name = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let is_deployer = |arn: &&String| {
+            let name = name(arn);
+            let words = super::names::words(&name);
+            words.iter().any(|word| word.starts_with("deploy"))
+                && self.known.place.owner(&name, &BTreeMap::new()) != Owner::Other
+        };
+        let mut candidates: Vec<String> = roles.iter().filter(is_deployer).cloned().collect();
+        candidates.sort_by_key(|arn| self.known.place.owner(&name(arn), &BTreeMap::new()) != Owner::Ours);
+        candidates.extend(facts.caller.arn.clone().filter(|arn| !candidates.contains(arn)));
+        let why = tr!(
+            language,
+            "quem publica a stack, sempre o mesmo: sem ele, só o root da conta desfaz a política do bucket de evidências",
+            "who deploys the stack, always the same: without it only the account's root undoes the evidence bucket's policy"
+        );
+        self.ask("DeployerArns", candidates, why);
+        let why = tr!(
+            language,
+            "nada na conta diz qual é; none para nenhum",
+            "nothing in the account tells; none for no one"
+        );
+        self.ask("PagingEmail", Vec::new(), why);
+        let extra: Vec<&str> = [("SlackWebhookSecretName", "webhook"), ("PagerDutySecretName", "pagerduty")]
+            .into_iter()
+            .filter(|(secret, _)| self.value(secret).is_some())
+            .map(|(_, channel)| channel)
+            .collect();
+        if !extra.is_empty() {
+            let why = tr!(
+                language,
+                "os canais que têm segredo nesta conta, na ordem em que um substitui o anterior",
+                "the channels that have a secret in this account, in the order in which one replaces the one before"
+            );
+            self.find("PageChannels", format!("slack,{},sns", extra.join(",")), why);
+        }
+        let stacks = self.seen(
+            &facts.stacks,
+            ["as stacks do CloudFormation", "the CloudFormation stacks"],
+            &["PageHealthEvents"],
+        );
+        if let Some(other) = stacks.iter().find(|stack| stack.pages_health).map(|stack| stack.name.clone()) {
+            let why = tr!(
+                language,
+                "os eventos do AWS Health são da conta, e {other} já avisa deles",
+                "the events of AWS Health are the account's, and {other} pages about them"
+            );
+            self.find("PageHealthEvents", "false", why);
+        }
+    }
+}

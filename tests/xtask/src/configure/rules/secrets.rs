@@ -1,0 +1,379 @@
+//! The secrets, by what the application's services read and by their names.
+
+use std::collections::BTreeSet;
+
+use policy::tr;
+
+use super::{Fit, Planner};
+use crate::configure::facts::{Secret, Service};
+use crate::configure::names::{Owner, words};
+
+/// How the secret of a parameter is recognised.
+struct Wanted {
+    parameter: &'static str,
+    /// The application's variables that hold it.
+    variables: &'static [&'static str],
+    /// What a name says beside project and environment.
+    names: &'static [&'static str],
+}
+
+const SECRETS: [Wanted; 12] = [
+    Wanted { parameter: "JwtSecretName", variables: &["JWT_SECRET"], names: &["jwt", "jwt-secret"] },
+    Wanted {
+        parameter: "WebhookSecretName",
+        variables: &["NOTIFICATIONS_WEBHOOK_SECRET"],
+        names: &["notifications-webhook", "notifications-webhook-secret", "webhook", "webhook-secret"],
+    },
+    Wanted {
+        parameter: "SesSecretName",
+        variables: &["NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID", "NOTIFICATIONS_EMAIL_SES_SECRET_ACCESS_KEY"],
+        names: &["ses", "email-ses", "notifications-email-ses"],
+    },
+    Wanted {
+        parameter: "TwilioSecretName",
+        variables: &["NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN"],
+        names: &["twilio", "twilio-auth-token", "notifications-whatsapp-twilio-auth-token"],
+    },
+    Wanted {
+        parameter: "SeedAdminSecretName",
+        variables: &["SEED_ADMIN_PASSWORD"],
+        names: &["seed-admin", "seed-admin-password"],
+    },
+    Wanted {
+        parameter: "SlackSecretName",
+        variables: &[],
+        names: &["slack", "slack-bot", "slack-token", "slack-bot-token"],
+    },
+    Wanted {
+        parameter: "SlackWebhookSecretName",
+        variables: &[],
+        names: &["slack-webhook", "slack-webhook-url", "slack-incoming-webhook"],
+    },
+    Wanted {
+        parameter: "SlackSigningSecretName",
+        variables: &[],
+        names: &["slack-signing", "slack-signing-secret"],
+    },
+    Wanted {
+        parameter: "PagerDutySecretName",
+        variables: &[],
+        names: &["pagerduty", "pagerduty-key", "pagerduty-integration-key"],
+    },
+    Wanted {
+        parameter: "AlertWebhookSecretName",
+        variables: &[],
+        names: &["alert-webhook", "alertmanager", "alert-webhook-credentials"],
+    },
+    Wanted { parameter: "SmokeSecretName", variables: &[], names: &["smoke", "smoke-test", "smoke-account"] },
+    Wanted {
+        parameter: "SheetWebhookSecretName",
+        variables: &[],
+        names: &["sheet-webhook", "rotation-sheet-webhook"],
+    },
+];
+
+const GRAFANA: Wanted =
+    Wanted { parameter: "GrafanaSecretName", variables: &[], names: &["grafana", "grafana-token"] };
+
+const GITHUB: Wanted =
+    Wanted { parameter: "GitHubSecretName", variables: &[], names: &["github", "github-token"] };
+
+const DATABASE: Wanted = Wanted {
+    parameter: "DatabaseSecretName",
+    variables: &["DATABASE_URL"],
+    names: &["database-url", "database", "db", "db-url"],
+};
+
+/// Names of the secret of the login that manages the database's users.
+const DATABASE_ADMIN: [&str; 5] =
+    ["database-admin", "database-url-admin", "db-admin", "database-rotation", "db-rotation"];
+
+/// Tags by which a secret says how its value is made.
+const RANDOM_TAGS: [&str; 2] = ["rotation:bytes", "rotation:length"];
+
+/// Tag by which a database secret names its administrator's.
+const ADMIN_TAG: &str = "rotation:admin-secret";
+
+/// The secrets that the stack names by themselves.
+const NAMED: [&str; 9] = [
+    "JwtSecretName",
+    "WebhookSecretName",
+    "DatabaseSecretName",
+    "SesSecretName",
+    "TwilioSecretName",
+    "SeedAdminSecretName",
+    "SlackSecretName",
+    "SmokeSecretName",
+    "GitHubSecretName",
+];
+
+impl Planner<'_> {
+    /// The services of the cluster that the stack watches.
+    pub(super) fn watched(&self) -> Vec<&Service> {
+        let cluster = self.value("EcsClusterName");
+        let services = self.known.facts.services.as_deref().unwrap_or_default();
+        services.iter().filter(|one| cluster == Some(one.cluster.as_str())).collect()
+    }
+
+    pub(super) fn secrets(&mut self) {
+        let facts = self.known.facts;
+        let names: Vec<&str> =
+            SECRETS.iter().map(|one| one.parameter).chain(["DatabaseSecretName"]).collect();
+        self.seen(&facts.secrets, ["os segredos", "the secrets"], &names);
+        for wanted in &SECRETS {
+            let fits = self.fits(wanted);
+            self.choose(wanted.parameter, fits);
+        }
+        self.database_secret();
+        self.mail();
+        self.others();
+        let fits = self.fits(&GITHUB);
+        self.choose(GITHUB.parameter, fits);
+        if self.value("GitHubSecretName").is_some() {
+            let why = tr!(
+                self.language(),
+                "o repositório (dono/nome) do token; com os dois vazios, não há board",
+                "the repository (owner/name) of the token; with both empty there is no board"
+            );
+            self.ask("GitHubRepository", Vec::new(), why);
+        }
+        let fits = self.fits(&GRAFANA);
+        self.choose(GRAFANA.parameter, fits);
+        if self.value("GrafanaSecretName").is_some() {
+            let why = tr!(
+                self.language(),
+                "o endereço do Grafana do token; com os dois vazios, nada é exportado",
+                "the address of the token's Grafana; with both empty nothing is exported"
+            );
+            self.ask("GrafanaUrl", Vec::new(), why);
+        }
+    }
+
+    /// The secrets that fit, by variable if a watched service reads one, else by name.
+    fn fits(&mut self, wanted: &Wanted) -> Vec<Fit> {
+        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
+        let language = self.language();
+        let mut read: Vec<Fit> = Vec::new();
+        let mut foreign: BTreeSet<String> = BTreeSet::new();
+        for service in self.watched() {
+            for (variable, from) in &service.secrets {
+                if !wanted.variables.contains(&variable.as_str()) {
+                    continue;
+                }
+                let Some(secret) = secrets.iter().find(|secret| names(from, secret)) else { continue };
+                let (service, name) = (&service.named.name, &secret.named.name);
+                if self.owner(&secret.named) == Owner::Other {
+                    foreign.insert(tr!(
+                        language,
+                        "{service} lê {variable} de {name}, que é de outro ambiente: não proposto",
+                        "{service} reads {variable} from {name}, which is another environment's: not proposed"
+                    ));
+                    continue;
+                }
+                let why = tr!(language, "{service} o lê como {variable}", "{service} reads it as {variable}");
+                // A service of the environment says whose it is.
+                read.push(Fit { value: name.clone(), owner: Owner::Ours, why });
+            }
+        }
+        self.plan.notices.extend(foreign);
+        if !read.is_empty() {
+            return read;
+        }
+        let why = tr!(language, "pelo nome do segredo", "by the secret's name");
+        let by_name = secrets.iter().filter(|secret| {
+            let rest = self.known.place.rest(&secret.named.name);
+            wanted.names.contains(&rest.as_str())
+        });
+        by_name
+            .map(|secret| Fit {
+                value: secret.named.name.clone(),
+                owner: self.owner(&secret.named),
+                why: why.clone(),
+            })
+            .collect()
+    }
+
+    /// With an administrator's secret two users alternate, so nothing breaks; without one, a person decides.
+    fn database_secret(&mut self) {
+        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
+        let place = self.known.place;
+        let language = self.language();
+        let fits = self.fits(&DATABASE);
+        let why = tr!(
+            language,
+            "o login que troca os usuários do banco",
+            "the login that changes the database's users"
+        );
+        let admins =
+            secrets.iter().filter(|secret| DATABASE_ADMIN.contains(&place.rest(&secret.named.name).as_str()));
+        let admins: Vec<Fit> = admins
+            .map(|secret| Fit {
+                value: secret.arn.clone(),
+                owner: self.owner(&secret.named),
+                why: why.clone(),
+            })
+            .collect();
+        let ours = admins.iter().filter(|fit| fit.owner == Owner::Ours).count();
+        if ours == 1 || self.is_given("DatabaseAdminSecretArn") || self.is_given("DatabaseSecretName") {
+            self.choose("DatabaseSecretName", fits);
+        } else if fits.iter().any(|fit| fit.owner != Owner::Other) {
+            let candidates = fits.iter().filter(|fit| fit.owner != Owner::Other).map(|fit| fit.value.clone());
+            let candidates = candidates.collect();
+            let why = tr!(
+                language,
+                "sem segredo de administrador (DatabaseAdminSecretArn), um usuário só troca a própria senha e a aplicação falha até o deployment; leia rotacao-banco.md. Vazio: não rotacionar ainda",
+                "without an admin secret (DatabaseAdminSecretArn) a single user changes its own password, and the application fails until its deployment; read rotacao-banco.md. Empty: not rotated yet"
+            );
+            self.ask("DatabaseSecretName", candidates, why);
+        } else {
+            self.choose("DatabaseSecretName", fits);
+        }
+        if self.value("DatabaseSecretName").is_some() {
+            self.choose("DatabaseAdminSecretArn", admins);
+        }
+    }
+
+    /// What a rotation of the mail key, of Twilio's token and of the administrator's password also needs.
+    fn mail(&mut self) {
+        let facts = self.known.facts;
+        let language = self.language();
+        if self.value("SesSecretName").is_some() {
+            let users = self.seen(&facts.users, ["os usuários do IAM", "the IAM users"], &["SesUserName"]);
+            let why = tr!(language, "o usuário do IAM que envia e-mail", "the IAM user that sends mail");
+            let is_mail = |name: &&String| {
+                ["mail", "email", "ses", "smtp"].contains(&self.known.place.rest(name).as_str())
+            };
+            let fits = users.iter().filter(is_mail).map(|name| Fit {
+                value: name.clone(),
+                owner: self.known.place.owner(name, &Default::default()),
+                why: why.clone(),
+            });
+            let fits = fits.collect();
+            self.choose("SesUserName", fits);
+            let why = tr!(
+                language,
+                "o usuário do IAM cuja chave SesSecretName guarda; com SesSecretName vazio, a chave não é rotacionada",
+                "the IAM user whose key SesSecretName holds; with SesSecretName empty the key is not rotated"
+            );
+            self.ask("SesUserName", Vec::new(), why);
+            self.setting("SesFromAddress", "NOTIFICATIONS_EMAIL_FROM");
+            if !self.is_settled("SesFromAddress") {
+                let senders = self.seen(
+                    &facts.senders,
+                    ["as identidades do SES", "SES's identities"],
+                    &["SesFromAddress"],
+                );
+                let why = tr!(
+                    language,
+                    "o remetente do e-mail que prova uma chave nova",
+                    "the sender of the mail that proves a new key"
+                );
+                match senders {
+                    [only] => self.find("SesFromAddress", only.clone(), why),
+                    several => self.ask("SesFromAddress", several.to_vec(), why),
+                }
+            }
+            let region = self.known.place.region.clone();
+            if self.plain("NOTIFICATIONS_EMAIL_SES_REGION").is_some_and(|(value, _)| value != region) {
+                self.setting("SesRegion", "NOTIFICATIONS_EMAIL_SES_REGION");
+            }
+        }
+        if self.value("TwilioSecretName").is_some() {
+            self.setting("TwilioAccountSid", "NOTIFICATIONS_WHATSAPP_TWILIO_ACCOUNT_SID");
+            let why = tr!(
+                language,
+                "a conta do Twilio (AC…); com TwilioSecretName vazio, o token não é rotacionado",
+                "Twilio's account (AC…); with TwilioSecretName empty the token is not rotated"
+            );
+            self.ask("TwilioAccountSid", Vec::new(), why);
+        }
+        if self.value("SeedAdminSecretName").is_some()
+            && self.plain("SEED_ADMIN_EMAIL").is_some_and(|(value, _)| value != "admin@imm.local")
+        {
+            self.setting("SeedAdminEmail", "SEED_ADMIN_EMAIL");
+        }
+    }
+
+    /// The only value of one of the application's settings, and the service that has it.
+    pub(super) fn plain(&self, variable: &str) -> Option<(String, String)> {
+        let values: Vec<(&String, &String)> = self
+            .watched()
+            .into_iter()
+            .filter_map(|service| Some((service.plain.get(variable)?, &service.named.name)))
+            .collect();
+        let (first, service) = values.first().copied()?;
+        let is_one = values.iter().all(|(value, _)| *value == first);
+        is_one.then(|| (first.clone(), service.clone()))
+    }
+
+    /// Takes a setting of the application as the parameter's value.
+    pub(super) fn setting(&mut self, parameter: &str, variable: &str) {
+        if let Some((value, service)) = self.plain(variable) {
+            let why = tr!(self.language(), "{variable} de {service}", "{variable} of {service}");
+            self.find(parameter, value, why);
+        }
+    }
+
+    /// The secrets that say by tag that they are to be rotated.
+    fn others(&mut self) {
+        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
+        let named: BTreeSet<&str> = NAMED.iter().filter_map(|name| self.value(name)).collect();
+        let tagged = |tags: &[&str]| {
+            let is_one = |secret: &&Secret| {
+                self.owner(&secret.named) == Owner::Ours
+                    && !named.contains(secret.named.name.as_str())
+                    && tags.iter().any(|tag| secret.named.tags.contains_key(*tag))
+            };
+            let arns: Vec<&str> = secrets.iter().filter(is_one).map(|secret| secret.arn.as_str()).collect();
+            arns.join(",")
+        };
+        let (random, database) = (tagged(&RANDOM_TAGS), tagged(&[ADMIN_TAG]));
+        let admins = secrets.iter().filter(|secret| self.owner(&secret.named) == Owner::Ours);
+        let admins: BTreeSet<&str> =
+            admins.filter_map(|secret| secret.named.tags.get(ADMIN_TAG)).map(String::as_str).collect();
+        let admins: Vec<&str> = admins.into_iter().filter(|arn| arn.starts_with("arn:")).collect();
+        let admins = admins.join(",");
+        let tags = tr!(self.language(), "pelas tags dos segredos", "by the secrets' tags");
+        for (parameter, arns) in [
+            ("OtherRandomSecretArns", random),
+            ("OtherDatabaseSecretArns", database.clone()),
+            ("OtherDatabaseAdminSecretArns", if database.is_empty() { String::new() } else { admins }),
+        ] {
+            if !arns.is_empty() {
+                self.find(parameter, arns, tags.clone());
+            }
+        }
+    }
+
+    /// ARNs of the keys that encrypt the named secrets.
+    pub(super) fn keys_of_secrets(&self) -> BTreeSet<String> {
+        let place = self.known.place;
+        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
+        let aliases = self.known.facts.keys.as_ref().ok();
+        let named: BTreeSet<&str> = NAMED.iter().filter_map(|name| self.value(name)).collect();
+        let arn = |key: &str| -> Option<String> {
+            match key {
+                "alias/aws/secretsmanager" => None,
+                arn if arn.contains(":key/") => Some(arn.to_owned()),
+                alias if words(alias).first().is_some_and(|word| word == "alias") => {
+                    aliases.and_then(|aliases| aliases.get(alias)).cloned()
+                }
+                id => {
+                    Some(format!("arn:{}:kms:{}:{}:key/{id}", place.partition, place.region, place.account))
+                }
+            }
+        };
+        let own = secrets.iter().filter(|secret| named.contains(secret.named.name.as_str()));
+        let default = aliases.and_then(|aliases| aliases.get("alias/aws/secretsmanager"));
+        own.filter_map(|secret| arn(secret.key.as_deref()?)).filter(|arn| Some(arn) != default).collect()
+    }
+}
+
+/// Whether a container's `valueFrom` is this secret: its ARN, which a field, label and version may follow, or the ARN
+/// without the six characters that Secrets Manager adds.
+pub(super) fn names(from: &str, secret: &Secret) -> bool {
+    let rest =
+        |arn: &str| from.strip_prefix(arn).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    let bare = secret.arn.rsplit_once('-').map(|(bare, _)| bare);
+    rest(&secret.arn) || bare.is_some_and(rest)
+}

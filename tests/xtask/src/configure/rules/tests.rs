@@ -1,0 +1,480 @@
+use super::*;
+use crate::configure::facts::{Caller, Database, Secret, SecurityGroup, Service, Stack, StateBucket, Subnet};
+use crate::configure::names::place;
+use crate::configure::template::ours;
+
+/// An account as the application's Terraform makes it, with prod beside dev.
+fn facts() -> Facts {
+    let named = |name: &str| Named { name: name.to_owned(), tags: BTreeMap::new() };
+    let strings = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
+    let secret = |name: &str| Secret { named: named(name), arn: arn(name), key: None };
+    let database = |name: &str| Database {
+        named: named(name),
+        port: Some(5432),
+        vpc: Some("vpc-1".to_owned()),
+        groups: vec!["sg-db".to_owned()],
+        parameter_group: Some("default.postgres15".to_owned()),
+        ..Database::default()
+    };
+    Facts {
+        caller: Caller { account: "111122223333".to_owned(), partition: "aws".to_owned(), arn: None },
+        roles: Ok(Vec::new()),
+        users: Ok(Vec::new()),
+        databases: Ok(vec![database("moveongs-dev-db"), database("moveongs-prod-db")]),
+        clusters: Ok(vec![named("moveongs-dev-cluster")]),
+        services: Ok(vec![Service {
+            named: named("moveongs-dev-api"),
+            cluster: "moveongs-dev-cluster".to_owned(),
+            targets: vec![TARGET.to_owned()],
+            secrets: vec![
+                ("JWT_SECRET".to_owned(), arn("moveongs-dev-jwt")),
+                ("DATABASE_URL".to_owned(), arn("moveongs-dev-database-url")),
+                ("REDIS_URL".to_owned(), arn("moveongs-dev-redis-url")),
+            ],
+            log_groups: vec!["/aws/ecs/moveongs-dev-api".to_owned()],
+            ..Service::default()
+        }]),
+        secrets: Ok(vec![
+            secret("moveongs-dev-jwt"),
+            secret("moveongs-dev-database-url"),
+            secret("moveongs-dev-redis-url"),
+            secret("moveongs-prod-jwt"),
+            secret("/moveongs/dev/slack"),
+        ]),
+        buckets: strings(&["moveongs-dev-attachments", "moveongs-prod-attachments"]),
+        states: Ok(Vec::new()),
+        tables: Ok(Vec::new()),
+        log_groups: strings(&["/aws/ecs/moveongs-dev-api"]),
+        keys: Ok(BTreeMap::new()),
+        balancers: Ok(vec![BALANCER.to_owned()]),
+        subnets: Ok(Vec::new()),
+        security_groups: Ok(Vec::new()),
+        subnet_groups: Ok(Vec::new()),
+        senders: Ok(Vec::new()),
+        stacks: Ok(Vec::new()),
+    }
+}
+
+const TARGET: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/moveongs-dev-tg/943f017f100becff";
+const BALANCER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/moveongs-dev-alb/50dc6c495c0c9188";
+
+fn arn(secret: &str) -> String {
+    format!("arn:aws:secretsmanager:us-east-1:111122223333:secret:{secret}-AbCdEf")
+}
+
+fn planned(facts: &Facts, given: &[(&str, &str)]) -> Plan {
+    let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let (place, required) = (place(), ours().required());
+    let known =
+        Known { facts, place: &place, given: &given, required: &required, language: Language::Portuguese };
+    plan(&known)
+}
+
+fn value<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
+    plan.found.iter().find(|found| found.name == name).map(|found| found.value.as_str())
+}
+
+fn asked<'a>(plan: &'a Plan, name: &str) -> Option<&'a Ask> {
+    plan.asks.iter().find(|ask| ask.name == name)
+}
+
+fn edit(change: impl FnOnce(&mut Facts)) -> Facts {
+    let mut facts = facts();
+    change(&mut facts);
+    facts
+}
+
+fn add<T>(list: &mut Seen<T>, one: T) {
+    if let Ok(list) = list {
+        list.push(one);
+    }
+}
+
+#[test]
+fn an_account_as_the_terraform_makes_it_leaves_only_what_it_cannot_tell() {
+    let plan = planned(&facts(), &[]);
+    let found: Vec<_> = plan.found.iter().map(|one| (one.name.as_str(), one.value.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("Environment", "dev"),
+            ("DatabaseInstanceId", "moveongs-dev-db"),
+            ("EcsClusterName", "moveongs-dev-cluster"),
+            ("JwtSecretName", "moveongs-dev-jwt"),
+            ("SlackSecretName", "/moveongs/dev/slack"),
+            ("ApplicationLogGroupName", "/aws/ecs/moveongs-dev-api"),
+            ("ApplicationLoadBalancerName", "app/moveongs-dev-alb/50dc6c495c0c9188"),
+            ("ApplicationTargetGroupName", "targetgroup/moveongs-dev-tg/943f017f100becff"),
+        ]
+    );
+    let asks: Vec<_> = plan.asks.iter().map(|ask| (ask.name.as_str(), ask.is_required)).collect();
+    assert_eq!(
+        asks,
+        [("DatabaseSecretName", false), ("AppUrl", false), ("DeployerArns", true), ("PagingEmail", true)]
+    );
+    for name in
+        ["WebhookSecretName", "TerraformStateBucketName", "RestoreSubnetGroup", "GrafanaExportBucketName"]
+    {
+        assert!(plan.absent.iter().any(|one| one == name), "{name}: {:?}", plan.absent);
+    }
+    // What it proposes, the template accepts.
+    for one in &plan.found {
+        assert_eq!(ours().check(&one.name, &one.value), Ok(()), "{one:?}");
+    }
+}
+
+#[test]
+fn two_databases_of_the_environment_are_asked_and_another_environments_is_no_candidate() {
+    let other = |name: &str| Database {
+        named: Named { name: name.to_owned(), tags: BTreeMap::new() },
+        ..Database::default()
+    };
+    let facts = edit(|facts| add(&mut facts.databases, other("moveongs-dev-db-2")));
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "DatabaseInstanceId"), None);
+    let ask = asked(&plan, "DatabaseInstanceId").unwrap();
+    assert_eq!(ask.candidates, ["moveongs-dev-db", "moveongs-dev-db-2"]);
+    assert!(ask.is_required);
+    // The answer ends the question.
+    let plan = planned(&facts, &[("DatabaseInstanceId", "moveongs-dev-db-2")]);
+    assert_eq!(asked(&plan, "DatabaseInstanceId"), None);
+
+    // One that nothing assigns is asked too; with only prod's, nothing is proposed.
+    let facts = edit(|facts| facts.databases = Ok(vec![other("database-1"), other("moveongs-prod-db")]));
+    assert_eq!(asked(&planned(&facts, &[]), "DatabaseInstanceId").unwrap().candidates, ["database-1"]);
+    let facts = edit(|facts| facts.databases = Ok(vec![other("moveongs-prod-db")]));
+    assert!(asked(&planned(&facts, &[]), "DatabaseInstanceId").unwrap().candidates.is_empty());
+}
+
+#[test]
+fn what_could_not_be_read_is_said_and_never_taken_as_nothing() {
+    let facts = edit(|facts| {
+        facts.databases = Err("AccessDenied: rds".to_owned());
+        facts.secrets = Err("AccessDenied: secrets".to_owned());
+        facts.tables = Err("AccessDenied: tables".to_owned());
+    });
+    let plan = planned(&facts, &[]);
+    assert!(asked(&plan, "DatabaseInstanceId").is_some() && asked(&plan, "JwtSecretName").is_some());
+    for said in ["AccessDenied: rds", "AccessDenied: secrets", "AccessDenied: tables"] {
+        assert!(plan.notices.iter().any(|notice| notice.contains(said)), "{:?}", plan.notices);
+    }
+    let of_secrets = plan.notices.iter().find(|notice| notice.contains("secrets")).unwrap();
+    assert!(of_secrets.contains("DatabaseSecretName"), "{of_secrets}");
+}
+
+#[test]
+fn the_variable_that_a_service_reads_names_the_secret() {
+    // By name, another one would fit.
+    let facts = edit(|facts| {
+        let secret = |name: &str| Secret {
+            named: Named { name: name.to_owned(), tags: BTreeMap::new() },
+            arn: arn(name),
+            key: None,
+        };
+        add(&mut facts.secrets, secret("/moveongs/dev/jwt"));
+        add(&mut facts.secrets, secret("signing-material"));
+        if let Ok(services) = &mut facts.services {
+            services[0].secrets[0].1 = arn("signing-material");
+        }
+    });
+    assert_eq!(value(&planned(&facts, &[]), "JwtSecretName"), Some("signing-material"));
+
+    // A service of dev that reads a secret of prod is told, and the secret not taken.
+    let facts = edit(|facts| {
+        if let Ok(services) = &mut facts.services {
+            services[0].secrets[0].1 = arn("moveongs-prod-jwt");
+        }
+    });
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "JwtSecretName"), Some("moveongs-dev-jwt"));
+    assert!(plan.notices.iter().any(|notice| notice.contains("moveongs-prod-jwt")), "{:?}", plan.notices);
+}
+
+#[test]
+fn a_field_of_a_secret_and_an_arn_without_its_suffix_are_the_secret() {
+    let secret = Secret { arn: arn("moveongs-dev-ses"), ..Secret::default() };
+    for (from, expected) in [
+        (arn("moveongs-dev-ses"), true),
+        (format!("{}:KEY::", arn("moveongs-dev-ses")), true),
+        ("arn:aws:secretsmanager:us-east-1:111122223333:secret:moveongs-dev-ses".to_owned(), true),
+        (arn("moveongs-dev-ses-other"), false),
+        ("arn:aws:ssm:us-east-1:111122223333:parameter/moveongs-dev-ses".to_owned(), false),
+    ] {
+        assert_eq!(super::secrets::names(&from, &secret), expected, "{from}");
+    }
+}
+
+#[test]
+fn the_database_secret_is_taken_only_with_its_administrators() {
+    assert_eq!(
+        asked(&planned(&facts(), &[]), "DatabaseSecretName").unwrap().candidates,
+        ["moveongs-dev-database-url"]
+    );
+    let facts = edit(|facts| {
+        let name = "moveongs-dev-database-admin";
+        let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
+        add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+    });
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "DatabaseSecretName"), Some("moveongs-dev-database-url"));
+    assert_eq!(value(&plan, "DatabaseAdminSecretArn"), Some(arn("moveongs-dev-database-admin").as_str()));
+    // Left out by the person: neither.
+    let plan = planned(&facts, &[("DatabaseSecretName", "")]);
+    assert_eq!((value(&plan, "DatabaseSecretName"), value(&plan, "DatabaseAdminSecretArn")), (None, None));
+}
+
+#[test]
+fn what_a_rotation_also_needs_is_found_or_asked_with_it() {
+    let with = |more: &dyn Fn(&mut Facts)| {
+        edit(|facts| {
+            for name in ["moveongs-dev-ses", "moveongs-dev-twilio", "moveongs-dev-github"] {
+                let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
+                add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+            }
+            more(facts);
+        })
+    };
+    let plan = planned(&with(&|_| {}), &[]);
+    for name in ["SesUserName", "SesFromAddress", "TwilioAccountSid", "GitHubRepository"] {
+        assert!(asked(&plan, name).is_some(), "{name}");
+        assert!(!plan.absent.iter().any(|one| one == name), "{name}");
+    }
+    let plan = planned(
+        &with(&|facts| {
+            facts.users = Ok(vec!["moveongs-dev-mail".to_owned(), "moveongs-prod-mail".to_owned()]);
+            if let Ok(services) = &mut facts.services {
+                services[0].plain = [
+                    ("NOTIFICATIONS_EMAIL_FROM", "alerts@moveongs.org"),
+                    ("NOTIFICATIONS_EMAIL_SES_REGION", "sa-east-1"),
+                    ("NOTIFICATIONS_WHATSAPP_TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000000"),
+                ]
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            }
+        }),
+        &[],
+    );
+    assert_eq!(value(&plan, "SesUserName"), Some("moveongs-dev-mail"));
+    assert_eq!(value(&plan, "SesFromAddress"), Some("alerts@moveongs.org"));
+    assert_eq!(value(&plan, "SesRegion"), Some("sa-east-1"));
+    assert_eq!(value(&plan, "TwilioAccountSid"), Some("AC00000000000000000000000000000000"));
+    // Without the rotation, nothing of it is asked.
+    let plan =
+        planned(&with(&|_| {}), &[("SesSecretName", ""), ("TwilioSecretName", ""), ("GitHubSecretName", "")]);
+    for name in ["SesUserName", "SesFromAddress", "TwilioAccountSid", "GitHubRepository"] {
+        assert_eq!((asked(&plan, name), value(&plan, name)), (None, None), "{name}");
+    }
+}
+
+#[test]
+fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
+    let bucket = |name: &str, keys: &[&str]| StateBucket {
+        name: name.to_owned(),
+        keys: Some(keys.iter().map(|key| (*key).to_owned()).collect()),
+        key_arn: None,
+    };
+    let many: Vec<String> = (0..9).map(|number| format!("dev/part-{number}/terraform.tfstate")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let with_prod = [&many[..], &["prod/terraform.tfstate"]].concat();
+    for (state, expected) in [
+        (
+            bucket("moveongs-terraform-state", &["dev/terraform.tfstate", "prod/terraform.tfstate"]),
+            Some("dev/terraform.tfstate"),
+        ),
+        (
+            bucket("tfstate-1", &["env:/dev/terraform.tfstate", "terraform.tfstate"]),
+            Some("env:/dev/terraform.tfstate"),
+        ),
+        (
+            bucket("moveongs-dev-terraform-state", &["terraform.tfstate", "old/prod.tfstate"]),
+            Some("terraform.tfstate"),
+        ),
+        (bucket("moveongs-terraform-state", &with_prod), Some("dev/")),
+        (bucket("moveongs-terraform-state", &["prod/terraform.tfstate"]), None),
+    ] {
+        let name = state.name.clone();
+        let plan = planned(&edit(|facts| facts.states = Ok(vec![state])), &[]);
+        assert_eq!(value(&plan, "TerraformStateKey"), expected, "{name}");
+        assert_eq!(value(&plan, "TerraformStateBucketName"), expected.map(|_| name.as_str()));
+        if let Some(key) = expected {
+            assert_eq!(ours().check("TerraformStateKey", key), Ok(()));
+        }
+    }
+    let two = edit(|facts| {
+        facts.states = Ok(vec![
+            bucket("moveongs-terraform-state", &["dev/a.tfstate"]),
+            bucket("moveongs-dev-tfstate", &["a.tfstate"]),
+        ]);
+    });
+    let plan = planned(&two, &[]);
+    assert_eq!(asked(&plan, "TerraformStateBucketName").unwrap().candidates.len(), 2);
+    // A bucket that may not be listed is told.
+    let unseen = edit(|facts| {
+        facts.states =
+            Ok(vec![StateBucket { name: "moveongs-terraform-state".to_owned(), ..StateBucket::default() }]);
+    });
+    let plan = planned(&unseen, &[]);
+    assert!(
+        plan.notices.iter().any(|notice| notice.contains("moveongs-terraform-state")),
+        "{:?}",
+        plan.notices
+    );
+}
+
+#[test]
+fn the_functions_get_the_private_subnets_and_the_group_that_the_database_admits() {
+    let subnet =
+        |id: &str, vpc: &str, has_nat: bool| Subnet { id: id.to_owned(), vpc: vpc.to_owned(), has_nat };
+    let group = |id: &str, name: &str, admits: &[(Option<(u64, u64)>, &str)]| SecurityGroup {
+        id: id.to_owned(),
+        named: Named { name: name.to_owned(), tags: BTreeMap::new() },
+        vpc: "vpc-1".to_owned(),
+        admits: admits.iter().map(|(ports, from)| (*ports, (*from).to_owned())).collect(),
+    };
+    let subnets = || {
+        vec![
+            subnet("subnet-a", "vpc-1", true),
+            subnet("subnet-b", "vpc-1", true),
+            subnet("subnet-public", "vpc-1", false),
+            subnet("subnet-other", "vpc-2", true),
+        ]
+    };
+    let network = |database: &[(Option<(u64, u64)>, &str)]| {
+        edit(|facts| {
+            facts.subnets = Ok(subnets());
+            facts.security_groups = Ok(vec![
+                group("sg-db", "moveongs-dev-db", database),
+                group("sg-fn", "moveongs-dev-governance", &[]),
+                group("sg-fn-prod", "moveongs-prod-governance", &[]),
+            ]);
+        })
+    };
+    for (admits, expected) in [
+        (&[(Some((5432, 5432)), "sg-fn")][..], Some("sg-fn")),
+        (&[(None, "sg-fn")], Some("sg-fn")),
+        (&[(Some((443, 443)), "sg-fn")], None),
+        (&[(Some((5432, 5432)), "sg-fn-prod")], None),
+        (&[], None),
+    ] {
+        let plan = planned(&network(admits), &[]);
+        assert_eq!(value(&plan, "VpcSecurityGroupIds"), expected, "{admits:?}");
+        assert_eq!(value(&plan, "VpcSubnetIds"), expected.map(|_| "subnet-a,subnet-b"), "{admits:?}");
+        assert_eq!(expected.is_none(), plan.notices.iter().any(|notice| notice.contains("VpcSubnetIds")));
+    }
+}
+
+#[test]
+fn restore_tests_need_a_place_made_for_them() {
+    let facts = |groups: &[&str], security: &[&str]| {
+        edit(|facts| {
+            facts.subnet_groups = Ok(groups.iter().map(|name| (*name).to_owned()).collect());
+            let group = |name: &&str| SecurityGroup {
+                id: "sg-1".to_owned(),
+                named: Named { name: (*name).to_owned(), tags: BTreeMap::new() },
+                ..SecurityGroup::default()
+            };
+            facts.security_groups = Ok(security.iter().map(group).collect());
+        })
+    };
+    let database = [("DatabaseSecretName", "moveongs-dev-database-url")];
+    let plan = planned(&facts(&["moveongs-dev-restore"], &["moveongs-dev-restore"]), &database);
+    assert_eq!(value(&plan, "RestoreSubnetGroup"), Some("moveongs-dev-restore"));
+    assert_eq!(value(&plan, "RestoreSecurityGroups"), Some("sg-1"));
+    for (groups, security, given) in [
+        (&["moveongs-dev-restore"][..], &[][..], &database[..]),
+        (&["moveongs-dev-restore"], &["moveongs-prod-restore"], &database),
+        (&["moveongs-dev-restore"], &["moveongs-dev-restore"], &[("DatabaseSecretName", "")]),
+        (&["moveongs-prod-restore"], &["moveongs-dev-restore"], &database),
+        (&["default"], &["moveongs-dev-restore"], &database),
+    ] {
+        let plan = planned(&facts(groups, security), given);
+        assert_eq!(value(&plan, "RestoreSubnetGroup"), None, "{groups:?} {security:?} {given:?}");
+        assert_eq!(value(&plan, "RestoreSecurityGroups"), None);
+    }
+}
+
+#[test]
+fn the_keys_are_those_that_encrypt_and_not_aws_own() {
+    let key = |id: &str| format!("arn:aws:kms:us-east-1:111122223333:key/{id}");
+    let with = |of_jwt: Option<&str>, of_slack: Option<&str>, of_database: &str| {
+        edit(|facts| {
+            facts.keys = Ok([
+                ("alias/aws/rds".to_owned(), key("rds")),
+                ("alias/aws/secretsmanager".to_owned(), key("secrets")),
+                ("alias/moveongs-dev-app".to_owned(), key("app")),
+                ("alias/moveongs-prod-app".to_owned(), key("prod")),
+            ]
+            .into());
+            if let Ok(secrets) = &mut facts.secrets {
+                for secret in secrets {
+                    secret.key = match secret.named.name.as_str() {
+                        "moveongs-dev-jwt" => of_jwt.map(str::to_owned),
+                        "/moveongs/dev/slack" => of_slack.map(str::to_owned),
+                        _ => None,
+                    };
+                }
+            }
+            if let Ok(databases) = &mut facts.databases {
+                databases[0].key = Some(key(of_database));
+            }
+        })
+    };
+    let plan = planned(&with(Some("alias/moveongs-dev-app"), Some("app"), "app"), &[]);
+    for name in ["AppKmsKeyArn", "SecretsKmsKeyArn", "DatabaseKmsKeyArn"] {
+        assert_eq!(value(&plan, name), Some(key("app").as_str()), "{name}");
+        assert_eq!(ours().check(name, &key("app")), Ok(()));
+    }
+    let plan = planned(&with(Some("alias/aws/secretsmanager"), Some(&key("secrets")), "rds"), &[]);
+    assert_eq!((value(&plan, "SecretsKmsKeyArn"), value(&plan, "DatabaseKmsKeyArn")), (None, None));
+    let plan = planned(&with(Some("app"), Some("other"), "rds"), &[]);
+    assert_eq!(asked(&plan, "SecretsKmsKeyArn").unwrap().candidates.len(), 2);
+}
+
+#[test]
+fn who_deploys_is_always_asked() {
+    let facts = edit(|facts| {
+        facts.roles = Ok(["deployer-dev", "deployer-prod", "team/moveongs-dev-deploy", "moveongs-dev-task"]
+            .map(|name| format!("arn:aws:iam::111122223333:role/{name}"))
+            .to_vec());
+        facts.caller.arn = Some("arn:aws:iam::111122223333:user/ana".to_owned());
+    });
+    let plan = planned(&facts, &[]);
+    let names: Vec<&str> = asked(&plan, "DeployerArns")
+        .unwrap()
+        .candidates
+        .iter()
+        .map(|arn| arn.rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(names, ["moveongs-dev-deploy", "deployer-dev", "ana"]);
+}
+
+#[test]
+fn channels_with_a_secret_are_used_and_one_stack_pages_about_health() {
+    let facts = edit(|facts| {
+        for name in ["/moveongs/dev/slack-webhook", "/moveongs/dev/pagerduty"] {
+            let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
+            add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+        }
+        facts.stacks = Ok(vec![Stack { name: "moveongs-governance-staging".to_owned(), pages_health: true }]);
+    });
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "PageChannels"), Some("slack,webhook,pagerduty,sns"));
+    assert_eq!(value(&plan, "PageHealthEvents"), Some("false"));
+    let silent = edit(|facts| {
+        facts.stacks =
+            Ok(vec![Stack { name: "moveongs-governance-staging".to_owned(), pages_health: false }]);
+    });
+    let plan = planned(&silent, &[]);
+    assert_eq!((value(&plan, "PageHealthEvents"), value(&plan, "PageChannels")), (None, None));
+}
+
+#[test]
+fn a_value_of_the_file_stays_and_the_difference_is_told() {
+    let plan = planned(&facts(), &[("JwtSecretName", "moveongs-dev-other")]);
+    assert_eq!(value(&plan, "JwtSecretName"), None);
+    let told = plan.notices.iter().find(|notice| notice.contains("moveongs-dev-other")).unwrap();
+    assert!(told.contains("moveongs-dev-jwt"), "{told}");
+}

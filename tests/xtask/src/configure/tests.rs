@@ -1,0 +1,275 @@
+use anyhow::bail;
+use serde_json::json;
+
+use super::*;
+use crate::repo::Build;
+
+/// The repository's own files, read as a deployer's machine has them.
+fn repo() -> Repo {
+    Repo { root: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), build: Build::Run }
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("xtask-configure-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn options(folder: &Path, set: &[(&str, &str)]) -> Options {
+    Options {
+        project: "moveongs".to_owned(),
+        environment: "dev".to_owned(),
+        region: None,
+        set: set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        folder: Some(folder.to_owned()),
+        language: Language::Portuguese,
+        dry_run: false,
+    }
+}
+
+/// A small account, as the AWS CLI answers for it. Everything that it does not list fails the test.
+fn account(arguments: &[&str]) -> Result<Value> {
+    let arn = |name: &str| format!("arn:aws:secretsmanager:us-east-1:111122223333:secret:{name}-AbCdEf");
+    Ok(match arguments {
+        ["sts", "get-caller-identity"] => {
+            json!({"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/ana"})
+        }
+        ["rds", "describe-db-instances"] => {
+            json!({"DBInstances": [{"DBInstanceIdentifier": "moveongs-dev-db", "Engine": "postgres"}]})
+        }
+        ["ecs", "list-clusters", ..] => {
+            json!(["arn:aws:ecs:us-east-1:111122223333:cluster/moveongs-dev-cluster"])
+        }
+        ["ecs", "describe-clusters", ..] => json!({"clusters": [{"clusterName": "moveongs-dev-cluster"}]}),
+        ["ecs", "list-services", ..] => json!(["api"]),
+        ["ecs", "describe-services", ..] => {
+            json!({"services": [{"serviceName": "moveongs-dev-api", "taskDefinition": "moveongs-dev-api:1"}]})
+        }
+        ["ecs", "describe-task-definition", ..] => {
+            json!([{"secrets": [{"name": "JWT_SECRET", "valueFrom": arn("moveongs-dev-jwt")}], "plain": null}])
+        }
+        ["secretsmanager", "list-secrets"] => json!({"SecretList": [
+            {"Name": "moveongs-dev-jwt", "ARN": arn("moveongs-dev-jwt")},
+            {"Name": "/moveongs/dev/slack", "ARN": arn("/moveongs/dev/slack")}]}),
+        ["s3api", "list-buckets", ..] => json!(["moveongs-dev-attachments"]),
+        ["iam" | "dynamodb" | "logs", ..] | ["rds", "describe-db-subnet-groups", ..] => json!([]),
+        ["rds" | "ec2" | "kms" | "sesv2" | "cloudformation", ..] => json!({}),
+        other => bail!("unexpected: {other:?}"),
+    })
+}
+
+fn nobody(_: &str, _: &Ask) -> Result<Option<String>> {
+    Ok(None)
+}
+
+fn run(options: &Options) -> (Result<bool>, String) {
+    let mut said = String::new();
+    let result = write(&repo(), options, "us-east-1", &account, &mut nobody, &mut |line| {
+        said.push_str(line);
+        said.push('\n');
+    });
+    (result, said)
+}
+
+const ANSWERS: [(&str, &str); 3] = [
+    ("PagingEmail", "plantao@moveongs.org"),
+    ("DeployerArns", "arn:aws:iam::111122223333:role/deployer-dev"),
+    ("AppUrl", ""),
+];
+
+#[test]
+fn with_an_open_question_nothing_is_written_and_the_question_is_told() {
+    let folder = folder("open");
+    let (result, said) = run(&options(&folder, &[("AppUrl", "")]));
+    assert!(!result.unwrap());
+    for line in ["--set PagingEmail=", "--set DeployerArns=arn:aws:iam::111122223333:user/ana"] {
+        assert!(said.contains(line), "{said}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_files_are_complete_and_a_second_run_changes_nothing() {
+    let folder = folder("twice");
+    let (result, said) = run(&options(&folder, &ANSWERS));
+    assert!(result.unwrap(), "{said}");
+    // Each value is explained in a line.
+    assert!(said.contains("JwtSecretName = moveongs-dev-jwt\n    segredo do JWT_SECRET"), "{said}");
+    let values = written(&folder, "dev").unwrap();
+    let template = template::ours();
+    for name in template.required() {
+        assert!(values.contains_key(&name), "{name}: {values:?}");
+    }
+    assert!(template.broken(&values).unwrap().is_empty());
+    assert_eq!(values.get("AppUrl").map(String::as_str), Some(""));
+    let text = fs::read_to_string(folder.join("dev.yaml")).unwrap();
+    assert!(!text.contains("CodeVersion:"), "{text}");
+    let policy = fs::read_to_string(folder.join("policy/dev.json")).unwrap();
+    policy.parse::<Policy>().unwrap();
+
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let before = ["dev.yaml", "samconfig.toml", "policy/dev.json"].map(read);
+    for set in [&[][..], &ANSWERS] {
+        let (result, said) = run(&options(&folder, set));
+        assert!(result.unwrap());
+        assert!(said.ends_with("Nada muda.\n"), "{said}");
+        assert_eq!(before, ["dev.yaml", "samconfig.toml", "policy/dev.json"].map(read));
+    }
+    // No file of an interrupted write stays.
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_wrong_answer_and_another_environments_file_are_refused_before_anything_is_written() {
+    let folder = folder("refused");
+    let wrong = |name: &str, value: &str| {
+        let mut set = ANSWERS.to_vec();
+        set.retain(|(one, _)| *one != name);
+        set.push((name, value));
+        let options = options(&folder, &set);
+        format!("{:#}", run(&options).0.unwrap_err())
+    };
+    for (name, value, expected) in [
+        ("PagingEmail", "nobody", "PagingEmail: expected the pattern"),
+        ("NoSuchParameter", "x", "NoSuchParameter: the template has no such parameter"),
+        ("DeployerArns", "arn:aws:sts::111122223333:assumed-role/a/b", "DeployerArns: expected"),
+        ("TwilioSecretName", "x", "TwilioAccountSid"),
+        ("Environment", "prod", "one file for each environment"),
+    ] {
+        if name == "TwilioSecretName" {
+            // What it needs is asked.
+            let (result, said) = run(&options(&folder, &[&ANSWERS[..], &[(name, value)]].concat()));
+            assert!(!result.unwrap());
+            assert!(said.contains(expected), "{said}");
+            continue;
+        }
+        let error = wrong(name, value);
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::write(folder.join("dev.yaml"), "Environment: dev\nPagingEmail: a@b.org\n").unwrap();
+    let error = format!("{:#}", run(&options(&folder, &ANSWERS)).0.unwrap_err());
+    assert!(error.contains("change it there"), "{error}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = folder("dry");
+    let options = Options { dry_run: true, ..options(&folder, &ANSWERS) };
+    let (result, said) = run(&options);
+    assert!(result.unwrap());
+    assert!(said.contains("Seria escrito: dev.yaml, samconfig.toml, policy/dev.json"), "{said}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_line_at_the_terminal_chooses_types_or_leaves_out() {
+    let ask = |candidates: &[&str], is_required: bool| Ask {
+        name: "X".to_owned(),
+        candidates: candidates.iter().map(|one| (*one).to_owned()).collect(),
+        why: String::new(),
+        is_required,
+    };
+    for (ask, line, expected) in [
+        (ask(&["a"], true), "\n", Some("a")),
+        (ask(&["a", "b"], true), "\n", None),
+        (ask(&["a", "b"], true), "2\n", Some("b")),
+        (ask(&["a", "b"], true), "3\n", Some("3")),
+        (ask(&["a", "b"], true), " c \n", Some("c")),
+        (ask(&[], true), "\n", None),
+        (ask(&["a"], false), "\n", Some("")),
+        (ask(&["a"], false), "1\n", Some("a")),
+        (ask(&[], false), "0\n", Some("0")),
+    ] {
+        assert_eq!(answer(&ask, line).as_deref(), expected, "{ask:?} {line:?}");
+    }
+}
+
+#[test]
+fn each_parameter_has_its_meaning_in_both_languages() {
+    let page = fs::read_to_string(repo().at("docs/implantacao.md")).unwrap();
+    let meanings = meanings(&page);
+    let template = template::ours();
+    // Only a local cloud sets these.
+    let of_tests = ["SlackApiUrl", "TwilioApiUrl", "TwilioAccountsUrl"];
+    for name in template.names().filter(|name| !of_tests.contains(name)) {
+        let meaning =
+            meanings.get(name).unwrap_or_else(|| panic!("docs/implantacao.md does not explain {name}"));
+        assert!(meaning.len() > 5 && !meaning.contains(['`', '[', '|']), "{name}: {meaning}");
+        assert!(!template.description(name).is_empty());
+    }
+}
+
+#[test]
+fn a_clause_has_neither_links_nor_marks() {
+    for (text, expected) in [
+        (
+            "segredo do `JWT_SECRET` e intervalo (guia: 90 dias)",
+            "segredo do JWT_SECRET e intervalo (guia: 90 dias)",
+        ),
+        ("onde; leia [isto](a.md#b) antes", "onde"),
+        ("onde (S3; até 8 chaves) fica `x.y`; leia", "onde (S3; até 8 chaves) fica x.y"),
+        (
+            "pasta ([postmortem.md](postmortem.md#onde)) e **mais**. Outra frase",
+            "pasta (postmortem.md) e mais",
+        ),
+    ] {
+        assert_eq!(clause(text), expected);
+    }
+}
+
+/// The IAM action of an AWS CLI command.
+fn action(arguments: &[&str]) -> String {
+    let (service, verb) = (arguments[0], arguments[1]);
+    let service = match service {
+        "s3api" => "s3",
+        "elbv2" => "elasticloadbalancing",
+        "sesv2" => "ses",
+        other => other,
+    };
+    let verb = match (service, verb) {
+        ("s3", "list-buckets") => return "s3:ListAllMyBuckets".to_owned(),
+        ("s3", "list-objects-v2") => return "s3:ListBucket".to_owned(),
+        ("s3", "get-bucket-encryption") => return "s3:GetEncryptionConfiguration".to_owned(),
+        (_, verb) => verb,
+    };
+    let word = |word: &str| match word {
+        "db" => "DB".to_owned(),
+        word => word[..1].to_uppercase() + &word[1..],
+    };
+    format!("{service}:{}", verb.split('-').map(word).collect::<String>())
+}
+
+#[test]
+fn the_page_of_adoption_lists_exactly_the_actions_that_are_called() {
+    let called = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let full = |arguments: &[&str]| {
+        called.borrow_mut().insert(action(arguments));
+        Ok(match arguments {
+            ["sts", ..] => json!({"Account": "1", "Arn": "arn:aws:sts::1:assumed-role/Ana/ana"}),
+            ["iam", "get-role", ..] => json!({"Role": {"Arn": "arn:aws:iam::1:role/Ana"}}),
+            ["ecs", "describe-services", ..] => {
+                json!({"services": [{"serviceName": "a", "taskDefinition": "a:1", "loadBalancers": [{"targetGroupArn": "arn:tg"}]}]})
+            }
+            ["s3api", "list-buckets", ..] => json!(["moveongs-terraform-state"]),
+            ["elbv2", ..] | ["s3api", "list-objects-v2", ..] => json!([]),
+            ["s3api", ..] => json!({}),
+            other => account(other)?,
+        })
+    };
+    let folder = folder("actions");
+    let mut said = Vec::new();
+    let options = options(&folder, &ANSWERS);
+    write(&repo(), &options, "us-east-1", &full, &mut nobody, &mut |line| said.push(line.to_owned()))
+        .unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    let page = fs::read_to_string(repo().at("docs/adotar.md")).unwrap();
+    let listed = page.split("O que ele chama: ").nth(1).unwrap().lines().next().unwrap();
+    let listed: std::collections::BTreeSet<String> =
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(called.into_inner(), listed, "left what is called, right what the page lists");
+}
