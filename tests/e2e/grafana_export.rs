@@ -232,7 +232,7 @@ async fn what_fails_is_named_and_nothing_is_called_good_that_was_not_seen() {
     // A busy proxy is asked again.
     world
         .cloud
-        .fault(json!({"service": "grafana", "action": "GET /api/search", "effect": "throttle", "seconds": 0}))
+        .fault(json!({"service": "grafana", "action": "GET /api/search", "effect": "throttle", "seconds": 1}))
         .await;
     // The repository refuses: the export is stored all the same.
     world.cloud.admin(Method::POST, "github/config", Some(json!({"may_write_contents": false}))).await;
@@ -301,7 +301,8 @@ async fn the_backup_audit_asks_for_an_export_and_its_command_makes_one() {
     assert_eq!(rules, BTreeSet::from(["grafana.exported", "grafana.restorable"]), "{before:?}");
     for finding in &before {
         let step = finding["next_step"].as_str().unwrap_or_else(|| panic!("{finding}"));
-        assert!(advice::run(&world.cloud, step).contains("\"result\":\"succeeded\""), "{step}");
+        let output = advice::run(&world.cloud, step);
+        assert!(output.contains("\"result\": \"succeeded\""), "{step}: {output}");
     }
     assert_eq!(found().await, [Value::Null; 0]);
 }

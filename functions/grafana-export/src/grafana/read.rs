@@ -21,7 +21,8 @@ use crate::rules::bundle::{
 use crate::rules::finding::Finding;
 use crate::rules::{normal, scratch, secret, v2};
 
-/// Results of one page of the search; Grafana's most is 5000.
+/// Results of one page of the search; Grafana's most is 5000. A page that has fewer may not be the last: a server or a proxy
+/// may allow less.
 const PAGE: usize = 1_000;
 
 /// Library panels of one page.
@@ -276,11 +277,11 @@ async fn search(session: &Session<'_>, kind: &str) -> Result<Vec<Hit>, GrafanaEr
     for page in 1..=PAGES {
         let path = format!("/api/search?type={kind}&limit={PAGE}&page={page}");
         let found: Vec<Hit> = session.get(&path).await?;
-        let (count, before) = (found.len(), seen.len());
-        hits.extend(found.into_iter().filter(|hit| seen.insert(hit.uid.clone())));
-        if count < PAGE {
+        if found.is_empty() {
             return Ok(hits);
         }
+        let before = seen.len();
+        hits.extend(found.into_iter().filter(|hit| seen.insert(hit.uid.clone())));
         if seen.len() == before {
             return Err(repeating(&path));
         }
