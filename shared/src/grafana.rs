@@ -187,6 +187,10 @@ impl Session<'_> {
             request = request.json(body);
         }
         let request = request.build().map_err(unreachable)?;
+        // A `..` in a foreign name would lead to another call, which the token may well make.
+        if !request.url().as_str().ends_with(path) {
+            return Err(GrafanaError::Unreadable { what, reason: "a name in it leads elsewhere".to_owned() });
+        }
         let answer = self.grafana.http.execute(request).await.map_err(unreachable)?;
         let status = answer.status();
         let (body, is_whole) = web::beginning(answer, MOST).await.map_err(|error: BodyError| {
@@ -257,6 +261,27 @@ mod tests {
         }
         for bad in ["", "{\"token\": \"x\"}", "a\r\nHost: evil.example", "a b"] {
             assert!(!opens(bad), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_elsewhere_is_never_sent() {
+        let grafana = Grafana::new("http://127.0.0.1:1/grafana".parse().unwrap()).unwrap();
+        let session = grafana.session(&SecretString::from("glsa_x")).unwrap();
+        let groups = "/api/v1/provisioning/folder/f/rule-groups";
+        for path in [
+            "/apis/dashboard.grafana.app/../../api/org/invites?x=/namespaces/default/dashboards".to_owned(),
+            format!("{groups}/{}", segment("..")),
+            format!("{groups}/{}", segment(".")),
+            "/api/%2e%2E/org".to_owned(),
+            r"/api/x\..\org".to_owned(),
+        ] {
+            let refused = session.change(Method::POST, &path, None).await.unwrap_err();
+            assert!(matches!(refused, GrafanaError::Unreadable { .. }), "{path}: {refused}");
+        }
+        for path in [format!("{groups}/{}", segment("a/../b: ç")), "/api/search?limit=1&page=2".to_owned()] {
+            let sent = session.change(Method::POST, &path, None).await.unwrap_err();
+            assert!(matches!(sent, GrafanaError::Unreachable { .. }), "{path}: {sent}");
         }
     }
 

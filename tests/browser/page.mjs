@@ -23,7 +23,7 @@ const browser = await puppeteer.launch({
   headless: "shell",
 });
 const found = [];
-const LONGEST = 12000;
+const LONGEST = 8000;
 
 /** Elements that are wider than the window, or whose text another element covers. */
 function overflows() {
@@ -59,47 +59,46 @@ async function beginning(page, width) {
   return { x: 0, y: 0, width, height: Math.min(height, LONGEST) };
 }
 
+/** Opens a page, as its window or its paper shows it, and says what is wrong with it. */
+async function look(file, name, scheme, width, height, isPrint) {
+  const page = await browser.newPage();
+  const errors = [];
+  const requests = [];
+  page.on("console", (message) => errors.push(message.text()));
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("request", (request) => requests.push(request.url()));
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  await page.setViewport({ width, height });
+  const address = pathToFileURL(resolve(file)).href;
+  await page.goto(address, { waitUntil: "load" });
+  if (isPrint) {
+    // The height of A4, so that wide things would show.
+    await page.pdf({ path: join(folder, `${name}-a4-${scheme}.pdf`), format: "A4", preferCSSPageSize: true });
+    await page.emulateMediaType("print");
+  }
+  const layout = await page.evaluate(overflows);
+  // The page's policy forbids scripts; axe is run by the browser's debugger, which it does not bind.
+  await page.evaluate(axe);
+  const axed = await page.evaluate(async () => {
+    const result = await window.axe.run(document);
+    const text = (one) => `${one.id} (${one.nodes.length}): ${one.nodes[0].html.slice(0, 160)}`;
+    return { violations: result.violations.map(text), passes: result.passes.map((one) => one.id) };
+  });
+  const shot = join(folder, `${name}-${isPrint ? "print" : width}-${scheme}.png`);
+  await page.screenshot({ path: shot, clip: await beginning(page, width) });
+  const outside = requests.filter((url) => url !== address);
+  found.push({ name, scheme, width: isPrint ? "A4" : width, errors, outside, ...axed, layout, shot });
+  await page.close();
+}
+
 for (const file of pages) {
   const name = basename(file, ".html");
   for (const scheme of ["light", "dark"]) {
     for (const width of [360, 1280]) {
-      const page = await browser.newPage();
-      const errors = [];
-      const requests = [];
-      page.on("console", (message) => errors.push(message.text()));
-      page.on("pageerror", (error) => errors.push(String(error)));
-      page.on("request", (request) => requests.push(request.url()));
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-      await page.setViewport({ width, height: 900 });
-      const address = pathToFileURL(resolve(file)).href;
-      await page.goto(address, { waitUntil: "load" });
-      const layout = await page.evaluate(overflows);
-      // The page's policy forbids scripts; axe is run by the browser's debugger, which it does not bind.
-      await page.evaluate(axe);
-      const axed = await page.evaluate(async () => {
-        const result = await window.axe.run(document);
-        const text = (one) => `${one.id} (${one.nodes.length}): ${one.nodes[0].html.slice(0, 160)}`;
-        return { violations: result.violations.map(text), passes: result.passes.map((one) => one.id) };
-      });
-      const shot = join(folder, `${name}-${width}-${scheme}.png`);
-      await page.screenshot({ path: shot, clip: await beginning(page, width) });
-      const outside = requests.filter((url) => url !== address);
-      found.push({ name, scheme, width, errors, outside, ...axed, layout, shot });
-      await page.close();
+      await look(file, name, scheme, width, 900, false);
     }
-    const page = await browser.newPage();
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-    await page.goto(pathToFileURL(resolve(file)).href, { waitUntil: "load" });
-    // The height of A4, so that wide things would show.
-    await page.pdf({ path: join(folder, `${name}-a4-${scheme}.pdf`), format: "A4", preferCSSPageSize: true });
-    await page.emulateMediaType("print");
     // 210 mm less two margins of 12 mm, at 96 pixels an inch.
-    await page.setViewport({ width: 703, height: 1032 });
-    const layout = await page.evaluate(overflows);
-    const shot = join(folder, `${name}-print-${scheme}.png`);
-    await page.screenshot({ path: shot, clip: await beginning(page, 703) });
-    found.push({ name, scheme, width: "A4", errors: [], outside: [], violations: [], passes: ["color-contrast"], layout, shot });
-    await page.close();
+    await look(file, name, scheme, 703, 1032, true);
   }
 }
 await browser.close();

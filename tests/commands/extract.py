@@ -52,7 +52,7 @@ FRAGMENTS = {
     "database": ["db-instance", "db-cluster"],
     "db": ["db", "db-cluster"],
     "kind": ["instance", "cluster"],
-    "invoke": ["aws lambda invoke --function-name x --payload fileb:///dev/stdin /dev/stdout"],
+    "invoke": ["aws lambda invoke --function-name x --payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 910"],
     "region": ["", " --region sa-east-1"],
     "outage": ["", " --apply-immediately"],
     "names": ["", " --source-ids x"],

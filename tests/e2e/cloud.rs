@@ -351,6 +351,12 @@ impl Cloud {
         messages
     }
 
+    /// Removes all messages of a queue.
+    pub(crate) async fn purge(&self, queue: &str) {
+        let purge = json!({"QueueUrl": self.queue_url(queue)});
+        self.json_call("sqs", "AmazonSQS.PurgeQueue", purge).await;
+    }
+
     pub(crate) fn queue_url(&self, queue: &str) -> String {
         format!("{}/000000000000/{queue}", self.endpoint)
     }

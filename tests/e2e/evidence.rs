@@ -10,7 +10,8 @@ use aws_sdk_s3::types::{
     ReplicationRule, ReplicationRuleFilter, ReplicationRuleStatus, VersioningConfiguration,
 };
 use serde_json::{Value, json};
-use shared::chain::{Folder, Listing, Notes, Stack, State, Verdict, Verifier};
+use shared::chain::anchor::{Anchors, next};
+use shared::chain::{Folder, Listing, Notes, Pin, Stack, State, Verdict, Verifier};
 use shared::run::objects::{self, Bytes};
 
 use crate::advice::Advice;
@@ -265,16 +266,20 @@ async fn the_note_that_the_chain_has_begun_can_fail_and_is_made_up_for() {
     assert_eq!(cloud.json(BEGUN).await.unwrap()["sequence"], 2);
 }
 
-/// The verdict on the chain as it is in the bucket, with its notes and versions.
-async fn verdict(cloud: &Cloud) -> Verdict {
+fn stack() -> Stack {
+    Stack { project: "moveongs".to_owned(), environment: "dev".to_owned() }
+}
+
+/// The verdict on the chain as it is in the bucket, with its notes and versions, and these witnesses.
+async fn verdict(cloud: &Cloud, pins: &[Pin]) -> Verdict {
     let folder = Folder::records("rotate-random");
     let listing = Listing::of(&folder, objects::versions(&cloud.s3, EVIDENCE, RECORDS).await.unwrap());
     let mut notes = Notes::new("rotate-random");
     for key in cloud.keys("runs/rotate-random/").await {
         notes.note(&key, cloud.text(&key).await.as_bytes());
     }
-    let stack = Stack { project: "moveongs".to_owned(), environment: "dev".to_owned() };
-    let mut verifier = Verifier::new("rotate-random").of(stack).listed(&listing).noted(notes);
+    let verifier = Verifier::new("rotate-random").of(stack()).listed(&listing).noted(notes);
+    let mut verifier = verifier.witnessed(pins.iter().cloned());
     for entry in &listing.objects {
         let read = objects::bytes(&cloud.s3, EVIDENCE, &entry.version).await;
         let Bytes::Read(bytes) = read else { panic!("{}: {read:?}", entry.version.key) };
@@ -296,16 +301,43 @@ async fn a_chain_of_real_runs_is_verified_and_what_the_accounts_root_does_to_it_
     for _ in 0..4 {
         secret.rotate().await;
     }
-    let verified = verdict(&cloud).await;
+    let verified = verdict(&cloud, &[]).await;
+    let anchor = next(None, &stack(), EVIDENCE, [&verified], shared::runtime::time::now()).unwrap().unwrap();
     assert_eq!((verified.state(), verified.faults, verified.late), (State::Verified, vec![], None));
     assert_eq!(verified.read, 4);
+    let mut anchors = Anchors::new(stack(), Some(EVIDENCE));
+    anchors.anchor(&anchor.key(), &anchor.bytes());
+    let pins = anchors.pins("rotate-random");
     let key = |sequence| Folder::records("rotate-random").key(sequence);
-    let named = async || -> Vec<_> {
-        let faults = verdict(&cloud).await.faults;
+    let named_by = async |pins: &[Pin]| -> Vec<_> {
+        let faults = verdict(&cloud, pins).await.faults;
         faults.into_iter().map(|fault| (fault.kind(), fault.sequence)).collect()
     };
+    let named = async || named_by(&[]).await;
+    let store = async |sequence: u64, text: &str| {
+        cloud.wipe(&key(sequence)).await;
+        let put = cloud.s3.put_object().bucket(EVIDENCE).key(key(sequence));
+        put.body(text.as_bytes().to_vec().into()).send().await.unwrap();
+    };
+    // One byte; two in each other's place; all from a point on, with the links made anew.
+    let [second, third, fourth] =
+        [cloud.text(&key(2)).await, cloud.text(&key(3)).await, cloud.text(&key(4)).await];
+    store(2, &second.replace("succeeded", "succeedeD")).await;
+    assert_eq!(named().await, [("EvidenceAltered", Some(2))]);
+    store(2, &third).await;
+    store(3, &second).await;
+    assert_eq!(named().await, [("EvidenceMisplaced", Some(2)), ("EvidenceMisplaced", Some(3))]);
+    store(2, &second).await;
+    let forged = third.replace("succeeded", "failed");
+    store(3, &forged).await;
+    let sha256 = |text: &str| crate::cloud::sha256(text.as_bytes());
+    store(4, &fourth.replace(&sha256(&third), &sha256(&forged))).await;
+    assert_eq!(named().await, []);
+    assert_eq!(named_by(&pins).await, [("EvidenceContradicted", Some(4))]);
+    store(3, &third).await;
+    store(4, &fourth).await;
+    assert_eq!(named_by(&pins).await, []);
     // A forger who knows the form, and is not the function.
-    let fourth = cloud.text(&key(4)).await;
     let mut forged: Value = serde_json::from_str(&fourth).unwrap();
     forged["sequence"] = 5.into();
     forged["run_id"] = "forged".into();

@@ -169,6 +169,10 @@ async fn each_version_is_exported_and_comes_back() {
             {"folderUid": "dados", "dashboard": {"uid": "rds", "title": "Banco de dados", "panels": [{"id": 1, "libraryPanel": {"uid": "cpu", "name": "CPU"}}]}},
             {"folderUid": "squads", "dashboard": {"uid": "rds-2", "title": "Banco de dados"}},
         ],
+        "library_elements": [
+            {"uid": "memoria", "name": "Memória", "kind": 1, "type": "stat", "folderUid": "squads", "model": {"type": "stat"}},
+            {"uid": "rede", "name": "Rede", "kind": 1, "type": "stat", "folderUid": "squads", "model": {"type": "stat"}},
+        ],
         "rule_groups": [{"folderUid": "dados", "title": "a/b: ç", "interval": 60, "rules": [
             {"uid": "x1", "title": "X", "condition": "A", "data": [{"refId": "A"}], "noDataState": "OK", "execErrState": "Error", "for": "5m", "isPaused": false}]}],
     });
@@ -202,6 +206,10 @@ async fn each_version_is_exported_and_comes_back() {
         let state = world.grafana().await;
         assert_eq!((&state["unknown"], &state["evaluated"]), (&json!([]), &json!(0)), "{version}");
         let export = world.cloud.json(report["export"].as_str().unwrap()).await.unwrap();
+        assert_eq!(export["library_panels"].as_object().unwrap().len(), 3, "{version}");
+        if is_new {
+            assert_eq!(export["dashboards"]["novo"]["version"], "v2beta1", "{version}");
+        }
         let parent = if nests { json!("squads") } else { Value::Null };
         assert_eq!(export["folders"]["dados"].get("parent").unwrap_or(&Value::Null), &parent, "{version}");
         assert_eq!(export["rule_groups"]["dados/a/b: ç"]["interval"], 60, "{version}");

@@ -490,8 +490,7 @@ impl Pager {
     }
 
     async fn purge(&self, queue: &str) {
-        let purge = json!({"QueueUrl": self.page.queue_url(queue)});
-        self.page.json_call("sqs", "AmazonSQS.PurgeQueue", purge).await;
+        self.page.purge(queue).await;
     }
 
     // Channels.

@@ -13,7 +13,7 @@ use crate::{quoted_after, root};
 const META: [&str; 5] = ["count", "depends_on", "for_each", "lifecycle", "provider"];
 
 /// What `infra/terraform` of the application has, and the files here refer to.
-const OF_THE_APPLICATION: [&str; 23] = [
+const OF_THE_APPLICATION: [&str; 28] = [
     "aws_ecs_cluster.this",
     "aws_ecs_task_definition.api",
     "aws_iam_role.ecs_task",
@@ -25,6 +25,7 @@ const OF_THE_APPLICATION: [&str; 23] = [
     "aws_secretsmanager_secret_version.jwt",
     "aws_secretsmanager_secret_version.redis_url",
     "aws_security_group.ecs_service",
+    "aws_security_group.redis",
     "data.aws_caller_identity",
     "data.aws_partition",
     "local.name",
@@ -32,10 +33,14 @@ const OF_THE_APPLICATION: [&str; 23] = [
     "var.aws_region",
     "var.container_port",
     "var.create_rds",
+    "var.create_redis",
     "var.desired_count",
     "var.environment",
+    "var.extra_environment",
     "var.rds_allocated_storage",
     "var.rds_instance_class",
+    "var.redis_node_type",
+    "var.redis_num_cache_nodes",
     "var.vpc_cidr",
 ];
 
@@ -210,6 +215,15 @@ fn findings() -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
+fn every_rule_of_the_backup_audit_belongs_to_a_control_of_the_governance_page() {
+    for rule in backup_audit::rules() {
+        // An expired exception belongs to the rule that it excepts; without coverage, nothing is known of any.
+        let is_general = ["audit.coverage", "audit.exception-expired"].contains(&rule);
+        assert_eq!(governance_report::controls_of(rule).is_empty(), is_general, "{rule}");
+    }
+}
+
+#[test]
 fn the_page_of_adoption_names_every_rule_of_the_backup_audit_and_no_finding_that_does_not_exist() {
     let page = fs::read_to_string(root().join("docs/adotar.md")).unwrap();
     let (rules, names) = findings();
@@ -247,4 +261,62 @@ fn the_page_of_deployment_counts_the_alarms() {
     let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
     let line = format!("| alarmes: 0,10 USD cada | {count} com todos os parâmetros,");
     assert!(page.contains(&line), "docs/implantacao.md, «Custo»: the template has {count} alarms");
+}
+
+#[test]
+fn the_page_of_deployment_names_all_that_a_deleted_stack_leaves() {
+    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
+    let section = |title: &str| {
+        let at = page.find(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no {title}"));
+        page.split_at(at + 1).1.split("\n#").next().unwrap().to_owned()
+    };
+    let removal = section("### Remover");
+    let failure = section("## Quando a criação falha, ou a stack é apagada");
+    // The resource and its type are the lines above.
+    let (mut resource, mut kind, mut count) = ("", "", 0);
+    for line in template.lines() {
+        if line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':') {
+            resource = line.trim().trim_end_matches(':');
+        } else if let Some(found) = line.strip_prefix("    Type: ") {
+            kind = found;
+        } else if line.starts_with("    DeletionPolicy: Retain") {
+            count += 1;
+            let name = if kind == "AWS::Logs::LogGroup" { "grupos de log" } else { &format!("`{resource}`") };
+            for (title, text) in [("Remover", &removal), ("Quando a criação falha", &failure)] {
+                assert!(text.contains(name), "docs/implantacao.md, «{title}» does not name {resource}");
+            }
+        }
+    }
+    assert!(count > 20, "only {count} retained resources");
+    // Personal data come first.
+    assert!(removal.find("`PeopleBucket`") < removal.find("`EvidenceBucket`"));
+    assert!(failure.find("`PeopleBucket`") < failure.find("`EvidenceBucketPolicy`"));
+}
+
+#[test]
+fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let workflow = read("docs/github-actions/deploy.yml");
+    let parsed: serde_yaml_ng::Value = serde_yaml_ng::from_str(&workflow).unwrap();
+    let steps = parsed["jobs"]["deploy"]["steps"].as_sequence().unwrap();
+    let commands: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
+    let deploy = commands.iter().flat_map(|all| all.lines()).find(|line| line.starts_with("sam deploy "));
+    let deploy = deploy.unwrap().replace('"', "").replace("$ENVIRONMENT", "dev");
+    // samconfig.toml asks, and nobody answers a pipeline.
+    assert!(read("samconfig.toml").contains("confirm_changeset = true"));
+    assert!(deploy.contains(" --no-confirm-changeset "));
+    let page = read("docs/adotar.md");
+    assert!(page.contains(&deploy) && page.contains("github-actions/deploy.yml"), "{deploy}");
+    for tool in ["aws-sam-cli==", "cargo-lambda=="] {
+        let version = |text: &str| {
+            let rest = text.split(tool).nth(1).unwrap_or_else(|| panic!("no {tool}"));
+            rest.split(|c: char| !(c.is_ascii_digit() || c == '.')).next().unwrap().to_owned()
+        };
+        assert_eq!(version(&workflow), version(&read("docs/implantacao.md")), "{tool}");
+    }
+    // The credentials come after what is built, and by OIDC only.
+    let at = |text: &str| workflow.find(text).unwrap_or_else(|| panic!("no {text}"));
+    assert!(at("run: sam build") < at("aws-actions/configure-aws-credentials@v4"));
+    assert!(workflow.contains("id-token: write") && !workflow.contains("secrets."));
 }

@@ -3,7 +3,8 @@
 # que acontece com os recursos: antes de um `apply` em prod, olhe o change set (docs/adotar.md).
 
 locals {
-  from_file = { for name, value in yamldecode(file(var.parameters_file)) : name => tostring(value) }
+  # Uma lista do arquivo é um texto com vírgulas, e um valor em branco, um texto vazio.
+  from_file = { for name, value in yamldecode(file(var.parameters_file)) : name => value == null ? "" : try(join(",", value), tostring(value)) }
 
   parameters = merge(local.from_file, var.parameters, {
     Environment = var.environment
@@ -18,7 +19,7 @@ resource "aws_cloudformation_stack" "governance" {
   capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
   iam_role_arn = var.service_role_arn
 
-  # Uma criação que falha fica para ser lida; docs/implantacao.md, «Quando a criação falha».
+  # Uma criação que falha fica para ser lida; docs/adotar.md, «A stack pelo Terraform», diz como continuar.
   on_failure         = "DO_NOTHING"
   timeout_in_minutes = 60
 

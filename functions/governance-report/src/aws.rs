@@ -5,9 +5,11 @@ use aws_sdk_cloudwatch::types::{AlarmType, Dimension, Metric, MetricDataQuery, M
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use jiff::Timestamp;
 use shared::runtime::failure::{CallError, chain as causes};
+use shared::runtime::metrics::NAMESPACE;
 use shared::runtime::time;
 
 use crate::rules::cost::Used;
+use crate::rules::state::Drill;
 
 type S3 = aws_sdk_s3::Client;
 
@@ -128,6 +130,44 @@ pub(crate) async fn use_of(
         }
     }
     Ok(())
+}
+
+/// When the pager's daily drill came back last, and when it was late last: to the hour, since `from`. `sender` is the function
+/// that notes both.
+pub(crate) async fn drill(
+    client: &aws_sdk_cloudwatch::Client,
+    sender: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Drill, CallError> {
+    const METRICS: [(&str, &str, &str); 2] =
+        [("returned", "SyntheticRoundTrip", "SampleCount"), ("late", "SyntheticEventsLate", "Sum")];
+    let queries = METRICS.map(|(id, name, stat)| {
+        let dimension = Dimension::builder().name("service").value(sender).build();
+        let metric = Metric::builder().namespace(NAMESPACE).metric_name(name).dimensions(dimension).build();
+        let stat = MetricStat::builder().metric(metric).period(3_600).stat(stat).build();
+        MetricDataQuery::builder().id(id).metric_stat(stat).build()
+    });
+    let at = |at: Timestamp| DateTime::from_secs(at.as_second());
+    let (mut found, mut next) = (Drill::default(), None);
+    loop {
+        let data = client.get_metric_data().start_time(at(from)).end_time(at(to));
+        let data = data.set_metric_data_queries(Some(queries.to_vec())).set_next_token(next).send().await;
+        let data = data.map_err(CallError::during("cloudwatch:GetMetricData"))?;
+        for result in data.metric_data_results() {
+            let points = result.timestamps().iter().zip(result.values());
+            let times = points.filter(|(_, value)| **value > 0.0).map(|(at, _)| time::instant(Some(*at)));
+            let newest = times.flatten().max();
+            match result.id() {
+                Some("returned") => found.returned = found.returned.max(newest),
+                _ => found.late = found.late.max(newest),
+            }
+        }
+        next = data.next_token;
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// How many metric alarms have a name with this prefix.

@@ -4,22 +4,25 @@
 //! that the records up to the checkpoint are the ones that were read, and only newer ones are read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chain::anchor::Anchors;
-use chain::{Entry, Folder, Head, Listing, Mark, Pin, Record, Stack, State, Verifier, Witness};
+use chain::{Folder, Head, Listing, Mark, Pin, Record, Stack, State, Verifier, Witness};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::run::objects::{self, Bytes};
 use shared::runtime::failure::chain as causes;
+use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 
+use crate::anchors;
 use crate::rules::fold::{Folded, Run};
 use crate::rules::view::{ChainRow, Fault, Verdict};
 use crate::{App, PROCEDURE, aws};
 
-/// Records that are read at the same time.
-const AT_ONCE: usize = 16;
+/// Time reserved from the reading of the chains for the rest of the page.
+const READING: Duration = Duration::from_secs(240);
 
 /// Age of the last complete reading after which all records are read again. Less than a week, so that the day stays the same.
 const FULL: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
@@ -33,16 +36,16 @@ pub(crate) const INDEX: &str = "index";
 pub(crate) struct Index {
     /// By procedure.
     pub chains: BTreeMap<String, Known>,
-    /// When every record was read last.
+    /// When every record and anchor was read last, if nothing was found then.
     pub full_at: Option<Timestamp>,
-    /// Sequence of the newest anchor that was verified.
-    pub anchor: Option<u64>,
+    /// The newest anchor.
+    pub anchored: Option<anchors::Known>,
 }
 
 impl Index {
-    /// Whether it is time to read every record again.
+    /// Whether it is time to read every record again. A time to come is none that a run has written.
     pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
-        self.full_at.is_none_or(|full| now.duration_since(full) >= FULL)
+        self.full_at.is_none_or(|full| full > now || now.duration_since(full) >= FULL)
     }
 }
 
@@ -60,6 +63,15 @@ pub(crate) struct Known {
     pub folded: Folded,
 }
 
+impl Known {
+    /// What an anchor names it by.
+    fn sha256(&self) -> String {
+        let Self { head, seal, folded, full_at: _ } = self;
+        // Text, numbers and lists always serialize.
+        chain::sha256(&serde_json::to_vec(&(head, seal, folded)).unwrap_or_default())
+    }
+}
+
 /// A chain, as this run found it.
 pub(crate) struct Read {
     pub row: ChainRow,
@@ -70,8 +82,25 @@ pub(crate) struct Read {
     pub known: Option<Known>,
 }
 
-/// Reads and verifies one chain.
+/// Reads and verifies one chain. One that cannot be read in time is unknown, and holds up nothing.
 pub(crate) async fn read(
+    app: &App,
+    procedure: &str,
+    known: Option<&Known>,
+    anchors: Option<&Anchors>,
+    is_full: bool,
+    invocation: &Invocation,
+) -> Read {
+    if invocation.left() < READING {
+        // Begun all the same, the chains that are left would take the page's time.
+        return unread(procedure, known, "no time was left");
+    }
+    let work = Box::pin(whole(app, procedure, known, anchors, is_full, invocation.now));
+    let read = invocation.before_deadline(READING, work).await;
+    read.unwrap_or_else(|late| unread(procedure, known, &causes(&late)))
+}
+
+async fn whole(
     app: &App,
     procedure: &str,
     known: Option<&Known>,
@@ -82,14 +111,26 @@ pub(crate) async fn read(
     let client = &app.base.reporter.documents.client;
     let bucket = &app.base.reporter.documents.bucket;
     let folder = Folder::records(procedure);
+    let (mut begun, mut unread) = (None, None);
+    // Before the list: a first record that is written between the two is no chain that is gone.
+    if is_full || known.is_none_or(|known| known.head.is_none()) {
+        match self::begun(app, procedure).await {
+            Ok(pin) => begun = pin,
+            Err(why) => unread = Some(why),
+        }
+    }
     let listed = objects::versions(client, bucket, &folder.prefix()).await;
     let listing = match listed {
         Ok(versions) => Listing::of(&folder, versions),
-        Err(error) => return unread(procedure, known, &causes(&error)),
+        Err(error) => return self::unread(procedure, known, &causes(&error)),
     };
     let kept = known
         .filter(|_| !is_full)
-        .filter(|known| known.head.as_ref().is_some_and(|head| listing.seal(head.sequence) == known.seal));
+        .filter(|known| known.head.as_ref().is_some_and(|head| listing.seal(head.sequence) == known.seal))
+        // Whoever replaces the bucket replaces the checkpoint with it, and not the anchor that names it.
+        .filter(|known| {
+            anchors.is_none_or(|anchors| anchors.checkpoint(procedure) == Some(known.sha256().as_str()))
+        });
     let stack = Stack {
         project: app.base.settings.project.clone(),
         environment: app.base.settings.environment.clone(),
@@ -99,38 +140,28 @@ pub(crate) async fn read(
         verifier = verifier.witnessed(anchors.pins(procedure));
     }
     // What the last run saw must still be there, and so must a chain that once began.
-    verifier = verifier.witnessed(known.and_then(checkpoint));
-    let mut unread = None;
-    if is_full || listing.objects.is_empty() {
-        match begun(app, procedure).await {
-            Ok(pin) => verifier = verifier.witnessed(pin),
-            Err(why) => unread = Some(why),
-        }
-    }
+    verifier = verifier.witnessed(known.and_then(checkpoint)).witnessed(begun);
     let (mut folded, mut from) = (Folded::default(), 0);
     if let Some(Known { head: Some(head), folded: kept, .. }) = kept {
         verifier = verifier.after(head.clone());
         (folded, from) = (kept.clone(), head.sequence);
     }
-    let new: Vec<&Entry> = listing.objects.iter().filter(|entry| entry.sequence > from).collect();
-    let reads = new.iter().map(|entry| objects::bytes(client, bucket, &entry.version));
-    let mut reads = futures_util::stream::iter(reads).buffered(AT_ONCE);
-    for entry in &new {
+    let mut reads = objects::all(client, bucket, listing.from(from + 1));
+    while let Some((entry, bytes)) = reads.next().await {
         let key = entry.version.key.as_str();
-        match reads.next().await {
-            Some(Bytes::Read(bytes)) => {
+        match bytes {
+            Bytes::Read(bytes) => {
                 let sha256 = chain::sha256(&bytes);
                 if let Some(record) = verifier.record(key, &bytes, entry.version.modified) {
                     folded.take(procedure, &run(record, key, sha256));
                 }
             }
-            Some(Bytes::Large(bytes)) => verifier.large(key, bytes),
-            Some(Bytes::Unread(reason)) => verifier.unread(key, &reason),
-            None => verifier.unread(key, "not read"),
+            Bytes::Large(bytes) => verifier.large(key, bytes),
+            Bytes::Unread(reason) => verifier.unread(key, &reason),
         }
     }
     let listed = u64::try_from(listing.objects.len()).unwrap_or(u64::MAX);
-    let verdict = verifier.finish();
+    let mut verdict = verifier.finish();
     let full_at = if kept.is_some() { known.and_then(|known| known.full_at) } else { Some(now) };
     let head = verdict.head.clone();
     let language = app.base.settings.language;
@@ -152,6 +183,9 @@ pub(crate) async fn read(
     };
     let seal = head.as_ref().map(|head| listing.seal(head.sequence)).unwrap_or_default();
     let next = is_verified.then(|| Known { head, seal, full_at, folded: folded.clone() });
+    if let (Some(head), Some(next)) = (&mut verdict.head, &next) {
+        head.checkpoint = Some(next.sha256());
+    }
     Read { row, folded, verdict: Some(verdict), known: next }
 }
 
@@ -225,5 +259,25 @@ fn run(record: Record<'_>, key: &str, sha256: String) -> Run {
         findings: record.findings,
         key: key.to_owned(),
         sha256,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_is_read_again_after_a_week_and_whenever_the_last_time_cannot_be_true() {
+        let now: Timestamp = "2026-11-30T13:30:00Z".parse().unwrap();
+        let second = SignedDuration::from_secs(1);
+        for (full_at, is_stale) in [
+            (None, true),
+            (Some(now), false),
+            (Some(now - FULL + second), false),
+            (Some(now - FULL), true),
+            (Some(now + second), true),
+        ] {
+            assert_eq!(Index { full_at, ..Index::default() }.is_stale(now), is_stale, "{full_at:?}");
+        }
     }
 }

@@ -19,6 +19,7 @@ mod send;
 mod text;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use shared::audit::course::{self, Acted, Audit, Before, Last, News, Paging};
 use shared::audit::findings::{Changes, changes};
 use shared::audit::first_week::{FirstWeek, Held};
+use shared::aws::scope::Scope;
 use shared::github::Repository;
 use shared::run::anchors::{Copied, Place};
 use shared::run::base::Base;
@@ -45,7 +47,8 @@ use chains::{INDEX, Index};
 pub use error::ReportError;
 use event::Event;
 use look::{Looked, look};
-use rules::view::{State, View};
+use rules::state::unanchored;
+use rules::view::State;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "governance-report";
@@ -72,6 +75,8 @@ pub struct App {
     mailing: Option<Mailing>,
     /// Name of the secret with the address of the team's drive.
     sheet_secret: Option<String>,
+    /// The secrets that the template names.
+    scope: Scope,
 }
 
 /// Sender and receiver of the month's mail.
@@ -81,7 +86,7 @@ struct Mailing {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base`], `SES_REGION`, and `MANAGER_EMAIL`,
+    /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `SES_REGION`, and `MANAGER_EMAIL`,
     /// `SHEET_WEBHOOK_SECRET_NAME`, `OTHER_EVIDENCE_BUCKETS`, `ANCHOR_BUCKET` and `ANCHOR_FOLDER`, which may be empty. With a
     /// manager, `SES_FROM_ADDRESS` is needed; with a folder `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL`.
     ///
@@ -120,6 +125,7 @@ impl App {
             others: others.map(str::to_owned).collect(),
             mailing,
             sheet_secret: env.optional("SHEET_WEBHOOK_SECRET_NAME")?,
+            scope: Scope::from_env(env)?,
         })
     }
 
@@ -144,7 +150,7 @@ fn copy(env: &Env<'_>, place: &Place) -> Result<Option<Copy>, EnvError> {
 pub struct Report {
     /// The day in São Paulo, with a hash of the findings.
     pub run_id: String,
-    /// `succeeded` if every control is proved whose case arose, and no evidence is damaged.
+    /// `succeeded` if every control is proved whose case arose, no evidence is damaged, and the page was written.
     pub result: &'static str,
     /// Number of controls by state.
     pub states: Vec<(&'static str, usize)>,
@@ -179,6 +185,11 @@ pub fn check(event: Value) -> Result<(), ReportError> {
 /// Why the text is no such document.
 pub fn render(controls: &str, language: Language) -> Result<String, serde_json::Error> {
     Ok(text::page::page(&serde_json::from_str(controls)?, language))
+}
+
+/// The controls that are judged by a rule of `backup-audit`.
+pub fn controls_of(rule: &str) -> Vec<&'static str> {
+    rules::control::of_rule(rule)
 }
 
 /// Makes the page once.
@@ -247,12 +258,12 @@ impl Audit for Course<'_> {
         text::finding::found(&looked.view).iter().map(text::finding::Found::line).collect()
     }
 
-    fn changes(&self, _: &Looked, last: &[String], keys: &BTreeSet<String>) -> Changes {
-        changes(last, keys, |_| false)
+    fn changes(&self, looked: &Looked, last: &[String], keys: &BTreeSet<String>) -> Changes {
+        changes(last, keys, |key| text::finding::is_unseen(&looked.view, key))
     }
 
     fn passes(&self, looked: &Looked) -> bool {
-        text::finding::found(&looked.view).is_empty()
+        text::finding::found(&looked.view).is_empty() && !looked.is_unwritten.load(Ordering::Relaxed)
     }
 
     fn run_id(&self, day: &str, last: Option<&Last>, keys: &BTreeSet<String>) -> String {
@@ -278,6 +289,7 @@ impl Audit for Course<'_> {
             .as_ref()
             .map_or_else(|error| format!("failed: {}", causes(error)), |()| "succeeded".to_owned());
         acted.steps.push(Step::now("write the page", outcome));
+        looked.is_unwritten.store(written.is_err(), Ordering::Relaxed);
         acted.done.unwritten = written.err();
         acted
     }
@@ -301,7 +313,7 @@ impl Audit for Course<'_> {
     }
 }
 
-/// Writes the page and what is kept, then sends. A mail or a sheet that fails holds up nothing.
+/// Writes the page, sends, and keeps what the next run needs. None of them waits for the success of another.
 async fn act(
     course: &Course<'_>,
     looked: &Looked,
@@ -310,23 +322,33 @@ async fn act(
 ) -> Result<(), ReportError> {
     let (app, now) = (course.app, invocation.now);
     let documents = app.documents();
-    let Looked { newest, anchors: own, verdicts, .. } = looked;
-    let kept = anchors::keep(app, newest.as_ref(), own.as_ref(), verdicts, now, invocation).await;
+    let kept = anchors::keep(app, looked, now, invocation).await;
     steps.extend(kept.steps);
     let mut view = looked.view.clone();
-    view.anchors_unread.extend(kept.failed);
+    if let Some(why) = kept.failed {
+        view.anchors_unread.push(why);
+        unanchored(&mut view.controls);
+    }
     if let Some(newest) = &kept.newest {
         for chain in &mut view.chains {
             let named = newest.anchor.heads.get(&chain.procedure);
             chain.anchored = named.is_some_and(|head| head.sha256 == chain.sha256);
         }
     }
-    let anchor = kept.newest.map(|newest| newest.anchor.sequence);
-    publish::keep(documents, &looked.known, anchor, looked.is_full.then_some(now)).await?;
-    let shown: View = publish::publish(documents, &view, app.base.settings.language).await?;
-    if course.event == Event::Daily {
-        steps.extend(send::to_manager(app, &shown, invocation.now).await);
+    let anchored =
+        kept.newest.zip(app.anchoring.as_ref()).map(|(newest, anchoring)| anchoring.known(&newest));
+    let published = publish::publish(documents, &view, app.base.settings.language).await;
+    let replaced = published.as_ref().ok().and_then(|published| published.replaced.as_ref());
+    if let Some(error) = replaced {
+        let lost = "since when each state has been shown, and the feed's entries";
+        app.base.reporter.lost("EvidenceFailures", "PageReplaced", &causes(error), lost);
     }
-    steps.extend(send::to_drive(app, &shown).await);
+    let shown = published.as_ref().map_or(&view, |published| &published.view);
+    if course.event == Event::Daily {
+        steps.extend(send::to_manager(app, shown, now).await);
+    }
+    steps.extend(send::to_drive(app, shown).await);
+    publish::keep(documents, looked, anchored.as_ref(), now).await?;
+    published?;
     Ok(())
 }

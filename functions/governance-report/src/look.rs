@@ -1,6 +1,7 @@
 //! Reads everything that the page shows. What cannot be read is unknown on it; nothing here fails the run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 use chain::anchor::{Anchors, Newest};
 use incident::metrics::Metrics;
@@ -14,8 +15,8 @@ use crate::chains::{self, Index, Known, Read};
 use crate::rules::control::{chains as all_chains, functions};
 use crate::rules::cost::{Used, cost};
 use crate::rules::ledger::{self, sheet};
-use crate::rules::state::{Facts, rows};
-use crate::rules::view::{Cost, Environment, Exception, Open, Proof, State, View};
+use crate::rules::state::{Drill, Facts, rows};
+use crate::rules::view::{ChainRow, Cost, Environment, Exception, Open, Proof, State, Verdict, View};
 use crate::{App, PROCEDURE, aws};
 
 /// Months of incidents on the page.
@@ -38,8 +39,22 @@ pub(crate) struct Looked {
     /// The newest anchor, and the verdict on the anchors' own chain.
     pub newest: Option<Newest>,
     pub anchors: Option<chain::Verdict>,
-    /// Whether every record was read.
+    /// Whether the anchors' copy in the repository was read.
+    pub is_copy_read: bool,
+    /// Whether every record was to be read.
     pub is_full: bool,
+    /// Whether the page, or what the next run needs, could not be written.
+    pub is_unwritten: AtomicBool,
+}
+
+impl Looked {
+    /// Whether every chain was read, that of the anchors too, and nothing is wrong with any.
+    pub(crate) fn is_whole(&self) -> bool {
+        let is_good = |chain: &ChainRow| matches!(chain.verdict, Verdict::Verified | Verdict::Empty);
+        let anchors = self.anchors.as_ref().map(chain::Verdict::state);
+        let is_anchored = matches!(anchors, Some(chain::State::Verified | chain::State::Empty));
+        self.view.chains.iter().all(is_good) && (is_anchored || !self.view.has_anchors)
+    }
 }
 
 /// Reads and decides everything.
@@ -47,27 +62,35 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
     let (settings, now) = (&app.base.settings, invocation.now);
     let policy = &settings.policy;
     let is_full = is_asked || index.is_stale(now);
-    let seen = anchors::read(app, index.anchor.filter(|_| !is_full), invocation).await;
+    let seen = anchors::read(app, index.anchored.as_ref(), is_full, invocation).await;
     let anchors = seen.as_ref().and_then(|seen| seen.anchors.as_ref());
     let mut procedures: BTreeSet<String> = all_chains().into_iter().map(str::to_owned).collect();
-    // Also those of which only an anchor knows.
+    // Also those of which only a checkpoint or an anchor knows.
+    procedures.extend(index.chains.keys().cloned());
     procedures.extend(anchors.iter().flat_map(|anchors| anchors.procedures()).map(str::to_owned));
     let mut reads: BTreeMap<String, Read> = BTreeMap::new();
     for procedure in procedures {
         let known = index.chains.get(&procedure);
-        let read = chains::read(app, &procedure, known, anchors, is_full, now).await;
+        let read = chains::read(app, &procedure, known, anchors, is_full, invocation).await;
         reads.insert(procedure, read);
     }
     let newest = anchors.and_then(|anchors| anchors.newest().cloned());
     let has_anchors = seen.is_some();
-    let (own, anchors_unread) = match seen {
+    let is_copy_read = seen.as_ref().is_some_and(|seen| seen.is_copy_read);
+    let (own, mut anchors_unread) = match seen {
         Some(seen) => (seen.anchors.map(Anchors::finish), seen.unread),
         None => (None, Vec::new()),
     };
+    let unknown = own.iter().flat_map(|own| &own.unknown);
+    anchors_unread.extend(unknown.map(|unknown| unknown.what(settings.language)));
     let audited = reads.get("rotation-audit").map(|read| read.folded.open.clone()).unwrap_or_default();
-    let secrets = rotations(app, &audited, now).await;
-    let (months, months_unread, month) = months(app).await;
-    let timeline = timeline(app).await;
+    let audited_at = reads.get("rotation-audit").and_then(|read| read.folded.last.as_ref());
+    let audited_at = audited_at.map(|last| last.at);
+    let secrets = match reads.get("rotation-audit").and_then(|read| unverified(&read.row)) {
+        Some(why) => Err(why),
+        None => rotations(app, (&audited, audited_at), now).await,
+    };
+    let (months, months_unread) = months(app).await;
     let changes = reads.get("policy").map(|read| read.folded.changes.clone()).unwrap_or_default();
     let mut restores: Vec<_> = reads.values().flat_map(|read| read.folded.restores.iter().cloned()).collect();
     restores.sort_by_key(|one| one.at);
@@ -80,8 +103,9 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
             .map(|(name, read)| (name.clone(), (read.row.clone(), read.folded.clone())))
             .collect(),
         secrets,
-        month,
-        timeline,
+        months: months_unread.clone().map_or_else(|| Ok(months.clone()), Err),
+        drill: drill(app, now).await,
+        anchors: has_anchors.then(|| judged(own.as_ref(), &anchors_unread)),
     };
     let view = View {
         schema: 1,
@@ -99,7 +123,7 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
         ledger_unread: facts.secrets.as_ref().err().cloned(),
         secrets: facts.secrets.unwrap_or_default(),
         restores,
-        months,
+        months: months.into_iter().map(|(metrics, _)| metrics).collect(),
         months_unread,
         findings,
         exceptions: exceptions(app),
@@ -108,8 +132,16 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
         environments: environments(app, now).await,
         ..View::default()
     };
-    let mut looked =
-        Looked { view, known: BTreeMap::new(), verdicts: Vec::new(), newest, anchors: own, is_full };
+    let mut looked = Looked {
+        view,
+        known: BTreeMap::new(),
+        verdicts: Vec::new(),
+        newest,
+        anchors: own,
+        is_copy_read,
+        is_full,
+        is_unwritten: AtomicBool::new(false),
+    };
     for (procedure, read) in reads {
         looked.known.extend(read.known.map(|known| (procedure, known)));
         looked.verdicts.extend(read.verdict);
@@ -160,55 +192,62 @@ async fn proof(app: &App, key: &str) -> Result<(Vec<u8>, Proof), CallError> {
     Ok((object.bytes, proof))
 }
 
+/// The verdict on the anchors' own chain. What could not be read of it, or of its copy, is no proof of anything.
+fn judged(own: Option<&chain::Verdict>, unread: &[String]) -> Verdict {
+    match own.map(chain::Verdict::state) {
+        Some(chain::State::Damaged) => Verdict::Damaged(Vec::new()),
+        Some(chain::State::Verified | chain::State::Empty) if unread.is_empty() => Verdict::Verified,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// Why the chain of the audit of secrets, without whose findings the sheet would look better than it is, proves nothing.
+fn unverified(chain: &ChainRow) -> Option<String> {
+    let procedure = &chain.procedure;
+    match &chain.verdict {
+        Verdict::Damaged(_) => Some(format!("the records of {procedure} are damaged")),
+        Verdict::Unknown => Some(format!("{procedure}: {}", chain.unread.join("; "))),
+        Verdict::Verified | Verdict::Empty => None,
+    }
+}
+
+/// The pager's daily drill.
+async fn drill(app: &App, now: Timestamp) -> Result<Drill, String> {
+    let settings = &app.base.settings;
+    let sender = format!("{}-{}-incident-send", settings.project, settings.environment);
+    let from = now - SignedDuration::from_hours(24 * i64::from(DAYS));
+    aws::drill(&app.cloudwatch, &sender, from, now).await.map_err(|error| causes(&error))
+}
+
 async fn rotations(
     app: &App,
-    audited: &[Open],
+    audited: (&[Open], Option<Timestamp>),
     now: Timestamp,
 ) -> Result<Vec<crate::rules::view::Secret>, String> {
     let policy = &app.base.settings.policy;
     let rows = document::<Vec<ledger::Row>>(app, "ledger/rotation.json").await?;
     let rows = rows.map(|(rows, _)| rows).unwrap_or_default();
-    Ok(sheet(&rows, audited, policy, policy.report.ahead_days, now))
+    Ok(sheet(&rows, audited, |name| app.scope.key(name), policy, now))
 }
 
-/// The months' metrics, the oldest first; why they are not all known; and the newest with its proof.
-async fn months(app: &App) -> (Vec<Metrics>, Option<String>, Result<Option<(Metrics, Proof)>, String>) {
+/// The months' metrics, the oldest first, each with its proof; and why they are not all known.
+async fn months(app: &App) -> (Vec<(Metrics, Proof)>, Option<String>) {
     let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
     let listed = match aws::keys(client, bucket, "metrics/incidents-").await {
         Ok(listed) => listed,
-        Err(error) => {
-            let why = causes(&error);
-            return (Vec::new(), Some(why.clone()), Err(why));
-        }
+        Err(error) => return (Vec::new(), Some(causes(&error))),
     };
     let keys: BTreeSet<String> =
         listed.into_iter().map(|(key, _)| key).filter(|key| key.ends_with(".json")).collect();
     let skipped = keys.len().saturating_sub(MONTHS);
-    let (mut months, mut unread, mut newest) = (Vec::new(), None, Ok(None));
+    let (mut months, mut unread) = (Vec::new(), None);
     for key in keys.into_iter().skip(skipped) {
         match document::<Metrics>(app, &key).await {
-            Ok(Some((metrics, proof))) => {
-                newest = Ok(Some((metrics.clone(), proof)));
-                months.push(metrics);
-            }
-            Ok(None) => {}
-            Err(why) => {
-                newest = Err(why.clone());
-                unread = Some(why);
-            }
+            Ok(month) => months.extend(month),
+            Err(why) => unread = Some(why),
         }
     }
-    (months, unread, newest)
-}
-
-/// The newest post-mortem's document.
-async fn timeline(app: &App) -> Result<Option<Proof>, String> {
-    let (client, bucket) = (&app.base.reporter.documents.client, &app.base.reporter.documents.bucket);
-    let listed = aws::keys(client, bucket, "postmortems/").await.map_err(|error| causes(&error))?;
-    let newest = listed.into_iter().filter(|(key, _)| key.ends_with(".md")).max_by_key(|(_, at)| *at);
-    let Some((key, _)) = newest else { return Ok(None) };
-    let (_, proof) = proof(app, &key).await.map_err(|error| causes(&error))?;
-    Ok(Some(proof))
+    (months, unread)
 }
 
 async fn costs(app: &App, now: Timestamp) -> Cost {
@@ -244,8 +283,12 @@ async fn environment(app: &App, bucket: &str, now: Timestamp) -> Environment {
     let unread =
         |why: String| Environment { bucket: bucket.to_owned(), unread: Some(why), ..Environment::default() };
     let client = &app.base.reporter.documents.client;
+    let language = app.base.settings.language;
     let object = match aws::object(client, bucket, "report/controls.json").await {
         Ok(object) => object,
+        Err(error) if error.code == "NoSuchKey" => {
+            return unread(language.pick("ainda não tem página", "has no page yet").to_owned());
+        }
         Err(error) => return unread(causes(&error)),
     };
     match serde_json::from_slice::<View>(&object.bytes) {

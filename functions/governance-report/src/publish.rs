@@ -1,12 +1,12 @@
 //! Writes the page: one stored document, and its forms below `report/`.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use shared::run::documents::{DocumentError, Documents};
 use shared::runtime::language::Language;
 
+use crate::anchors;
 use crate::chains::{INDEX, Index, Known};
+use crate::look::Looked;
 use crate::rules::view::View;
 use crate::text::{feed, page, table};
 
@@ -33,6 +33,13 @@ fn json(view: &View, _: Language) -> String {
     serde_json::to_string(view).unwrap_or_default()
 }
 
+/// The page as it is stored.
+pub(crate) struct Published {
+    pub view: View,
+    /// Why the one before could not be read, as after a rollback.
+    pub replaced: Option<DocumentError>,
+}
+
 /// Stores the page, unless a newer one is stored, and shows what is stored. Returns it.
 ///
 /// # Errors
@@ -42,7 +49,7 @@ pub(crate) async fn publish(
     documents: &Documents,
     view: &View,
     language: Language,
-) -> Result<View, DocumentError> {
+) -> Result<Published, DocumentError> {
     let change = |stored: &mut View| {
         if stored.made_at <= view.made_at {
             let mut next = view.clone();
@@ -51,29 +58,39 @@ pub(crate) async fn publish(
         }
         stored.clone()
     };
-    let stored = documents.update(PAGE, change).await?;
+    let (view, replaced) = documents.renew(PAGE, change).await?;
     for form in FORMS {
         let make = |view: &View| (form.make)(view, language);
         documents.show(PAGE, form.key, form.content_type, make).await?;
     }
-    Ok(stored)
+    Ok(Published { view, replaced })
 }
 
-/// Keeps the checkpoints of verified chains. One that another run has advanced further stays.
+/// Keeps the checkpoints of verified chains. One that another run has advanced further stays. Checkpoints that cannot be
+/// interpreted are replaced: the run has read everything again without them.
 ///
 /// # Errors
 ///
 /// [`DocumentError`]; the next run reads more records again.
 pub(crate) async fn keep(
     documents: &Documents,
-    known: &BTreeMap<String, Known>,
-    anchor: Option<u64>,
-    full_at: Option<Timestamp>,
+    looked: &Looked,
+    anchored: Option<&anchors::Known>,
+    now: Timestamp,
 ) -> Result<(), DocumentError> {
     let change = |index: &mut Index| {
-        index.anchor = index.anchor.max(anchor);
-        index.full_at = index.full_at.max(full_at);
-        for (procedure, known) in known {
+        if looked.is_full {
+            // What was found, or not read, may not show from the checkpoints on: the next run reads everything again.
+            index.full_at = looked.is_whole().then_some(now);
+        }
+        let is_newer = |anchored: &&anchors::Known| {
+            let kept = index.anchored.as_ref();
+            kept.is_none_or(|kept| kept.bucket != anchored.bucket || kept.sequence < anchored.sequence)
+        };
+        if let Some(anchored) = anchored.filter(is_newer) {
+            index.anchored = Some(anchored.clone());
+        }
+        for (procedure, known) in &looked.known {
             let sequence = |known: &Known| known.head.as_ref().map_or(0, |head| head.sequence);
             let is_older = index
                 .chains
@@ -84,5 +101,6 @@ pub(crate) async fn keep(
             }
         }
     };
-    documents.update(INDEX, change).await
+    documents.renew(INDEX, change).await?;
+    Ok(())
 }

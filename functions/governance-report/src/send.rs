@@ -71,8 +71,8 @@ pub(crate) async fn to_manager(app: &App, view: &View, now: Timestamp) -> Option
 /// Sends the rotation sheet, if the drive does not have it; none if it has, or the stack has no drive.
 pub(crate) async fn to_drive(app: &App, view: &View) -> Option<Step> {
     let secret = app.sheet_secret.as_ref()?;
-    // What was not read must not replace what the drive has.
-    if view.ledger_unread.is_some() {
+    // What was not read must not replace what the drive has, nor an empty sheet what a ledger once said.
+    if view.ledger_unread.is_some() || view.secrets.iter().all(|secret| secret.rotated.is_none()) {
         return None;
     }
     let csv = table::sheet(&view.secrets);

@@ -20,6 +20,9 @@ use crate::rules::view::{Figure, Proof, State, View, Why};
 /// What a query parameter of the console may hold unescaped.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
 
+/// Most names of items in a reason; `controls.json` has more.
+const MOST_NAMES: usize = 3;
+
 /// A state's name.
 pub(crate) fn state(state: State, language: Language) -> &'static str {
     match state {
@@ -55,7 +58,17 @@ pub(crate) fn why(why: &Why, language: Language) -> String {
             let at = minute(*at);
             shared::tr!(language, "sem evidência boa desde {at}", "no good evidence since {at}")
         }
-        Why::Items(names) => names.join(", "),
+        Why::Items(names) => {
+            let (shown, more) = (names.iter().take(MOST_NAMES), names.len().saturating_sub(MOST_NAMES));
+            let shown = shown.map(String::as_str).collect::<Vec<_>>().join(", ");
+            match more {
+                0 => shown,
+                more => shared::tr!(language, "{shown} e mais {more}", "{shown} and {more} more"),
+            }
+        }
+        Why::DrillLost => language
+            .pick("o simulado diário do pager não voltou", "the pager's daily drill did not come back")
+            .to_owned(),
         Why::DueSoon => language.pick("vence em breve", "due soon").to_owned(),
         Why::Proved => language.pick("provado", "proved").to_owned(),
     }
@@ -76,11 +89,15 @@ pub(crate) fn figure(figure: &Figure, language: Language) -> String {
         Figure::Secrets { good, all } => {
             shared::tr!(language, "{good} de {all} segredos no prazo", "{good} of {all} secrets in time")
         }
-        Figure::Incidents { all, unacknowledged } => shared::tr!(
+        Figure::Incidents { all, missed } => shared::tr!(
             language,
-            "{all} no mês, {unacknowledged} sem ninguém",
-            "{all} this month, {unacknowledged} taken by nobody",
+            "{missed} de {all} incidentes do mês não cumprem",
+            "{missed} of the month's {all} incidents miss it",
         ),
+        Figure::Drill(at) => {
+            let at = minute(*at);
+            shared::tr!(language, "simulado do pager voltou em {at}", "the pager's drill came back on {at}")
+        }
         Figure::Records { verified, all } => {
             shared::tr!(language, "{verified} de {all} registros", "{verified} of {all} records")
         }

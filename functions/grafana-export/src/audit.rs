@@ -51,10 +51,11 @@ impl<'a> Run<'a> {
 
     fn id(&self, day: &str) -> String {
         let made = self.made.get().map(String::as_str).unwrap_or_default();
-        match (&self.event.release, self.event.check) {
-            (Some(release), _) => format!("{day}/release/{release}/{made}"),
-            (None, true) => format!("{day}/check/{made}"),
-            (None, false) => day.to_owned(),
+        match &self.event.release {
+            Some(release) => format!("{day}/release/{release}/{made}"),
+            None if self.event.accept_shrunk => format!("{day}/accepted/{made}"),
+            None if self.event.check => format!("{day}/check/{made}"),
+            None => day.to_owned(),
         }
     }
 }
@@ -102,8 +103,9 @@ impl Audit for Run<'_> {
     }
 
     fn changes(&self, exported: &Exported, last: &[String], keys: &BTreeSet<String>) -> Changes {
-        // A check that was not made again settles nothing that the last one found.
-        let is_unchecked = exported.report.check == "not_made";
+        // A check that was not made again, or not of every object, settles nothing that the last one found.
+        let is_unchecked =
+            exported.findings.iter().any(|finding| matches!(finding, Finding::CheckNotMade { .. }));
         changes(last, keys, |key| is_unchecked && key.starts_with("CheckFailed "))
     }
 

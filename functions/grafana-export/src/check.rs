@@ -16,6 +16,7 @@ use crate::grafana::restore::{Restored, remove, restore};
 use crate::rules::bundle::Bundle;
 use crate::rules::finding::Finding;
 use crate::rules::scratch::Names;
+use crate::rules::v2::NAMESPACE;
 
 /// Time reserved for the removal and the report.
 const REMOVING: Duration = Duration::from_secs(150);
@@ -28,9 +29,6 @@ const TURN: SignedDuration = SignedDuration::from_mins(16);
 
 /// Name of the document about whose turn it is.
 const NAME: &str = "restore check";
-
-/// Namespace of the organization that Grafana begins with.
-const NAMESPACE: &str = "default";
 
 /// Most faults that are findings; the others are counted.
 const SHOWN: usize = 10;
@@ -120,6 +118,8 @@ pub(crate) async fn check(
         |other: &Turn| other.is_done || is_own(other) || invocation.now.duration_since(other.at) >= TURN;
     let claim = match documents.claim(NAME, &turn, is_over).await {
         Ok(Some(claim)) => claim,
+        // They are the other run's, which removes them.
+        Ok(None) if !is_due => return checked,
         Ok(None) => {
             checked.not_made("another run is checking, or died less than 16 minutes ago".to_owned());
             return checked;
@@ -160,16 +160,21 @@ impl Checked {
     }
 
     fn judge(&mut self, restored: Restored) {
-        let Restored { folders, dashboards, rule_groups, faults } = restored;
+        let Restored { folders, dashboards, rule_groups, faults, unknown } = restored;
         let made = format!(
             "{folders} folders, {dashboards} dashboards, {rule_groups} rule groups restored and compared"
         );
-        let outcome = format!("{made}, {} faults", faults.len());
+        let outcome = format!("{made}, {} faults, {} not known", faults.len(), unknown.len());
         self.steps.push(Step::now("restore check", outcome));
-        self.verdict = match faults.first() {
-            None => Verdict::Passed,
-            Some(fault) => Verdict::Failed(format!("{}: {}", fault.what, fault.why)),
+        self.verdict = match (faults.first(), unknown.first()) {
+            (Some(fault), _) => Verdict::Failed(format!("{}: {}", fault.what, fault.why)),
+            (None, Some(_)) => Verdict::NotMade,
+            (None, None) => Verdict::Passed,
         };
+        if let Some(first) = unknown.first() {
+            let why = format!("{} objects, first {}: {}", unknown.len(), first.what, first.why);
+            self.findings.push(Finding::CheckNotMade { why });
+        }
         let more = faults.len().saturating_sub(SHOWN);
         let shown = faults.into_iter().take(SHOWN);
         self.findings.extend(shown.map(|fault| Finding::CheckFailed { what: fault.what, why: fault.why }));

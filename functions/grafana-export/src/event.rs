@@ -17,6 +17,9 @@ pub(crate) struct Event {
     /// Whether the restore check is made even if it is not due.
     #[serde(default)]
     pub check: bool,
+    /// Whether a list that shrank is right as it is: the next runs compare with it.
+    #[serde(default)]
+    pub accept_shrunk: bool,
 }
 
 /// A release in an event of EventBridge.
@@ -43,7 +46,7 @@ impl Event {
                 let of_detail =
                     |error: InvalidEvent| InvalidEvent { field: format!("detail.{}", error.field), ..error };
                 let Released { release, .. } = parse(detail).map_err(of_detail)?;
-                (Self { release: Some(release), check: false }, "detail.release")
+                (Self { release: Some(release), ..Self::default() }, "detail.release")
             }
             _ if event.is_null() => (Self::default(), ""),
             _ => (parse(event)?, "release"),
@@ -57,10 +60,11 @@ impl Event {
 
     /// What started the run, for its record.
     pub(crate) fn trigger(&self) -> String {
-        match (&self.release, self.check) {
-            (Some(release), _) => format!("release {release}"),
-            (None, true) => "restore check by a person".to_owned(),
-            (None, false) => "daily run".to_owned(),
+        match &self.release {
+            Some(release) => format!("release {release}"),
+            None if self.accept_shrunk => "shorter lists accepted by a person".to_owned(),
+            None if self.check => "restore check by a person".to_owned(),
+            None => "daily run".to_owned(),
         }
     }
 }
@@ -103,6 +107,7 @@ mod tests {
             (json!({"release": "a/b"}), "release"),
             (json!({"release": 7}), "release"),
             (json!({"check": "yes"}), "check"),
+            (json!({"accept_shrunk": 1}), "accept_shrunk"),
             (released(json!({"environment": "dev"})), "detail."),
             (released(json!({"environment": "dev", "release": "a b"})), "detail.release"),
         ] {

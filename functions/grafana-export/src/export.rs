@@ -1,5 +1,6 @@
 //! The course of an export: read, store, propose, have it checked, note.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use crate::event::Event;
 use crate::grafana::Version;
 use crate::grafana::read::{self, Read};
 use crate::rules::bundle::{Bundle, Changes, sha256};
-use crate::rules::finding::{Finding, shrunk};
+use crate::rules::finding::{Finding, baseline, shrunk};
 use crate::{App, Place, Report, text};
 
 /// Time reserved for the restore check, its removal, and the report.
@@ -39,6 +40,7 @@ pub(crate) struct Exported {
 /// What was read, and where it is stored.
 struct Stored {
     bundle: Bundle,
+    lengths: BTreeMap<String, usize>,
     namespace: Option<String>,
     scratch: Vec<String>,
     key: String,
@@ -106,8 +108,9 @@ pub(crate) async fn export(
     let checked = Box::pin(check::check(&session, documents, &asked, invocation)).await;
     steps.extend(checked.steps);
     stored.findings.extend(checked.findings);
-    let note = noted(&last, &stored, event, pull_request, &checked.verdict, invocation.now);
-    documents.update(NOTE, |export: &mut Export| note.clone_into(export)).await?;
+    let note =
+        |export: &mut Export| note(export, &stored, event, pull_request, &checked.verdict, invocation.now);
+    documents.update(NOTE, note).await?;
 
     stored.findings.sort_by_key(Finding::rank);
     let Changes { added, changed, removed } = &stored.changes;
@@ -139,8 +142,7 @@ async fn store(
     if version.is_too_old() {
         return Err(ExportError::TooOld(version.text));
     }
-    let Read { mut bundle, mut findings, lost_dashboards, lost_groups, scratch, namespace, .. } =
-        read::everything(session).await?;
+    let Read { mut bundle, mut findings, lost, scratch, namespace, .. } = read::everything(session).await?;
     steps.push(Step::now(format!("read Grafana {}", version.text), bundle.counts()));
     if version.is_unknown() {
         findings.push(Finding::VersionUntested { version: version.text.clone() });
@@ -150,9 +152,11 @@ async fn store(
         None => None,
     };
     if let Some(before) = &before {
-        lost_dashboards.iter().for_each(|uid| bundle.keep_dashboard(uid, before));
-        lost_groups.iter().for_each(|key| bundle.keep_group(key, before));
-        findings.extend(shrunk(before.dashboards.len(), bundle.dashboards.len()));
+        lost.iter().for_each(|lost| bundle.keep(lost, before));
+    }
+    let lengths = bundle.lengths();
+    if let Some(last) = last.filter(|_| !event.accept_shrunk) {
+        findings.extend(shrunk(&last.lengths, &lengths));
     }
     let changes = bundle.since(before.as_ref());
 
@@ -176,7 +180,14 @@ async fn store(
         let finding = |kept: Released| Finding::ReleaseKept { release: release.clone(), key: kept.export };
         findings.extend(kept.map(finding));
     }
-    Ok(Stored { bundle, namespace, scratch, key, sha256, changes, findings, version })
+    Ok(Stored { bundle, lengths, namespace, scratch, key, sha256, changes, findings, version })
+}
+
+impl Stored {
+    /// Files of the objects that the export has in their earlier form, or not at all.
+    fn left_out(&self) -> BTreeSet<String> {
+        self.findings.iter().filter_map(Finding::left_out).map(str::to_owned).collect()
+    }
 }
 
 /// Makes sure that a pull request has the export's files, or that they were merged. Its number, if one is open.
@@ -194,7 +205,7 @@ async fn propose(
     let mut files = stored.bundle.files();
     files.insert("README.md".to_owned(), text::paper::index(&stored.bundle, settings.language));
     let title = text::paper::title(settings);
-    let body = text::paper::body(&stored.changes, &stored.key, settings.language);
+    let body = text::paper::body(&stored.changes, &stored.left_out(), &stored.key, settings.language);
     let folder = proposal::Folder {
         base: None,
         branch: &branch,
@@ -208,30 +219,79 @@ async fn propose(
     Ok(proposed.map_err(|error| error.to_string())?.number)
 }
 
-/// The note about this export.
-fn noted(
-    last: &Export,
+/// Notes this export; what a later run has noted in between stays.
+fn note(
+    export: &mut Export,
     stored: &Stored,
     event: &Event,
     pull_request: Option<u64>,
     verdict: &Verdict,
     now: Timestamp,
-) -> Export {
-    let mut note = Export {
-        exported_at: Some(now),
-        key: stored.key.clone(),
-        sha256: stored.sha256.clone(),
-        release: event.release.clone().unwrap_or_else(|| last.release.clone()),
-        version: stored.version.text.clone(),
-        dashboards: stored.bundle.dashboards.len(),
-        rule_groups: stored.bundle.rule_groups.len(),
-        pull_request,
-        ..last.clone()
-    };
-    if let Some(fault) = verdict.fault() {
-        note.checked_at = Some(now);
-        note.checked_sha256.clone_from(&stored.sha256);
-        note.fault = fault;
+) {
+    let is_later = |at: Option<Timestamp>| at.is_some_and(|at| at > now);
+    if !is_later(export.exported_at) {
+        export.exported_at = Some(now);
+        export.key.clone_from(&stored.key);
+        export.sha256.clone_from(&stored.sha256);
+        if let Some(release) = &event.release {
+            export.release.clone_from(release);
+        }
+        export.version.clone_from(&stored.version.text);
+        export.dashboards = stored.bundle.dashboards.len();
+        export.rule_groups = stored.bundle.rule_groups.len();
+        export.left_out = stored.left_out().len();
+        export.lengths = baseline(&export.lengths, &stored.lengths, event.accept_shrunk);
+        export.pull_request = pull_request;
     }
-    note
+    if let Some(fault) = verdict.fault().filter(|_| !is_later(export.checked_at)) {
+        export.checked_at = Some(now);
+        export.checked_sha256.clone_from(&stored.sha256);
+        export.fault = fault;
+    }
+    let since = export.unchecked_since.or(Some(now));
+    export.unchecked_since = since.filter(|_| export.checked_sha256 != export.sha256);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(sha256: &str) -> Stored {
+        Stored {
+            bundle: Bundle::default(),
+            lengths: BTreeMap::new(),
+            namespace: None,
+            scratch: Vec::new(),
+            key: format!("grafana/exports/{sha256}.json"),
+            sha256: sha256.to_owned(),
+            changes: Changes::default(),
+            findings: vec![Finding::NotExported { what: "a".to_owned(), why: String::new() }],
+            version: Version::parse("11.2.0").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_run_replaces_nothing_that_a_later_one_has_noted() {
+        let at = |hour: u8| format!("2026-12-01T0{hour}:00:00Z").parse::<Timestamp>().unwrap();
+        let (mut export, failed) = (Export::default(), Verdict::Failed("x".to_owned()));
+        let released = Event { release: Some("v1".to_owned()), ..Event::default() };
+        note(&mut export, &stored("a"), &released, Some(7), &Verdict::Passed, at(1));
+        assert_eq!((export.unchecked_since, export.left_out, export.release.as_str()), (None, 1, "v1"));
+        // Another content that was not checked, twice.
+        note(&mut export, &stored("b"), &Event::default(), None, &Verdict::NotMade, at(2));
+        note(&mut export, &stored("b"), &Event::default(), None, &Verdict::NotMade, at(3));
+        assert_eq!((export.checked_at, export.unchecked_since), (Some(at(1)), Some(at(2))));
+        note(&mut export, &stored("b"), &Event::default(), None, &failed, at(5));
+        let later = export.clone();
+        assert_eq!((later.fault.as_deref(), later.unchecked_since), (Some("x"), None));
+        // A run that began earlier ends later.
+        note(&mut export, &stored("a"), &released, Some(7), &Verdict::Passed, at(4));
+        assert_eq!(export, later);
+        // Only what a run knows is replaced.
+        note(&mut export, &stored("b"), &Event::default(), None, &Verdict::NotDue, at(6));
+        assert_eq!(
+            (export.fault, export.checked_at, export.release),
+            (later.fault, later.checked_at, later.release)
+        );
+    }
 }

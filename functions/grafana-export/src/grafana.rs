@@ -37,7 +37,7 @@ impl Version {
         })
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_part = |character: char| character.is_ascii_alphanumeric() || ".-+".contains(character);
         let is_version = text.len() <= 40 && text.chars().all(is_part);
         let major = text.split('.').next()?.parse().ok()?;

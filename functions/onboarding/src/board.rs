@@ -82,7 +82,13 @@ pub(crate) async fn settle(
         for (id, wanted) in due {
             let marker = task::marker(id, wanted);
             let number = match issue(&issues, &marker) {
-                Some(found) => Some(found.number),
+                Some(found) if found.state == "open" => Some(found.number),
+                // Asked for once more.
+                Some(found) => {
+                    board.reopen(found.number).await?;
+                    settled.opened.push(found.number);
+                    Some(found.number)
+                }
                 None => {
                     let (title, body) = (task::title(app, id, wanted), task::body(app, id, wanted));
                     let task = board::Task { marker: &marker, title: &title, body: &body };
@@ -96,7 +102,9 @@ pub(crate) async fn settle(
         for (id, wanted) in done {
             let open = issue(&issues, &task::marker(id, wanted)).filter(|issue| issue.state == "open");
             if let Some(open) = open {
-                board.close(open.number, &task::done(wanted, app.base.settings.language)).await?;
+                let has_left = people.people.get(id).is_some_and(|person| person.has_left(now.date()));
+                let comment = task::done(wanted, has_left, app.base.settings.language);
+                board.close(open.number, &comment).await?;
                 settled.closed.push(open.number);
             }
             // The board is not asked about it again.
@@ -136,7 +144,7 @@ fn stands(app: &App, person: &Person, access: &Access, now: DateTime) -> (Option
     let remains = of.iter().any(|(_, membership)| *membership == Membership::Member);
     let lacks = [access.in_group(person), access.in_grafana(person)]
         .iter()
-        .any(|one| matches!(one, Membership::NotMember | Membership::NoLogin));
+        .any(|one| matches!(one, Membership::NotMember | Membership::SaidNone | Membership::NoLogin));
     let has_left = person.has_left(now.date());
     let is_new = person.is_new(now.date());
     let wants = match (is_new, has_left) {
@@ -148,7 +156,7 @@ fn stands(app: &App, person: &Person, access: &Access, now: DateTime) -> (Option
     if has_left || (is_new && !lacks && !is_unknown) || person.completed_at.is_some() {
         over.push(Wanted::Access);
     }
-    if has_left && !remains && !is_unknown {
+    if !has_left || !of.iter().any(|(_, membership)| membership.may_remain()) {
         over.push(Wanted::Removal);
     }
     (wants, over)

@@ -5,22 +5,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use shared::audit::course::{Acted, Audit, Before, Last, News, Paging};
+use jiff::civil::Date;
+use shared::audit::course::{self, Acted, Audit, Before, Last, News, Paging};
 use shared::audit::findings::{Changes, about_of, changes, listed};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
-use shared::run::report::Unread;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 
 use crate::error::OnboardingError;
 use crate::look::access;
-use crate::request::{self, local, may_remain};
-use crate::rules::access::Access;
+use crate::request::{self, local};
+use crate::rules::access::{Access, Read};
 use crate::rules::checklist::observe;
 use crate::rules::finding::{Finding, Found, Seen, findings, is_reminded, slack};
 use crate::rules::person::People;
@@ -30,23 +29,14 @@ use crate::{App, PROCEDURE, Report, board, text};
 const ACTING: Duration = Duration::from_secs(240);
 
 /// Time reserved for the report, which reads the evidence first.
-const REPORTING: Duration = Duration::from_secs(45);
-
-/// Name of the document about the last daily run: the newest record may be that of a request.
-const LAST: &str = "last daily run";
-
-/// The last daily run.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-struct Run {
-    run_id: String,
-    findings: Vec<String>,
-}
+pub(crate) const REPORTING: Duration = Duration::from_secs(45);
 
 /// What a run found.
 pub struct Checked {
     found: Vec<Found>,
     people: People,
     access: Access,
+    before: Before,
 }
 
 /// What a run did.
@@ -81,10 +71,10 @@ impl Audit for App {
     async fn check(&self, invocation: &Invocation) -> Result<(Checked, Vec<Step>), OnboardingError> {
         let read = async {
             let people = self.people().await?;
-            let access = Box::pin(access(self, &people)).await;
-            Ok::<_, OnboardingError>((people, access))
+            let access = Box::pin(access(self)).await;
+            Ok::<_, OnboardingError>((people, access, Last::noted(self.documents()).await))
         };
-        let (mut people, access) = invocation.before_deadline(ACTING, Box::pin(read)).await??;
+        let (mut people, access, before) = invocation.before_deadline(ACTING, Box::pin(read)).await??;
         let now = local(invocation.now);
         // As it will be noted below.
         for person in people.people.values_mut().filter(|person| person.is_new(now.date())) {
@@ -95,13 +85,17 @@ impl Audit for App {
         let new = people.people.values().filter(|person| person.is_new(now.date())).count();
         let left = people.people.values().filter(|person| person.has_left(now.date())).count();
         let looked = format!("look at {} people: {new} new, {left} left", people.people.len());
-        let covered = |read: bool| if read { "read" } else { "not covered" };
+        let was_read = |read: &Read<_>| match read {
+            Read::NotCovered => "not covered".to_owned(),
+            Read::Known(_) => "read".to_owned(),
+            Read::Unknown(why) => format!("not read: {why}"),
+        };
         let steps = vec![
             Step::now(looked, "succeeded"),
-            Step::now("IAM group", covered(self.group.is_some())),
-            Step::now("Grafana", covered(self.grafana.is_some())),
+            Step::now("IAM group", was_read(&access.group)),
+            Step::now("Grafana", was_read(&access.grafana)),
         ];
-        Ok((Checked { found, people, access }, steps))
+        Ok((Checked { found, people, access, before }, steps))
     }
 
     fn subject(&self) -> String {
@@ -112,11 +106,12 @@ impl Audit for App {
         checked.found.iter().map(text::finding::line).collect()
     }
 
-    async fn before(&self, _: &Checked) -> Before {
-        match self.documents().get::<Run>(LAST).await {
-            Ok(last) => Ok(last.map(|Run { run_id, findings }| Last { run_id, findings })),
-            Err(error) => Err(Unread(chain(&error))),
-        }
+    async fn before(&self, checked: &Checked) -> Before {
+        checked.before.clone()
+    }
+
+    fn run_id(&self, day: &str, last: Option<&Last>, keys: &BTreeSet<String>) -> String {
+        course::run_id(day, last, keys)
     }
 
     fn changes(&self, checked: &Checked, last: &[String], keys: &BTreeSet<String>) -> Changes {
@@ -124,7 +119,8 @@ impl Audit for App {
         let is_unseen = |key: &str| {
             let about = about_of(key);
             checked.found.iter().any(|found| {
-                matches!(found.finding, Finding::NotSeen(_)) && about.ends_with(&format!("/{}", found.about))
+                let is_about = about == found.about || about.ends_with(&format!("/{}", found.about));
+                matches!(found.finding, Finding::NotSeen(_)) && is_about
             })
         };
         changes(last, keys, is_unseen)
@@ -157,7 +153,8 @@ impl Audit for App {
     }
 
     fn summary(&self, checked: &Checked, news: &News<'_>, done: &Done, _: Timestamp) -> Message {
-        let message = text::summary::summary(&self.base.settings, &checked.found, news, &done.lines);
+        let Checked { found, access, .. } = checked;
+        let message = text::summary::summary(&self.base.settings, found, access, news, &done.lines);
         message.addressed(done.mentors.clone())
     }
 
@@ -167,12 +164,8 @@ impl Audit for App {
     }
 
     async fn finish(&self, checked: &Checked, _: &Done, invocation: &Invocation) {
-        let run_id = local(invocation.now).date().to_string();
-        let run = Run { run_id, findings: self.lines(checked, invocation.now) };
-        if let Err(error) = self.documents().update(LAST, |last| run.clone_into(last)).await {
-            // The next run compares with an older one: it tells something again.
-            tracing::warn!(message = format!("this run was not noted: {}", chain(&error)));
-        }
+        let day = local(invocation.now).date().to_string();
+        Last::note(self.documents(), &day, self.lines(checked, invocation.now)).await;
     }
 
     fn not_paged(count: usize) -> OnboardingError {
@@ -182,22 +175,27 @@ impl Audit for App {
 
 /// Does what is left to do. One thing that fails holds up no other: it is logged, counted, and tried again the next day.
 async fn act(app: &App, checked: &Checked, acted: &mut Acted<Done>, invocation: &Invocation) {
-    let Checked { people, access, .. } = checked;
+    let Checked { people, access, before, .. } = checked;
+    let last = before.as_ref().ok().and_then(Option::as_ref);
+    let last: Option<Date> = last.and_then(|last| last.run_id.get(..10)?.parse().ok());
     let policy = &app.base.settings.policy;
     let now = local(invocation.now);
     let today = now.date();
     for run in &people.unreported {
         let result = Box::pin(request::report_pending(app, run, invocation)).await;
-        note(app, acted, format!("record {run}"), result.map(|()| "succeeded"));
+        let result = result.map(|is_written| if is_written { "succeeded" } else { "failed" });
+        note(app, acted, format!("record {run}"), result);
     }
     for (id, person) in &people.people {
         let is_due = person.forget_on(policy.onboarding.forget_days).is_some_and(|day| day <= today);
-        if is_due && !access.of(person, policy, now).iter().any(|(_, one)| may_remain(one)) {
-            let result = Box::pin(request::delete(app, id, invocation)).await;
-            if result.is_ok() {
+        if is_due && !access.of(person, policy, now).iter().any(|(_, one)| one.may_remain()) {
+            let result = Box::pin(request::delete(app, id, person, access, invocation)).await;
+            let result = result.map(|closed| {
                 acted.done.report.forgotten.push(id.clone());
-            }
-            note(app, acted, format!("forget {id}"), result.map(|()| "succeeded"));
+                acted.done.report.closed.extend(closed);
+                "succeeded"
+            });
+            note(app, acted, format!("forget {id}"), result);
             continue;
         }
         if !person.is_new(today) {
@@ -212,7 +210,7 @@ async fn act(app: &App, checked: &Checked, acted: &mut Acted<Done>, invocation: 
             let is_about = matches!(found.finding, Finding::OnboardingDueSoon { .. });
             is_about && found.person() == Some(id)
         });
-        if is_open && is_reminded(person, policy, today) {
+        if is_open && is_reminded(person, policy, last, today) {
             acted.done.report.reminded.push(id.clone());
         }
     }
@@ -234,7 +232,7 @@ async fn act(app: &App, checked: &Checked, acted: &mut Acted<Done>, invocation: 
                 acted.steps.push(Step::now("tasks", format!("failed: {reason}")));
             }
             acted.done.report.opened = settled.opened;
-            acted.done.report.closed = settled.closed;
+            acted.done.report.closed.extend(settled.closed);
         }
         Err(error) => note(app, acted, "tasks".to_owned(), Err(error)),
     }

@@ -79,6 +79,14 @@ pub enum OnboardingError {
         /// The places.
         places: String,
     },
+    /// The tasks about the person could not be closed, and without the data nobody finds them.
+    #[error("nothing was deleted: the tasks about {person} could not be closed: {reason}")]
+    TasksOpen {
+        /// The person's id.
+        person: String,
+        /// Why not.
+        reason: String,
+    },
     /// A call for the evidence or the document about people failed.
     #[error("an S3 call failed")]
     S3(#[from] CallError),
@@ -128,6 +136,7 @@ impl Failure for OnboardingError {
             Self::Misfit { .. } => "Misfit",
             Self::NotGone(_) => "NotGone",
             Self::AccessRemains { .. } => "AccessRemains",
+            Self::TasksOpen { .. } => "TasksOpen",
             Self::S3(_) => "S3Call",
             Self::Unreadable { .. } => "Unreadable",
             Self::Busy => "Busy",
@@ -139,6 +148,25 @@ impl Failure for OnboardingError {
 }
 
 impl OnboardingError {
+    /// Whether the request is at fault, or comes at the wrong time: nothing failed, and the same request is refused again. A
+    /// record that is not intact is no fault of the request.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidEvent(_)
+                | Self::NoPerson(_)
+                | Self::NameTaken(_)
+                | Self::HasLeft(_)
+                | Self::NotTheirs { .. }
+                | Self::NoItem(_)
+                | Self::NotSaid(..)
+                | Self::NoRecord(_)
+                | Self::Misfit { .. }
+                | Self::NotGone(_)
+                | Self::AccessRemains { .. }
+        )
+    }
+
     /// The operator's next step, for the channel's message about a daily run that failed.
     pub(crate) fn next_step(&self, language: Language) -> String {
         match self {

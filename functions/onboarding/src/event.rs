@@ -1,11 +1,14 @@
 //! The event: a schedule, or a request about a person.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::runtime::event::{InvalidEvent, is_line, parse};
 
+use crate::rules::access::Place;
 use crate::rules::person::is_id;
 use crate::rules::shadow::{self, PROCEDURES};
 
@@ -33,7 +36,7 @@ pub(crate) enum Event {
 }
 
 /// A person begins.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
     /// Name.
@@ -88,8 +91,13 @@ pub(crate) struct Shadow {
 pub(crate) struct Change {
     /// The person's id.
     pub person: String,
+    /// Name.
+    pub name: Option<String>,
     /// What the person does in the team.
     pub role: Option<String>,
+    /// The first day.
+    #[serde(deserialize_with = "maybe_day")]
+    pub start: Option<Date>,
     /// Name of the mentor.
     pub mentor: Option<String>,
     /// The last day on which the checklist is in time.
@@ -99,6 +107,8 @@ pub(crate) struct Change {
     pub iam_user: Option<String>,
     /// Login or e-mail address in Grafana.
     pub grafana_login: Option<String>,
+    /// Places where the person has no login: what was known of it is removed.
+    pub no_login: BTreeSet<Place>,
     /// Name in the policy.
     pub policy_name: Option<String>,
 }
@@ -155,30 +165,37 @@ fn maybe_day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
     day(deserializer).map(Some)
 }
 
-/// Parses a request. A refusal names field and form, and never repeats a value: errors are logged, and the log keeps no
-/// personal data.
+/// Parses a request. A refusal names field and form, and never repeats a value, or a field that is not known: errors are
+/// logged, and the log keeps no personal data.
 fn parsed<T: DeserializeOwned>(event: Value) -> Result<T, InvalidEvent> {
     parse(event).map_err(|InvalidEvent { field, reason }| {
-        let of_value = reason.starts_with("invalid type") || reason.starts_with("invalid value");
-        let reason = match reason.rsplit_once("expected ").filter(|_| of_value) {
+        let field = match field.split_once('.') {
+            Some((request, _)) if reason.starts_with("unknown field") => request.to_owned(),
+            _ => field,
+        };
+        let reason = match reason.rsplit_once("expected ") {
             Some((_, expected)) => format!("expected {expected}"),
-            None if of_value => "expected another form".to_owned(),
-            None => reason,
+            None if reason.starts_with("missing field") => reason,
+            None => "expected another form".to_owned(),
         };
         InvalidEvent { field, reason }
     })
 }
 
 impl Event {
+    /// Whether nobody asks: the event of the schedule, or an empty one, for the daily run.
+    pub(crate) fn is_daily(event: &Value) -> bool {
+        let is_schedule = event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event");
+        is_schedule || event.is_null() || event.as_object().is_some_and(serde_json::Map::is_empty)
+    }
+
     /// Reads an event.
     ///
     /// # Errors
     ///
     /// [`InvalidEvent`] names the field.
     pub(crate) fn read(event: Value) -> Result<Self, InvalidEvent> {
-        let is_schedule = event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event");
-        let is_empty = event.is_null() || event.as_object().is_some_and(serde_json::Map::is_empty);
-        if is_schedule || is_empty {
+        if Self::is_daily(&event) {
             return Ok(Self::Daily);
         }
         let asked = parsed::<Asked>(event)?;
@@ -233,7 +250,7 @@ impl Start {
             return Err(InvalidEvent::at("start.mentor", "expected another person"));
         }
         user("start.iam_user", self.iam_user.as_deref())?;
-        maybe("start.grafana_login", self.grafana_login.as_deref())?;
+        login("start.grafana_login", self.grafana_login.as_deref())?;
         maybe("start.policy_name", self.policy_name.as_deref())?;
         Ok(self)
     }
@@ -243,17 +260,27 @@ impl Change {
     fn checked(self) -> Result<Self, InvalidEvent> {
         known("change", &self.person)?;
         let texts = [
+            ("name", &self.name),
             ("role", &self.role),
             ("mentor", &self.mentor),
-            ("grafana_login", &self.grafana_login),
             ("policy_name", &self.policy_name),
         ];
         for (field, text) in texts {
             maybe(&format!("change.{field}"), text.as_deref())?;
         }
         user("change.iam_user", self.iam_user.as_deref())?;
+        login("change.grafana_login", self.grafana_login.as_deref())?;
+        let is_place = |place: &Place| match place {
+            Place::AwsGroup => self.iam_user.is_none(),
+            Place::Grafana => self.grafana_login.is_none(),
+            Place::OnCall | Place::People => false,
+        };
+        if !self.no_login.iter().all(is_place) {
+            let reason = "expected aws_group or grafana, and no login for it in the same request";
+            return Err(InvalidEvent::at("change.no_login", reason));
+        }
         if self == (Self { person: self.person.clone(), ..Self::default() }) {
-            let reason = "expected one of role, mentor, due, iam_user, grafana_login, policy_name";
+            let reason = "expected one of name, role, start, mentor, due, iam_user, grafana_login, no_login, policy_name";
             return Err(InvalidEvent::at("change", reason));
         }
         Ok(self)
@@ -277,6 +304,15 @@ fn line(field: &str, text: &str, most: usize) -> Result<(), InvalidEvent> {
 
 fn maybe(field: &str, text: Option<&str>) -> Result<(), InvalidEvent> {
     text.map_or(Ok(()), |text| line(field, text, 100))
+}
+
+/// Checks a login of Grafana. With a blank around it, it would be found nowhere, and count as gone.
+fn login(field: &str, login: Option<&str>) -> Result<(), InvalidEvent> {
+    maybe(field, login)?;
+    if login.is_none_or(|login| login.trim() == login) {
+        return Ok(());
+    }
+    Err(InvalidEvent::at(field, "expected a login without blanks around it"))
 }
 
 /// Checks the name of an IAM user. Source: [CreateUser](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html).
@@ -314,6 +350,8 @@ mod tests {
         let shadow = json!({"person": ID, "procedure": "restore-test", "run": "r", "by": "Ana"});
         for (event, field) in [
             (json!({"x": 1}), "."),
+            (json!({"Segredo": {}}), "."),
+            (json!("Segredo"), "."),
             (json!({"start": "Segredo"}), "start"),
             (json!({"start": {"name": "Segredo"}}), "start"),
             (json!({"start": with(start(), "name", json!(""))}), "start.name"),
@@ -327,7 +365,10 @@ mod tests {
             (json!({"start": with(start(), "iam_user", json!("a/Segredo"))}), "start.iam_user"),
             (json!({"start": with(start(), "grafana_login", json!(" "))}), "start.grafana_login"),
             (json!({"start": with(start(), "policy_name", json!(7))}), "start.policy_name"),
-            (json!({"start": with(start(), "cpf", json!("Segredo"))}), "start.cpf"),
+            (json!({"start": with(start(), "cpf", json!("Segredo"))}), "start"),
+            (json!({"start": with(start(), "Segredo.x", json!(1))}), "start"),
+            (json!({"start": with(start(), "iam_user", json!("bia "))}), "start.iam_user"),
+            (json!({"start": with(start(), "grafana_login", json!(" bia"))}), "start.grafana_login"),
             (
                 json!({"acknowledge": with(acknowledge.clone(), "person", json!("Segredo"))}),
                 "acknowledge.person",
@@ -339,7 +380,16 @@ mod tests {
             (json!({"shadow": with(shadow, "by", json!(""))}), "shadow.by"),
             (json!({"change": {"person": ID}}), "change"),
             (json!({"change": {"person": ID, "due": "Segredo"}}), "change.due"),
+            (json!({"change": {"person": ID, "name": ""}}), "change.name"),
+            (json!({"change": {"person": ID, "start": "Segredo"}}), "change.start"),
             (json!({"change": {"person": ID, "iam_user": ""}}), "change.iam_user"),
+            (json!({"change": {"person": ID, "grafana_login": "bia "}}), "change.grafana_login"),
+            (json!({"change": {"person": ID, "no_login": ["Segredo"]}}), "change.no_login[0]"),
+            (json!({"change": {"person": ID, "no_login": ["people"]}}), "change.no_login"),
+            (
+                json!({"change": {"person": ID, "no_login": ["grafana"], "grafana_login": "bia"}}),
+                "change.no_login",
+            ),
             (json!({"change": {"role": "x"}}), "change.person"),
             (json!({"leave": {"person": ID}}), "leave"),
             (json!({"leave": {"person": ID, "on": "amanhã"}}), "leave.on"),

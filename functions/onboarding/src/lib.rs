@@ -28,6 +28,7 @@ use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::Refused;
 use shared::runtime::lambda::{self, Invocation};
 
 pub use error::OnboardingError;
@@ -132,15 +133,20 @@ pub enum Answer {
     All {
         /// The people, by id.
         people: Vec<One>,
+        /// Members of the IAM group who are in nobody's data.
+        not_listed: Vec<String>,
     },
+    /// Of a person's request that is not done.
+    Refused(Refused),
 }
 
 /// What a daily run found and did.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The day in São Paulo.
+    /// The day in São Paulo, and a hash of what was found.
     pub run_id: String,
-    /// `succeeded` if everything was read, no checklist is overdue and nobody who has left has access.
+    /// `succeeded` if everything was read, no checklist is overdue, and of people who have left every login is known and no
+    /// access was seen.
     pub result: &'static str,
     /// Findings: kind and what it is about, the worst first.
     pub findings: Vec<String>,
@@ -234,7 +240,8 @@ pub struct ItemLine {
 pub struct AccessLine {
     /// `aws_group`, `grafana`, `on_call` or `people`.
     pub place: &'static str,
-    /// `remains`, `gone`, `unknown`; `not_checked` if the stack does not have it or the login there is not known.
+    /// `remains`, `gone`, `said_none` if a person says that there is no login, `unknown`, `login_unknown`; `not_checked` if the
+    /// stack does not have it.
     pub state: &'static str,
     /// What to do, or why it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,12 +258,20 @@ pub fn check(event: Value) -> Result<(), OnboardingError> {
     Ok(())
 }
 
-/// Handles one event. The parts are on the heap: together their futures are larger than a thread's stack in a debug build.
+/// Handles one event. A person's request that is at fault is answered with [`Refused`].
 ///
 /// # Errors
 ///
 /// [`OnboardingError`]; Lambda then tries an asynchronous event twice more before it goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, OnboardingError> {
+    match work(app, event, invocation).await {
+        Err(error) if error.is_refusal() => Ok(Answer::Refused(Refused::of(&error))),
+        answer => answer,
+    }
+}
+
+/// The parts are on the heap: together their futures are larger than a thread's stack in a debug build.
+async fn work(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, OnboardingError> {
     match Event::read(event)? {
         Event::Daily => {
             let run = Box::pin(course::run(app, "daily run", invocation)).await?;

@@ -7,7 +7,6 @@ use shared::aws::secrets;
 use shared::runtime::failure::chain;
 
 use crate::rules::access::{Access, Read};
-use crate::rules::person::People;
 use crate::{App, aws};
 
 /// A user of Grafana's organisation. Source:
@@ -24,26 +23,19 @@ struct User {
     is_disabled: bool,
 }
 
-/// Reads who has access, as far as it concerns somebody. What could not be read is unknown.
-pub(crate) async fn access(app: &App, people: &People) -> Access {
-    let has = |login: fn(&crate::rules::person::Person) -> bool| people.people.values().any(login);
+/// Reads who has access. What could not be read is unknown.
+pub(crate) async fn access(app: &App) -> Access {
     let group = match &app.group {
         None => Read::NotCovered,
-        // Nobody's membership is asked for.
-        Some(_) if !has(|person| person.iam_user.is_some()) => Read::Known(BTreeSet::new()),
         Some(name) => match aws::group(&app.iam, name).await {
             Ok(users) => Read::Known(users),
             Err(error) => Read::Unknown(chain(&error)),
         },
     };
-    let grafana = match &app.grafana {
-        None => Read::NotCovered,
-        Some(_) if !has(|person| person.grafana_login.is_some()) => Read::Known(BTreeSet::new()),
-        Some(_) => match Box::pin(members(app)).await {
-            Ok(Some(users)) => Read::Known(users),
-            Ok(None) => Read::NotCovered,
-            Err(reason) => Read::Unknown(reason),
-        },
+    let grafana = match Box::pin(members(app)).await {
+        Ok(Some(users)) => Read::Known(users),
+        Ok(None) => Read::NotCovered,
+        Err(why) => Read::Unknown(why),
     };
     Access { group, grafana }
 }

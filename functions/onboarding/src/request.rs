@@ -3,20 +3,22 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use shared::chain::{Record, Stack};
+use shared::chain::{Record, Stack, sha256};
 use shared::policy::Onboarding;
 use shared::run::evidence::{Draft, Step};
 use shared::run::notify::Message;
+use shared::runtime::event::InvalidEvent;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
+use crate::daily::REPORTING;
 use crate::error::OnboardingError;
 use crate::event::{Acknowledge, Change, Leave, Shadow, Start};
 use crate::look::access;
 use crate::rules::access::{Access, Membership, Place};
 use crate::rules::checklist::{Item, State, checklist, is_complete, items, observe};
-use crate::rules::finding::slack;
-use crate::rules::person::{self, By, Evidence, People, Person, Tick, after};
+use crate::rules::finding::{Found, Seen, findings, of_leaver, slack};
+use crate::rules::person::{self, By, Evidence, People, Person, Tick, after, is_same};
 use crate::rules::shadow::{self, fits};
 use crate::{AccessLine, Answer, App, ItemLine, One, aws, board, text};
 
@@ -50,16 +52,19 @@ pub(crate) async fn start(app: &App, asked: &Start, invocation: &Invocation) -> 
         iam_user: asked.iam_user.clone(),
         grafana_login: asked.grafana_login.clone(),
         policy_name: asked.policy_name.clone(),
+        asked: sha256(&serde_json::to_vec(asked).unwrap_or_default()),
         ..Person::default()
     };
     let today = local(invocation.now).date();
     let change = |people: &mut People| {
-        if let Some(id) = people.id_of(&new.name).map(str::to_owned) {
-            let known = people.people.get(&id);
-            return match known {
-                Some(known) if known.has_left(today) => Err(OnboardingError::HasLeft(id)),
-                Some(known) if !is_repeated(known, &new) => Err(OnboardingError::NameTaken(id)),
-                _ => Ok((id, false)),
+        // The name may have been corrected since.
+        let repeated = people.people.iter().find(|(_, known)| known.asked == new.asked);
+        let known = repeated.or_else(|| people.people.get_key_value(people.id_of(&new.name)?));
+        if let Some((id, known)) = known {
+            return match (known.has_left(today), known.asked == new.asked) {
+                (true, _) => Err(OnboardingError::HasLeft(id.clone())),
+                (_, false) => Err(OnboardingError::NameTaken(id.clone())),
+                (_, true) => Ok((id.clone(), false)),
             };
         }
         if people.people.contains_key(&new_id) {
@@ -75,19 +80,9 @@ pub(crate) async fn start(app: &App, asked: &Start, invocation: &Invocation) -> 
     let message = text::begun(settings, &id, person, policy(app));
     let message = message.addressed(slack(person, &people, &settings.policy, today).into_iter().collect());
     let outcome = format!("due {}", person.due);
-    Box::pin(record(app, &id, "begun", outcome, Vec::new(), Some(message), invocation)).await;
+    let entry = Entry { outcome, message: Some(message), ..Entry::default() };
+    Box::pin(record(app, &id, "begun", entry, invocation)).await;
     Box::pin(settle(app, &id, if is_new { "begun" } else { "unchanged" }, invocation)).await
-}
-
-/// Whether a request to begin comes again: what was asked for is there, or was changed since.
-fn is_repeated(known: &Person, new: &Person) -> bool {
-    known.changes > 0
-        || (known.role == new.role
-            && known.mentor == new.mentor
-            && known.start == new.start
-            && known.iam_user == new.iam_user
-            && known.grafana_login == new.grafana_login
-            && known.policy_name == new.policy_name)
 }
 
 /// Ticks an item that a person says is done.
@@ -108,7 +103,7 @@ pub(crate) async fn acknowledge(
         let keys: Vec<_> = all.iter().map(Item::key).collect();
         return Err(OnboardingError::NoItem(keys.join(", ")));
     };
-    let access = Box::pin(access(app, &people)).await;
+    let access = Box::pin(access(app)).await;
     let not_theirs = |expected| OnboardingError::NotTheirs { person: id.clone(), item: item.key(), expected };
     let may = |by| item.may_be_said_by(by, &access);
     match (may(By::Person), may(By::Mentor)) {
@@ -198,7 +193,8 @@ async fn tick(
         }
         None => said,
     };
-    Box::pin(record(app, id, &format!("ticked/{item}"), outcome, Vec::new(), None, invocation)).await;
+    let entry = Entry { outcome, ..Entry::default() };
+    Box::pin(record(app, id, &format!("ticked/{item}"), entry, invocation)).await;
     Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
 }
 
@@ -214,46 +210,67 @@ pub(crate) async fn change(
 ) -> Result<One, OnboardingError> {
     let id = &asked.person;
     let change = |people: &mut People| {
-        let person = people.people.get_mut(id)?;
-        let before = person.clone();
-        let texts = [(&asked.role, &mut person.role), (&asked.mentor, &mut person.mentor)];
-        for (new, old) in texts {
-            new.iter().for_each(|new| new.clone_into(old));
+        let namesake = asked.name.as_deref().and_then(|name| people.id_of(name));
+        if let Some(other) = namesake.filter(|other| *other != id.as_str()) {
+            return Err(OnboardingError::NameTaken(other.to_owned()));
         }
-        for (new, old) in [
-            (&asked.iam_user, &mut person.iam_user),
-            (&asked.grafana_login, &mut person.grafana_login),
-            (&asked.policy_name, &mut person.policy_name),
-        ] {
-            if new.is_some() {
-                old.clone_from(new);
-            }
-        }
-        person.due = asked.due.unwrap_or(person.due);
-        let is_new = *person != before;
-        person.changes += u32::from(is_new);
-        Some((person.clone(), is_new))
+        let person = people.people.get_mut(id).ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+        let mut new = changed(person, asked)?;
+        let is_new = new != *person;
+        new.changes += u32::from(is_new);
+        person.clone_from(&new);
+        Ok((new, is_new))
     };
-    let changed = app.amend(change).await?;
-    let (person, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+    let (person, is_new) = app.amend(change).await??;
     // Again, if an earlier attempt died before it.
     if person.changes > 0 {
-        let outcome = format!("due {}", person.due);
-        Box::pin(record(
-            app,
-            id,
-            &format!("changed/{}", person.changes),
-            outcome,
-            Vec::new(),
-            None,
-            invocation,
-        ))
-        .await;
+        let entry = Entry { outcome: format!("due {}", person.due), ..Entry::default() };
+        Box::pin(record(app, id, &format!("changed/{}", person.changes), entry, invocation)).await;
     }
     Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
 }
 
-/// Notes that a person leaves. From that day on, access that remains is a finding; on the day itself this request tells it.
+/// A person after a change.
+fn changed(person: &Person, asked: &Change) -> Result<Person, InvalidEvent> {
+    let mut new = person.clone();
+    for (asked, text) in
+        [(&asked.name, &mut new.name), (&asked.role, &mut new.role), (&asked.mentor, &mut new.mentor)]
+    {
+        asked.iter().for_each(|asked| asked.clone_into(text));
+    }
+    for (place, asked_login, login) in [
+        (Place::AwsGroup, &asked.iam_user, &mut new.iam_user),
+        (Place::Grafana, &asked.grafana_login, &mut new.grafana_login),
+    ] {
+        if asked_login.is_some() {
+            login.clone_from(asked_login);
+            new.no_login.remove(&place);
+        }
+        if asked.no_login.contains(&place) {
+            *login = None;
+            new.no_login.insert(place);
+        }
+    }
+    if asked.policy_name.is_some() {
+        new.policy_name.clone_from(&asked.policy_name);
+    }
+    new.start = asked.start.unwrap_or(new.start);
+    new.due = asked.due.unwrap_or(new.due);
+    if is_same(&new.name, &new.mentor) {
+        let field = if asked.mentor.is_some() { "change.mentor" } else { "change.name" };
+        return Err(InvalidEvent::at(field, "expected another name than that of the person or the mentor"));
+    }
+    if new.left.is_some_and(|left| left < new.start) {
+        return Err(InvalidEvent::at(
+            "change.start",
+            "expected a day no later than the first one without access",
+        ));
+    }
+    Ok(new)
+}
+
+/// Notes that a person leaves. From that day on, access that remains is a finding; on the day itself this request records,
+/// tells and pages it, since the daily run may be over.
 ///
 /// # Errors
 ///
@@ -261,32 +278,50 @@ pub(crate) async fn change(
 pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> Result<One, OnboardingError> {
     let id = &asked.person;
     let change = |people: &mut People| {
-        let person = people.people.get_mut(id)?;
+        let person = people.people.get_mut(id).ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+        if asked.on < person.start {
+            let early = InvalidEvent::at("leave.on", "expected no day before the person's first one");
+            return Err(OnboardingError::from(early));
+        }
         let is_new = person.left != Some(asked.on);
         person.left = Some(asked.on);
         person.leaves += u32::from(is_new);
-        Some(is_new)
+        Ok(is_new)
     };
-    let is_new = app.amend(change).await?.ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+    let is_new = app.amend(change).await??;
     let people = app.people().await?;
     let person = known(&people, id)?;
     let now = local(invocation.now);
     let settings = &app.base.settings;
-    let access = Box::pin(access(app, &people)).await;
+    let access = Box::pin(access(app)).await;
     let of = access.of(person, &settings.policy, now);
-    let (findings, message) = match person.has_left(now.date()) {
+    let (found, message) = match person.has_left(now.date()) {
         true => {
-            let lines =
-                remains(&of).map(|place| text::finding::line_of_access(id, place, asked.on)).collect();
-            (lines, Some(text::left(settings, id, asked.on, &of)))
+            let found = of_leaver(id, person, &access, &settings.policy, now);
+            (found, text::left(settings, id, asked.on, &of))
         }
-        false => (Vec::new(), Some(text::leaves(settings, id, asked.on))),
+        false => (Vec::new(), text::leaves(settings, id, asked.on)),
     };
+    // The daily run's page, about all access that remains.
+    let pages = match found.iter().any(|found| found.finding.pages()) {
+        true => {
+            let seen = Seen { people: &people, access: &access, policy: &settings.policy, now };
+            text::finding::pages(settings, &findings(seen))
+        }
+        false => Vec::new(),
+    };
+    let day = time::local_date(invocation.now);
+    let paged = app.base.pager.all(&app.base.reporter, &day, pages, REPORTING, invocation).await;
     let outcome = of.iter().map(|(place, membership)| format!("{}: {}", place.word(), word(membership)));
     let outcome = format!("from {}; {}", asked.on, outcome.collect::<Vec<_>>().join(", "));
     let what = format!("left/{}/{}", asked.on, person.leaves);
-    Box::pin(record(app, id, &what, outcome, findings, message, invocation)).await;
-    Box::pin(settle(app, id, if is_new { "left" } else { "unchanged" }, invocation)).await
+    let entry = Entry { outcome, steps: paged.steps, found, message: Some(message) };
+    Box::pin(record(app, id, &what, entry, invocation)).await;
+    let one = Box::pin(settle(app, id, if is_new { "left" } else { "unchanged" }, invocation)).await?;
+    match paged.failed {
+        0 => Ok(one),
+        failed => Err(OnboardingError::PageFailed(failed)),
+    }
 }
 
 /// Takes back that a person leaves.
@@ -305,15 +340,10 @@ pub(crate) async fn stay(app: &App, id: &str, invocation: &Invocation) -> Result
     let (number, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
     // Again, if an earlier attempt died before it.
     if number > 0 {
-        let outcome = "the leaving was taken back".to_owned();
-        Box::pin(record(app, id, &format!("stays/{number}"), outcome, Vec::new(), None, invocation)).await;
+        let entry = Entry { outcome: "the leaving was taken back".to_owned(), ..Entry::default() };
+        Box::pin(record(app, id, &format!("stays/{number}"), entry, invocation)).await;
     }
     Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
-}
-
-/// The places where a person has access.
-fn remains(of: &[(Place, Membership)]) -> impl Iterator<Item = Place> {
-    of.iter().filter(|(_, membership)| *membership == Membership::Member).map(|(place, _)| *place)
 }
 
 /// Deletes the data about a person who has left and has no access.
@@ -339,19 +369,15 @@ pub(crate) async fn forget(app: &App, id: &str, invocation: &Invocation) -> Resu
     if !person.has_left(now.date()) {
         return Err(OnboardingError::NotGone(id.to_owned()));
     }
-    let of = Box::pin(access(app, &people)).await.of(person, &app.base.settings.policy, now);
+    let access = Box::pin(access(app)).await;
+    let of = access.of(person, &app.base.settings.policy, now);
     let places: Vec<_> =
-        of.iter().filter(|(_, one)| may_remain(one)).map(|(place, _)| place.word()).collect();
+        of.iter().filter(|(_, one)| one.may_remain()).map(|(place, _)| place.word()).collect();
     if !places.is_empty() {
         return Err(OnboardingError::AccessRemains { person: id.to_owned(), places: places.join(", ") });
     }
-    Box::pin(delete(app, id, invocation)).await?;
+    Box::pin(delete(app, id, person, &access, invocation)).await?;
     Ok(forgotten)
-}
-
-/// Whether access remains or is not known.
-pub(crate) fn may_remain(membership: &Membership) -> bool {
-    matches!(membership, Membership::Member | Membership::Unknown(_))
 }
 
 /// The part of the run id of the record that data was deleted.
@@ -360,26 +386,47 @@ const FORGOTTEN: &str = "forgotten";
 /// The same, that everything is done.
 const COMPLETED: &str = "completed";
 
-/// Deletes the data about a person, and records it.
-pub(crate) async fn delete(app: &App, id: &str, invocation: &Invocation) -> Result<(), OnboardingError> {
+/// Closes the tasks about a person, deletes the data as it was seen, also the name from the data of others, and records it.
+/// Returns the tasks.
+pub(crate) async fn delete(
+    app: &App,
+    id: &str,
+    seen: &Person,
+    access: &Access,
+    invocation: &Invocation,
+) -> Result<Vec<u64>, OnboardingError> {
+    let own = People { people: [(id.to_owned(), seen.clone())].into(), ..People::default() };
+    let settled = Box::pin(board::settle(app, &own, access, local(invocation.now), invocation)).await?;
+    if let Some(reason) = settled.failed {
+        return Err(OnboardingError::TasksOpen { person: id.to_owned(), reason });
+    }
     let run = run_id(id, FORGOTTEN);
+    let asked = |person: &Person| (person.left, person.leaves, person.changes);
     let change = |people: &mut People| {
-        if people.people.remove(id).is_some() {
-            // Nothing else is left to tell about the person.
-            people.unreported.retain(|other| !other.starts_with(&run_id(id, "")));
-            people.unreported.insert(run.clone());
+        let Some(person) = people.people.get(id) else { return Ok(()) };
+        // Such as one who stays after all, or has another login.
+        if asked(person) != asked(seen) {
+            return Err(OnboardingError::Busy);
         }
+        people.people.remove(id);
+        let mentees = people.people.values_mut().filter(|other| seen.is_called(&other.mentor));
+        mentees.for_each(|other| other.mentor.clear());
+        // Nothing else is left to tell about the person.
+        people.unreported.retain(|other| !other.starts_with(&run_id(id, "")));
+        people.unreported.insert(run.clone());
+        Ok(())
     };
-    app.amend(change).await?;
-    Box::pin(report_pending(app, &run, invocation)).await
+    app.amend(change).await??;
+    Box::pin(report_pending(app, &run, invocation)).await?;
+    Ok(settled.closed)
 }
 
-/// Writes a record that was noted together with the change that it is about.
+/// Writes a record that was noted together with the change that it is about. Returns whether it is written.
 pub(crate) async fn report_pending(
     app: &App,
     run: &str,
     invocation: &Invocation,
-) -> Result<(), OnboardingError> {
+) -> Result<bool, OnboardingError> {
     let (id, what) = run.split_once('/').unwrap_or((run, FORGOTTEN));
     let (outcome, message) = match app.people().await?.people.get(id) {
         Some(person) if what == COMPLETED => {
@@ -389,9 +436,13 @@ pub(crate) async fn report_pending(
         }
         _ => ("the data about the person was deleted".to_owned(), None),
     };
-    Box::pin(record(app, id, what, outcome, Vec::new(), message, invocation)).await;
-    app.amend(|people| people.unreported.remove(run)).await?;
-    Ok(())
+    let entry = Entry { outcome, message, ..Entry::default() };
+    let is_written = Box::pin(record(app, id, what, entry, invocation)).await;
+    // A lost record is logged and counted; the next request or daily run writes it.
+    if is_written {
+        app.amend(|people| people.unreported.remove(run)).await?;
+    }
+    Ok(is_written)
 }
 
 /// How one person, or everybody, stands.
@@ -405,7 +456,7 @@ pub(crate) async fn show(
     invocation: &Invocation,
 ) -> Result<Answer, OnboardingError> {
     let people = app.people().await?;
-    let access = Box::pin(access(app, &people)).await;
+    let access = Box::pin(access(app)).await;
     let now = local(invocation.now);
     match id {
         Some(id) => {
@@ -414,7 +465,8 @@ pub(crate) async fn show(
         }
         None => {
             let each = people.people.iter().map(|(id, person)| one(app, id, "shown", person, &access, now));
-            Ok(Answer::All { people: each.collect() })
+            let not_listed = access.not_listed(&people).into_iter().map(str::to_owned);
+            Ok(Answer::All { people: each.collect(), not_listed: not_listed.collect() })
         }
     }
 }
@@ -430,8 +482,7 @@ async fn settle(
     outcome: &'static str,
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
-    let people = app.people().await?;
-    let access = Box::pin(access(app, &people)).await;
+    let access = Box::pin(access(app)).await;
     let now = local(invocation.now);
     Box::pin(complete(app, id, &access, invocation)).await?;
     // One that an earlier attempt left.
@@ -495,24 +546,28 @@ fn run_id(id: &str, what: &str) -> String {
     format!("{id}/{what}")
 }
 
-/// Records a step, once for each run.
-async fn record(
-    app: &App,
-    id: &str,
-    what: &str,
+/// What a request did.
+#[derive(Default)]
+struct Entry {
     outcome: String,
-    findings: Vec<String>,
+    /// More than the one step.
+    steps: Vec<Step>,
+    found: Vec<Found>,
     message: Option<Message>,
-    invocation: &Invocation,
-) {
+}
+
+/// Records a step, once for each run. Returns whether the run has its record.
+async fn record(app: &App, id: &str, what: &str, entry: Entry, invocation: &Invocation) -> bool {
+    let Entry { outcome, steps, found, message } = entry;
+    let result = if found.iter().any(|found| found.finding.fails()) { "failed" } else { "succeeded" };
     let draft = Draft {
         trigger: TRIGGER.to_owned(),
         subject: format!("person {id}"),
-        steps: vec![Step::now(what, outcome)],
-        findings,
-        ..Draft::of(&app.base.settings, &run_id(id, what), "succeeded", invocation.now)
+        steps: [vec![Step::now(what, outcome)], steps].concat(),
+        findings: found.iter().map(text::finding::line).collect(),
+        ..Draft::of(&app.base.settings, &run_id(id, what), result, invocation.now)
     };
-    app.base.reporter.report_once(draft, message.as_ref(), invocation).await;
+    app.base.reporter.report_once(draft, message.as_ref(), invocation).await
 }
 
 /// The word for what is known of one kind of access.
@@ -520,7 +575,9 @@ fn word(membership: &Membership) -> &'static str {
     match membership {
         Membership::Member => "remains",
         Membership::NotMember => "gone",
-        Membership::NoLogin | Membership::NotCovered => "not_checked",
+        Membership::SaidNone => "said_none",
+        Membership::NoLogin => "login_unknown",
+        Membership::NotCovered => "not_checked",
         Membership::Unknown(_) => "unknown",
     }
 }
@@ -561,8 +618,9 @@ fn one(app: &App, id: &str, outcome: &'static str, person: &Person, access: &Acc
         state: word(&membership),
         next: match &membership {
             Membership::Member => Some(text::removal(app, person, place)),
+            Membership::NoLogin => Some(text::unknown_login(settings, id, place)),
             Membership::Unknown(why) => Some(why.clone()),
-            Membership::NotMember | Membership::NoLogin | Membership::NotCovered => None,
+            Membership::NotMember | Membership::SaidNone | Membership::NotCovered => None,
         },
     });
     One {
@@ -571,7 +629,7 @@ fn one(app: &App, id: &str, outcome: &'static str, person: &Person, access: &Acc
         state,
         name: Some(person.name.clone()),
         role: Some(person.role.clone()),
-        mentor: Some(person.mentor.clone()),
+        mentor: Some(person.mentor.clone()).filter(|mentor| !mentor.is_empty()),
         iam_user: person.iam_user.clone(),
         grafana_login: person.grafana_login.clone(),
         start: Some(person.start.to_string()),

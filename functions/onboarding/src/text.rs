@@ -8,7 +8,8 @@ pub(crate) mod task;
 mod tests;
 
 use jiff::civil::Date;
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::audit::findings::NAME;
 use shared::command;
 use shared::policy::{Onboarding, Shadowing};
 use shared::run::command::Command;
@@ -79,6 +80,24 @@ pub(crate) fn removal(app: &App, person: &Person, place: Place) -> String {
     }
 }
 
+/// The commands that say a login which is not known, or that there is none.
+pub(crate) fn unknown_login(settings: &Settings, id: &str, place: Place) -> String {
+    let (field, login) = match place {
+        Place::AwsGroup => ("iam_user", "USUARIO"),
+        _ => ("grafana_login", "LOGIN"),
+    };
+    let change = |field: &str, value: Value| {
+        Command::invoke(&settings.function, &json!({"change": {"person": id, field: value}}))
+    };
+    let known = change(field, json!(login));
+    let none = change("no_login", json!([place.word()]));
+    shared::tr!(
+        settings.language,
+        "dizer o login: {known}; se não há: {none}",
+        "say the login: {known}; if there is none: {none}",
+    )
+}
+
 /// What a person or the mentor does about an open item.
 pub(crate) fn item_next(app: &App, id: &str, person: &Person, item: &Item) -> String {
     let settings = &app.base.settings;
@@ -87,18 +106,15 @@ pub(crate) fn item_next(app: &App, id: &str, person: &Person, item: &Item) -> St
         let event = json!({"acknowledge": {"person": id, "item": item.key(), "by": by}});
         Command::invoke(&settings.function, &event).to_string()
     };
-    let login = |field: &str, login: &str| {
-        let event = json!({"change": {"person": id, field: login}});
-        let command = Command::invoke(&settings.function, &event);
-        shared::tr!(language, "dizer o login: {command}", "say the login: {command}")
-    };
+    // The mentor's data may be deleted.
+    let mentor = if person.mentor.is_empty() { NAME } else { person.mentor.as_str() };
     match item {
         Item::Document(document) => {
             let command = say(&person.name);
             shared::tr!(language, "ler {document}; depois: {command}", "read {document}; then: {command}")
         }
         Item::AwsAccess => match (&app.group, &person.iam_user) {
-            (Some(_), None) => login("iam_user", "USUARIO"),
+            (Some(_), None) => unknown_login(settings, id, Place::AwsGroup),
             (Some(group), Some(user)) => {
                 let command = command!(
                     "aws iam add-user-to-group --group-name {group} --user-name {user}",
@@ -107,20 +123,20 @@ pub(crate) fn item_next(app: &App, id: &str, person: &Person, item: &Item) -> St
                 );
                 command.to_string()
             }
-            (None, _) => attested(language, &say(&person.mentor)),
+            (None, _) => attested(language, &say(mentor)),
         },
         Item::GrafanaAccess => match (&app.grafana, &person.grafana_login) {
-            (Some(_), None) => login("grafana_login", "LOGIN"),
+            (Some(_), None) => unknown_login(settings, id, Place::Grafana),
             (Some(_), Some(_)) => language
                 .pick(
                     "no Grafana, Administration, Users: convidar para a organização",
                     "in Grafana, Administration, Users: invite to the organization",
                 )
                 .to_owned(),
-            (None, _) => attested(language, &say(&person.mentor)),
+            (None, _) => attested(language, &say(mentor)),
         },
         Item::LocalEnvironment => {
-            let command = say(&person.mentor);
+            let command = say(mentor);
             shared::tr!(
                 language,
                 "npm install, npm run check, npm run seed (com SEED_DEMO_DATA=true falha no PostgreSQL: sem ele basta, {PAGE}#ambiente-local); o mentor confere e diz: {command}",
@@ -133,7 +149,7 @@ pub(crate) fn item_next(app: &App, id: &str, person: &Person, item: &Item) -> St
                 Shadowing::Restore => "restore-test",
                 Shadowing::Rotation => "rotate-random",
             };
-            let shadow = json!({"person": id, "procedure": procedure, "run": "RUN", "by": person.mentor});
+            let shadow = json!({"person": id, "procedure": procedure, "run": "RUN", "by": mentor});
             let command = Command::invoke(&settings.function, &json!({"shadow": shadow}));
             let what = shown(*shadowing, language);
             shared::tr!(
@@ -215,26 +231,30 @@ pub(crate) fn left(settings: &Settings, id: &str, on: Date, of: &[(Place, Member
     };
     let remains = named(|one| *one == Membership::Member);
     let unknown = named(|one| matches!(one, Membership::Unknown(_)));
-    let unchecked = named(|one| matches!(one, Membership::NoLogin | Membership::NotCovered));
+    let no_login = named(|one| *one == Membership::NoLogin);
+    let said_none = named(|one| *one == Membership::SaidNone);
+    let unchecked = named(|one| *one == Membership::NotCovered);
     let mut lines = Vec::new();
     for (portuguese, english, places) in [
         ("Ainda tem acesso", "Still has access", &remains),
         ("Não foi possível verificar", "Could not be checked", &unknown),
+        ("Login não conhecido", "Login not known", &no_login),
+        ("Sem login, segundo quem pediu", "No login, says a person", &said_none),
         ("Não é verificado aqui", "Not checked here", &unchecked),
     ] {
         if !places.is_empty() {
             lines.push(format!("*{}*: {places}.", language.pick(portuguese, english)));
         }
     }
-    if remains.is_empty() && unknown.is_empty() {
+    if !of.iter().any(|(_, membership)| membership.may_remain()) {
         let nothing = language.pick("Nada do que é verificado resta.", "Nothing that is checked remains.");
         lines.push(nothing.to_owned());
     } else {
         let command = show(settings, id).code();
         let next = shared::tr!(
             language,
-            "tirar o que resta; com que comando: {command}",
-            "end what remains; by which command: {command}",
+            "tirar o que resta, e dizer o que não é conhecido; com que comandos: {command}",
+            "end what remains, and say what is not known; by which commands: {command}",
         );
         lines.push(shared::run::notify::next_step(language, &next));
     }

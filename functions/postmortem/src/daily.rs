@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use shared::audit::course::{Acted, Audit, Before, Last, News, Paging};
+use shared::audit::course::{self, Acted, Audit, Before, Last, News, Paging};
 use shared::audit::findings::{Changes, about_of, changes, listed};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
-use shared::run::report::Unread;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
@@ -35,16 +33,6 @@ const REPORTING: Duration = Duration::from_secs(45);
 
 /// Begins the outcome of a step that failed.
 const FAILED: &str = "failed";
-
-/// Name of the document about the last daily run: the newest record may be that of a person's request.
-const LAST: &str = "last daily run";
-
-/// The last daily run.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-struct Run {
-    run_id: String,
-    findings: Vec<String>,
-}
 
 /// What a run found.
 pub struct Checked {
@@ -108,10 +96,11 @@ impl Audit for App {
     }
 
     async fn before(&self, _: &Checked) -> Before {
-        match self.documents().get::<Run>(LAST).await {
-            Ok(last) => Ok(last.map(|Run { run_id, findings }| Last { run_id, findings })),
-            Err(error) => Err(Unread(chain(&error))),
-        }
+        Last::noted(self.documents()).await
+    }
+
+    fn run_id(&self, day: &str, last: Option<&Last>, keys: &BTreeSet<String>) -> String {
+        course::run_id(day, last, keys)
     }
 
     fn changes(&self, checked: &Checked, last: &[String], keys: &BTreeSet<String>) -> Changes {
@@ -164,12 +153,8 @@ impl Audit for App {
     }
 
     async fn finish(&self, checked: &Checked, _: &Done, invocation: &Invocation) {
-        let run_id = local_date(invocation.now).to_string();
-        let run = Run { run_id, findings: self.lines(checked, invocation.now) };
-        if let Err(error) = self.documents().update(LAST, |last| run.clone_into(last)).await {
-            // The next run compares with an older one: it tells something again.
-            tracing::warn!(message = format!("this run was not noted: {}", chain(&error)));
-        }
+        let day = local_date(invocation.now).to_string();
+        Last::note(self.documents(), &day, self.lines(checked, invocation.now)).await;
     }
 
     fn not_paged(count: usize) -> PostmortemError {
@@ -219,7 +204,7 @@ async fn act(app: &App, looked: &Looked, acted: &mut Acted<Done>, invocation: &I
         }
     }
     for (month, incidents) in &looked.months {
-        let result = Box::pin(measure::write(app, month, incidents, &looked.journal)).await;
+        let result = Box::pin(measure::write(app, month, incidents, &looked.journal, invocation.now)).await;
         if result.is_ok() {
             acted.done.report.months.push(month.clone());
         }

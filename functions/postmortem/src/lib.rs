@@ -37,7 +37,7 @@ use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
-use shared::runtime::failure::{Failure, chain};
+use shared::runtime::failure::Refused;
 use shared::runtime::lambda::{self, Invocation};
 
 pub use error::PostmortemError;
@@ -160,21 +160,10 @@ pub enum Answer {
     Refused(Refused),
 }
 
-/// Why a person's request is not done. An answer, not a failure: whoever asked reads it, and nobody is paged.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Refused {
-    /// `refused`.
-    pub outcome: &'static str,
-    /// The error's stable name.
-    pub kind: &'static str,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
-
 /// What a daily run found and did.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// The day in São Paulo.
+    /// The day in São Paulo, and a hash of what was found.
     pub run_id: String,
     /// `succeeded` if everything was read, nothing is overdue, and every document could be begun.
     pub result: &'static str,
@@ -261,11 +250,7 @@ pub fn check(event: Value) -> Result<(), PostmortemError> {
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, PostmortemError> {
     let is_of_a_person = !Event::is_of_the_clock(&event);
     match work(app, event, invocation).await {
-        Err(error) if is_of_a_person && error.is_refusal() => {
-            let (kind, message) = (error.kind(), chain(&error));
-            tracing::warn!(message = format!("refused: {message}"), error_type = kind);
-            Ok(Answer::Refused(Refused { outcome: "refused", kind, message }))
-        }
+        Err(error) if is_of_a_person && error.is_refusal() => Ok(Answer::Refused(Refused::of(&error))),
         answer => answer,
     }
 }

@@ -1,6 +1,7 @@
 //! Writes the metrics of months: `metrics/incidents-<month>.json` and `.csv`.
 
 use incident::Incident;
+use jiff::Timestamp;
 use shared::run::documents::DocumentError;
 
 use crate::App;
@@ -18,8 +19,10 @@ pub(crate) async fn write(
     month: &str,
     incidents: &[Incident],
     journal: &Journal,
+    now: Timestamp,
 ) -> Result<Metrics, DocumentError> {
-    let made = metrics(month, incidents, journal, definitions(app.base.settings.language));
+    let settings = &app.base.settings;
+    let made = metrics(month, incidents, journal, definitions(settings.language), &settings.policy, now);
     let (documents, name) = (app.documents(), format!("metrics/{month}"));
     documents.update(&name, |stored: &mut Metrics| stored.clone_from(&made)).await?;
     let key = |form: &str| format!("metrics/incidents-{month}.{form}");

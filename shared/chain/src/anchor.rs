@@ -81,7 +81,7 @@ impl From<Anchor> for Newest {
 }
 
 /// The anchor to write after `newest` for these verdicts of all chains, made at `now`; none if it would name the same
-/// heads.
+/// heads and checkpoints.
 ///
 /// # Errors
 ///
@@ -104,7 +104,11 @@ pub fn next<'a>(
             continue;
         };
         // A shorter chain is no news, even where a verification did not know the anchors.
-        if heads.get(&verdict.chain).is_none_or(|named| named.sequence < head.sequence) {
+        let is_news = |named: &Head| {
+            let is_kept = head.checkpoint.is_none() || named.checkpoint == head.checkpoint;
+            named.sequence < head.sequence || (named.sha256 == head.sha256 && !is_kept)
+        };
+        if heads.get(&verdict.chain).is_none_or(is_news) {
             heads.insert(verdict.chain.clone(), head.clone());
         }
     }
@@ -139,7 +143,8 @@ pub struct Anchors {
     walk: Walk,
     stack: Stack,
     bucket: Option<String>,
-    anchors: Vec<Anchor>,
+    /// What the anchors know, by procedure: one for each head that the anchor before did not name.
+    pins: BTreeMap<String, Vec<Pin>>,
     copies: Vec<(Anchor, Witness)>,
     newest: Option<Newest>,
 }
@@ -152,7 +157,7 @@ impl Anchors {
             walk,
             stack,
             bucket: bucket.map(str::to_owned),
-            anchors: Vec::new(),
+            pins: BTreeMap::new(),
             copies: Vec::new(),
             newest: None,
         }
@@ -165,12 +170,18 @@ impl Anchors {
         self
     }
 
-    /// Begins at an anchor that an earlier verification found to be the newest. Those before it are not read again; its
-    /// own link to them is not checked.
+    /// Takes into account the anchor that an earlier verification found to be the newest.
+    #[must_use]
+    pub fn known(mut self, sequence: u64, sha256: &str) -> Self {
+        self.walk.pins.push(Pin { sequence, sha256: Some(sha256.to_owned()), witness: Witness::Earlier });
+        self
+    }
+
+    /// Begins at an anchor that is [known](Anchors::known), or before it, where a copy is older. Those before are not read
+    /// again; the first one's link to them is not checked. After every [copy](Anchors::witnessed).
     #[must_use]
     pub fn starting(mut self, sequence: u64) -> Self {
-        self.walk.starting(sequence);
-        self.walk.pins.push(Pin { sequence, sha256: None, witness: Witness::Earlier });
+        self.walk.starting(self.copies.iter().map(|(copy, _)| copy.sequence).fold(sequence, u64::min));
         self
     }
 
@@ -180,7 +191,8 @@ impl Anchors {
     pub fn witnessed(mut self, origin: &str, bytes: &[u8]) -> Self {
         let bucket = self.bucket.clone();
         let copy = Anchor::read(bytes).and_then(|copy| {
-            own(&copy, &self.stack, bucket.as_deref().unwrap_or(&copy.bucket)).map(|()| copy)
+            own(&copy, &self.stack, bucket.as_deref().unwrap_or(&copy.bucket))?;
+            if copy.sequence > 0 { Ok(copy) } else { Err(Harm::Misplaced { says: 0 }) }
         });
         match copy {
             Ok(copy) => {
@@ -210,12 +222,23 @@ impl Anchors {
             previous: anchor.previous.clone(),
             at: anchor.at,
         });
-        let is_in_place = self.walk.object(key, bytes, found).is_some();
-        if let (true, Ok(anchor)) = (is_in_place, anchor) {
-            self.bucket.get_or_insert_with(|| anchor.bucket.clone());
-            self.newest = Some(Newest { anchor: anchor.clone(), bytes: bytes.to_vec() });
-            self.anchors.push(anchor);
+        let in_place = self.walk.object(key, bytes, found);
+        let (Some(sequence), Ok(anchor)) = (in_place, anchor) else { return };
+        self.bucket.get_or_insert_with(|| anchor.bucket.clone());
+        let named = |procedure: &String| anchor.heads.get(procedure).map_or(0, |head| head.sequence);
+        let is_less = |(procedure, pins): (&String, &Vec<Pin>)| {
+            pins.last().is_some_and(|last| named(procedure) < last.sequence)
+        };
+        // No run writes one that names an earlier head than the one before it, or none where that one names one.
+        if self.pins.iter().any(is_less) {
+            let reason = "it names less than the anchor before it".to_owned();
+            self.walk.fault(Some(sequence), key, Harm::Invalid { reason });
         }
+        for procedure in anchor.heads.keys() {
+            let pins = self.pins.entry(procedure.clone()).or_default();
+            add(pins, anchor.pin(procedure, anchor.witness()));
+        }
+        self.newest = Some(Newest { anchor, bytes: bytes.to_vec() });
     }
 
     /// Takes the next anchor, which is too large to be read.
@@ -231,22 +254,27 @@ impl Anchors {
     /// What the anchors know about a procedure's chain, for [`Verifier::witnessed`](crate::Verifier::witnessed). Anchors
     /// that name the same record in the same way count once, by the oldest.
     pub fn pins(&self, procedure: &str) -> Vec<Pin> {
-        let mut pins: Vec<Pin> = Vec::new();
-        let own = self.anchors.iter().filter_map(|anchor| anchor.pin(procedure, anchor.witness()));
-        let copies = self.copies.iter().filter_map(|(copy, witness)| copy.pin(procedure, witness.clone()));
-        for pin in own.chain(copies) {
-            if pins.last().is_none_or(|last| (last.sequence, &last.sha256) != (pin.sequence, &pin.sha256)) {
-                pins.push(pin);
-            }
+        let mut pins = self.pins.get(procedure).cloned().unwrap_or_default();
+        for (copy, witness) in &self.copies {
+            add(&mut pins, copy.pin(procedure, witness.clone()));
         }
         pins
     }
 
     /// The procedures that any anchor names.
     pub fn procedures(&self) -> impl Iterator<Item = &str> {
-        let all = self.anchors.iter().chain(self.copies.iter().map(|(copy, _)| copy));
-        let all = all.flat_map(|anchor| anchor.heads.keys().map(String::as_str));
-        all.collect::<BTreeSet<_>>().into_iter()
+        let copied = self.copies.iter().flat_map(|(copy, _)| copy.heads.keys());
+        self.pins.keys().chain(copied).map(String::as_str).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// The checkpoint that the newest anchor names for a procedure's chain.
+    pub fn checkpoint(&self, procedure: &str) -> Option<&str> {
+        self.newest.as_ref()?.anchor.heads.get(procedure)?.checkpoint.as_deref()
+    }
+
+    /// What is wrong so far: with [copies](Anchors::witnessed) alone, all that can be.
+    pub fn faults(&self) -> &[Fault] {
+        &self.walk.faults
     }
 
     /// The newest anchor that was read, in its place.
@@ -256,29 +284,12 @@ impl Anchors {
 
     /// Ends the verification of the anchors' own chain. [`Anchors::pins`] before.
     pub fn finish(self) -> Verdict {
-        let mut verdict = self.walk.finish();
-        verdict.faults.extend(shrunk(&self.anchors));
-        verdict
+        self.walk.finish()
     }
 }
 
-/// Anchors that name an earlier head than one before them, or none where one before them names one: no run writes these.
-fn shrunk(anchors: &[Anchor]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut known: BTreeMap<&str, u64> = BTreeMap::new();
-    for anchor in anchors {
-        let named = |procedure: &str| anchor.heads.get(procedure).map_or(0, |head| head.sequence);
-        if known.iter().any(|(procedure, sequence)| named(procedure) < *sequence) {
-            let (chain, key) = ("anchors".to_owned(), anchor.key());
-            let reason = "it names less than the anchor before it".to_owned();
-            faults.push(Fault {
-                chain,
-                sequence: Some(anchor.sequence),
-                key,
-                harm: Harm::Invalid { reason },
-            });
-        }
-        known.extend(anchor.heads.iter().map(|(procedure, head)| (procedure.as_str(), head.sequence)));
-    }
-    faults
+/// Adds what an anchor knows, unless the one before it knows the same.
+fn add(pins: &mut Vec<Pin>, pin: Option<Pin>) {
+    let last = pins.last().map(|last| (last.sequence, last.sha256.clone()));
+    pins.extend(pin.filter(|pin| last != Some((pin.sequence, pin.sha256.clone()))));
 }

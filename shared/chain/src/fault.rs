@@ -269,9 +269,9 @@ impl Fault {
                 "ver no CloudTrail quem gravou o objeto, e guardá-lo; não é das funções",
                 "find out in CloudTrail who wrote the object, and keep it; no function wrote it",
             ),
-            Harm::Truncated { witness: Witness::Note { .. }, .. } => language.pick(
-                "copiar o bucket de novo: uma execução pode ter gravado durante a cópia; se continuar, não mudar nada, guardar o bucket com todas as versões e ver no CloudTrail quem apagou (docs/auditor.md, Quando algo não confere)",
-                "copy the bucket again: a run may have written during the copy; if it stays, change nothing, keep the bucket with all its versions, and find out in CloudTrail who deleted (docs/auditor.md, Quando algo não confere)",
+            Harm::Truncated { witness: Witness::Note { .. } | Witness::Anchor { .. }, .. } => language.pick(
+                "se isto é uma cópia, copiar o bucket de novo, as âncoras primeiro: uma execução pode ter gravado durante a cópia; se continuar, não mudar nada, guardar o bucket com todas as versões e ver no CloudTrail quem apagou (docs/auditor.md, Quando algo não confere)",
+                "if this is a copy, copy the bucket again, the anchors first: a run may have written during the copy; if it stays, change nothing, keep the bucket with all its versions, and find out in CloudTrail who deleted (docs/auditor.md, Quando algo não confere)",
             ),
             Harm::OtherForm { .. } => language.pick(
                 "conferir com a versão mais nova deste programa; se ela também não conhece a forma, ver no CloudTrail quem gravou",
@@ -288,9 +288,12 @@ impl Fault {
         }
     }
 
-    /// The object, by its number.
+    /// The object, by its number, or by its key without one, as that of a copy.
     fn object(&self, language: Language) -> String {
-        let number = self.sequence.map_or_else(|| "?".to_owned(), |sequence| sequence.to_string());
+        let Some(number) = self.sequence else {
+            let key = &self.key;
+            return tr!(language, "o arquivo {key}", "file {key}");
+        };
         if self.chain == "anchors" {
             tr!(language, "o número {number}", "number {number}")
         } else {

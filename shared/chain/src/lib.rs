@@ -56,6 +56,10 @@ pub struct Head {
     pub sha256: String,
     /// When its run ended, as the record says; when the anchor was made, as the anchor says.
     pub ended: Timestamp,
+    /// In an anchor: SHA-256 of what the verification that found this head keeps for the next one, in lower-case
+    /// hexadecimal. Only a caller that keeps something sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 impl Head {

@@ -96,6 +96,11 @@ impl Listing {
         listing
     }
 
+    /// The objects from a sequence on, oldest first.
+    pub fn from(&self, sequence: u64) -> &[Entry] {
+        self.objects.split_at(self.objects.partition_point(|entry| entry.sequence < sequence)).1
+    }
+
     /// SHA-256 over key, version, entity tag and size of every object up to a sequence. A version's bytes never change, so
     /// an equal seal means that everything that was read once is still there and still seen, unless S3 itself lies.
     pub fn seal(&self, upto: u64) -> String {

@@ -170,7 +170,7 @@ fn a_whole_chain_is_verified_with_its_head() {
     let mut bucket = Bucket::of(20);
     let verdict = bucket.with_versions();
     check(&verdict, &[]);
-    let head = Head { sequence: 20, sha256: sha256(bucket.bytes(20)), ended: at(20) };
+    let head = Head { sequence: 20, sha256: sha256(bucket.bytes(20)), ended: at(20), checkpoint: None };
     assert_eq!((verdict.head, verdict.read, verdict.from), (Some(head), 20, 1));
     assert_eq!(Bucket::default().verdict().state(), State::Empty);
 }
@@ -635,6 +635,23 @@ fn an_anchor_names_what_is_verified_and_is_made_once() {
     let second = after(&[&Bucket::of(6).verdict()]).unwrap();
     assert_eq!(sequences(&second), [("backup-audit".to_owned(), 1), (PROCEDURE.to_owned(), 6)]);
     assert_eq!(second.previous, Some(Link { key: first.key(), sha256: sha256(&newest.bytes) }));
+    // Another checkpoint of the same head is news; none is not, and neither is that of another record.
+    let with = |checkpoint: Option<&str>, sha256: Option<&str>| {
+        let mut verdict = whole.clone();
+        let head = verdict.head.as_mut().unwrap();
+        head.checkpoint = checkpoint.map(str::to_owned);
+        head.sha256 = sha256.map_or(head.sha256.clone(), str::to_owned);
+        verdict
+    };
+    let kept = after(&[&with(Some("c"), None)]).unwrap();
+    let mut read = read_all(&[first.clone(), kept.clone()]);
+    assert_eq!((read.checkpoint(PROCEDURE), read.checkpoint("backup-audit")), (Some("c"), None));
+    let third =
+        next(Some(&Newest::from(kept)), &stack(), BUCKET, [&with(None, None), &with(Some("c"), None)], now);
+    assert_eq!(third, Ok(None));
+    assert_eq!(after(&[&with(Some("c"), Some("x"))]), None);
+    read.unread("anchors/moveongs/dev/9999999996.json", "x");
+    assert_eq!(read.pins(PROCEDURE).len(), 1);
     // Two stacks must not share a place.
     let prod = Stack { environment: "prod".to_owned(), ..stack() };
     assert_eq!(next(Some(&newest), &prod, BUCKET, [], now), Err(Harm::OtherStack { says: stack() }));
@@ -691,15 +708,30 @@ fn anchors_are_verified_as_records_are() {
     check(&Bucket::default().anchored(&copied(&copy, &[])), &[("EvidenceGone", 5)]);
     assert_eq!(named(&copied(b"x", &anchors).finish()), [("EvidenceInvalid", None)]);
     // The newest known one and those after it.
-    let mut part = Anchors::new(stack(), Some(BUCKET)).starting(3);
+    let known = || Anchors::new(stack(), Some(BUCKET)).known(3, &sha256(&anchors[2].bytes()));
+    let mut part = known().starting(3);
     assert_eq!(part.from(), 3);
     anchors[2..].iter().for_each(|anchor| part.anchor(&anchor.key(), &anchor.bytes()));
     check(&part.finish(), &[]);
-    let mut none = Anchors::new(stack(), Some(BUCKET)).starting(3);
+    // One that is rewritten with all before it, read from there or whole.
+    for mut read in [known().starting(3), known()] {
+        let again = again.iter().filter(|anchor| anchor.sequence >= read.from()).collect::<Vec<_>>();
+        again.iter().for_each(|anchor| read.anchor(&anchor.key(), &anchor.bytes()));
+        check(&read.finish(), &[("EvidenceContradicted", 3)]);
+    }
+    // A copy that is older than the known one is compared, too.
+    let mut older = known().witnessed("o/n: anchors.json", &anchors[1].bytes()).starting(3);
+    assert_eq!(older.from(), 2);
+    anchors[1..].iter().for_each(|anchor| older.anchor(&anchor.key(), &anchor.bytes()));
+    check(&older.finish(), &[]);
+    let mut zero = anchors[0].clone();
+    zero.sequence = 0;
+    assert_eq!(named(&copied(&zero.bytes(), &anchors).finish()), [("EvidenceMisplaced", None)]);
+    let mut none = known().starting(3);
     none.anchor(&anchors[3].key(), &anchors[3].bytes());
     check(&none.finish(), &[("EvidenceMissing", 3)]);
     // The newest known one is gone, with those after it.
-    let verdict = Anchors::new(stack(), Some(BUCKET)).starting(3).finish();
+    let verdict = known().starting(3).finish();
     check(&verdict, &[("EvidenceGone", 3)]);
     let told = verdict.faults[0].what(Language::English);
     assert_eq!(told, "nothing of anchors is left, and an earlier verification shows that number 3 existed");

@@ -209,7 +209,7 @@ pub(crate) struct Walk {
     pub(crate) folder: Folder,
     pub(crate) pins: Vec<Pin>,
     pub(crate) unknown: Vec<Unknown>,
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
     hidden: BTreeSet<u64>,
     from: u64,
     /// The head that the verification begins after.
@@ -283,7 +283,7 @@ impl Walk {
                 let sha256 = sha256(bytes);
                 self.compare(sequence, key, &sha256);
                 self.read += 1;
-                self.head = Some(Head { sequence, sha256: sha256.clone(), ended: at });
+                self.head = Some(Head { sequence, sha256: sha256.clone(), ended: at, checkpoint: None });
                 self.before = Some(sha256);
                 return Some(sequence);
             }

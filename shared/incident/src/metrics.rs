@@ -20,6 +20,10 @@ pub struct Metrics {
     pub rows: Vec<Row>,
     /// Incidents that nobody acknowledged, over or not: in the rows' counts, and in no duration.
     pub unacknowledged: Vec<Named>,
+    /// Incidents whose severity nobody confirmed, or that had no commander.
+    pub unclassified: Vec<Named>,
+    /// Incidents with fewer updates than the policy asks for in the time of their impact.
+    pub silent: Vec<Named>,
     /// Incidents that are not over.
     pub open: Vec<Named>,
     /// Incidents whose problem had a post-mortem that was closed before.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Weekday;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::findings::{self, Changes, key_of};
 use crate::audit::first_week::{FirstWeek, Held, Quiet};
 use crate::run::base::Base;
+use crate::run::documents::Documents;
 use crate::run::evidence::{Draft, Step};
 use crate::run::notify::Message;
 use crate::run::paging::Page;
@@ -25,7 +26,7 @@ use crate::runtime::lambda::Invocation;
 use crate::runtime::time;
 
 /// The part of the last run's record that the next run needs; without findings if the audit keeps them elsewhere.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Last {
     /// Run id.
     pub run_id: String,
@@ -280,6 +281,33 @@ pub async fn run<A: Audit>(
         return Err(A::not_paged(paged.failed));
     }
     Ok(Run { run_id, result, outcome, done: acted.done, paged: paged.keys })
+}
+
+impl Last {
+    /// Name of the document that [`Last::note`] writes.
+    const NAME: &'static str = "last daily run";
+
+    /// Reads what [`Last::note`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Unread`].
+    pub async fn noted(documents: &Documents) -> Before {
+        documents.get(Self::NAME).await.map_err(|error| Unread(chain(&error)))
+    }
+
+    /// Notes a run of [`run_id`] in a document, for an audit whose newest record may be that of a request.
+    pub async fn note(documents: &Documents, day: &str, lines: Vec<String>) {
+        let keys: BTreeSet<String> = lines.iter().map(|line| key_of(line).to_owned()).collect();
+        let change = |last: &mut Self| {
+            last.run_id = run_id(day, Some(&*last), &keys);
+            last.findings.clone_from(&lines);
+        };
+        if let Err(error) = documents.update(Self::NAME, change).await {
+            // The next run compares with an older one: it tells something again.
+            tracing::warn!(message = format!("this run was not noted: {}", chain(&error)));
+        }
+    }
 }
 
 /// Id of a run that may have a record more than once a day, equal for all its retries: the day, and a hash of the last run and

@@ -192,6 +192,17 @@ impl<'a> Board<'a> {
         read(self.session.ask(Method::POST, &self.url(""), Some(&issue)).await?).await
     }
 
+    /// Opens a closed issue again.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`].
+    pub async fn reopen(&self, number: u64) -> Result<(), GitHubError> {
+        let change = json!({"state": "open", "state_reason": "reopened"});
+        self.session.ask(Method::PATCH, &self.url(&format!("/{number}")), Some(&change)).await?;
+        Ok(())
+    }
+
     /// Comments on an issue, then closes it as completed: if a run dies in between, the comment is repeated rather than
     /// lost.
     ///

@@ -114,7 +114,7 @@ impl Place<'_> {
     }
 
     /// Commits the document's new content, of less than 1 MB, unless the branch holds it, or a copy that
-    /// `is_kept`. Returns the newest commit of the file. The same content twice makes one commit.
+    /// `is_kept`. Returns the newest commit of the file, and what the file holds. The same content twice makes one commit.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Place<'_> {
         content: &[u8],
         message: &str,
         is_kept: impl Fn(&[u8]) -> bool,
-    ) -> Result<Commit, GitHubError> {
+    ) -> Result<(Commit, Vec<u8>), GitHubError> {
         self.check()?;
         let mut tried = 1;
         loop {
@@ -151,12 +151,12 @@ impl Place<'_> {
         content: &[u8],
         message: &str,
         is_kept: impl Fn(&[u8]) -> bool,
-    ) -> Result<Commit, GitHubError> {
+    ) -> Result<(Commit, Vec<u8>), GitHubError> {
         let held = session.file(self.path, self.branch).await?;
         if let Some(file) = &held
             && (file.content == content || is_kept(&file.content))
         {
-            return self.newest(session).await;
+            return Ok((self.newest(session).await?, file.content.clone()));
         }
         if held.is_none() {
             self.begin(session).await?;
@@ -170,7 +170,8 @@ impl Place<'_> {
         let url = session.url(&format!("/contents/{}", encoded(self.path)));
         let written: Written = read(session.ask(Method::PUT, &url, Some(&file)).await?).await?;
         let url = session.url(&format!("/commits/{}", encoded(&written.commit.sha)));
-        Ok(read::<Shown>(session.ask(Method::GET, &url, None).await?).await?.into())
+        let commit: Shown = read(session.ask(Method::GET, &url, None).await?).await?;
+        Ok((commit.into(), content.to_vec()))
     }
 
     /// Creates the branch if it is missing.

@@ -90,7 +90,8 @@ pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Propo
     propose_over(session, change, None).await
 }
 
-/// The same for a content that is based on `before`: a file that is neither is somebody else's change and stays as it is.
+/// The same for a content that is based on `before`: a file that is neither is somebody else's change and stays as it is. A file
+/// that is not there is made.
 ///
 /// # Errors
 ///

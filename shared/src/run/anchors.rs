@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use aws_sdk_s3::Client;
 use chain::anchor::{self, Anchor, Anchors, Newest};
 use chain::{Fault, Folder, Harm, Listing, Stack, State, Verdict};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 #[cfg(feature = "github")]
@@ -77,7 +78,7 @@ impl Copied {
 
     /// Commits the newest anchor, once. `verdict` is that of the anchors with this copy as a witness: a copy that
     /// contradicts them is not replaced, because it may be the only one that is true. Returns the file's newest commit; none
-    /// if the anchors are not verified.
+    /// if the anchors are not verified, or the branch holds neither this anchor nor a newer one.
     ///
     /// # Errors
     ///
@@ -95,7 +96,10 @@ impl Copied {
         let message = format!("Anchor {sequence} of the evidence of {project} {environment}");
         // Only a copy known to be older is replaced.
         let is_kept = |held: &[u8]| !Anchor::read(held).is_ok_and(|held| held.sequence < *sequence);
-        self.place().commit(session, &newest.bytes, &message, is_kept).await.map(Some)
+        let (commit, held) = self.place().commit(session, &newest.bytes, &message, is_kept).await?;
+        // Another run may have been faster with a newer one.
+        let is_newer = || Anchor::read(&held).is_ok_and(|held| held.sequence > *sequence);
+        Ok((held == newest.bytes || is_newer()).then_some(commit))
     }
 }
 
@@ -130,7 +134,7 @@ impl Place {
         Self { client, bucket, stack: Stack { project, environment }, evidence }
     }
 
-    /// No anchor read yet. [`Anchors::witnessed`] adds copies that are kept elsewhere, and [`Anchors::starting`] skips
+    /// No anchor read yet. [`Anchors::witnessed`] adds copies that are kept elsewhere, and then [`Anchors::starting`] skips
     /// anchors that an earlier run has verified; both before [`Place::read`].
     pub fn anchors(&self) -> Anchors {
         Anchors::new(self.stack.clone(), Some(&self.evidence))
@@ -146,11 +150,11 @@ impl Place {
         let folder = Folder::anchors(&self.stack);
         let versions = objects::versions(&self.client, &self.bucket, &folder.prefix()).await?;
         let listing = Listing::of(&folder, versions);
-        let from = anchors.from();
         let mut anchors = anchors.listed(&listing);
-        for entry in listing.objects.iter().filter(|entry| entry.sequence >= from) {
+        let mut reads = objects::all(&self.client, &self.bucket, listing.from(anchors.from()));
+        while let Some((entry, bytes)) = reads.next().await {
             let key = &entry.version.key;
-            match objects::bytes(&self.client, &self.bucket, &entry.version).await {
+            match bytes {
                 Bytes::Read(bytes) => anchors.anchor(key, &bytes),
                 Bytes::Large(size) => anchors.large(key, size),
                 Bytes::Unread(reason) => anchors.unread(key, &reason),
@@ -214,8 +218,14 @@ impl Place {
             Bytes::Unread(_) => return Err(CallError::empty("s3:GetObject").into()),
         };
         match Anchor::read(&bytes) {
-            Ok(anchor) if anchor.sequence == sequence => Ok(ControlFlow::Continue(Newest { anchor, bytes })),
-            Ok(anchor) => Err(self.taken(sequence, Harm::Misplaced { says: anchor.sequence })),
+            Ok(anchor) if anchor.sequence != sequence => {
+                Err(self.taken(sequence, Harm::Misplaced { says: anchor.sequence }))
+            }
+            // It must follow the anchors that this run has verified.
+            Ok(anchor) if anchor.previous != written.anchor.previous => {
+                Err(self.taken(sequence, Harm::Mislinked))
+            }
+            Ok(anchor) => Ok(ControlFlow::Continue(Newest { anchor, bytes })),
             Err(harm) => Err(self.taken(sequence, harm)),
         }
     }
@@ -256,7 +266,7 @@ mod tests {
     fn verdict(sequence: u64) -> Verdict {
         Verdict {
             chain: "rotate-random".to_owned(),
-            head: Some(Head { sequence, sha256: format!("sha-{sequence}"), ended: now() }),
+            head: Some(Head { sequence, sha256: format!("sha-{sequence}"), ended: now(), checkpoint: None }),
             read: sequence,
             from: 1,
             faults: Vec::new(),
@@ -327,6 +337,11 @@ mod tests {
         let (place, _) = self::place(&[(412, TAKEN), (200, &large)]);
         let error = place.write(None, &[verdict(4)], now()).await.unwrap_err().to_string();
         assert!(error.contains("more than is read"), "{error}");
+        // One that does not follow the anchor that this run has read.
+        let (_, loose) = anchor(Some(&anchor(None, 2).0), 5);
+        let (place, _) = self::place(&[(412, TAKEN), (200, &loose)]);
+        let error = place.write(Some(&first), &[verdict(4)], now()).await.unwrap_err().to_string();
+        assert!(error.contains("number 2 of anchors does not name the one before it"), "{error}");
         // An anchor of another stack in the way.
         let mut other = first.anchor.clone();
         other.bucket = "other".to_owned();
@@ -358,7 +373,8 @@ mod tests {
         assert_eq!(get.headers().get("if-match"), Some("\"e\""));
         // Those that an earlier run has verified are not read again.
         let (place, wire) = self::place(&[(200, &listed(&keys, "")), (200, &two)]);
-        let anchors = place.read(place.anchors().starting(2)).await.unwrap();
+        let sha256 = chain::sha256(&second.bytes);
+        let anchors = place.read(place.anchors().known(2, &sha256).starting(2)).await.unwrap();
         assert_eq!(anchors.newest(), Some(&second));
         assert_eq!(anchors.finish().state(), State::Verified);
         assert_eq!(wire.actual_requests().count(), 2);

@@ -22,13 +22,14 @@ impl Command {
     }
 
     /// Invokes a Lambda function with an event and prints its answer. Versions 1 and 2 of the AWS CLI read a payload
-    /// alike only from a file or standard input.
+    /// alike only from a file or standard input. The CLI waits longer than a function runs: after a time-out it would
+    /// invoke the function once more, beside the first.
     pub fn invoke(function: &str, event: &Value) -> Self {
         let event = event.to_string();
         // The `echo` of some shells replaces a backslash and the letter after it.
         let echo = if event.contains('\\') { crate::command!("printf %s") } else { crate::command!("echo") };
         crate::command!(
-            "{echo} {event} | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout",
+            "{echo} {event} | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 910",
             echo,
             event,
             function
@@ -219,7 +220,7 @@ mod tests {
             assert_eq!(serde_json::from_slice::<Value>(&echoed).unwrap(), event);
             assert_eq!(
                 invoke,
-                "aws lambda invoke --function-name 'a b' --payload fileb:///dev/stdin /dev/stdout"
+                "aws lambda invoke --function-name 'a b' --payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 910"
             );
         }
     }

@@ -185,16 +185,54 @@ impl Documents {
     where
         T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
     {
+        Ok(self.swap(name, change, false).await?.0)
+    }
+
+    /// The same for a document that a run could make again: one that is not in a known form, as after a rollback, is
+    /// replaced. Also returns why it was.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DocumentError`] but [`DocumentError::Unreadable`] for its form; the document is unchanged, or its change was not
+    /// confirmed.
+    pub async fn renew<T, R>(
+        &self,
+        name: &str,
+        change: impl Fn(&mut T) -> R,
+    ) -> Result<(R, Option<DocumentError>), DocumentError>
+    where
+        T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
+    {
+        self.swap(name, change, true).await
+    }
+
+    async fn swap<T, R>(
+        &self,
+        name: &str,
+        change: impl Fn(&mut T) -> R,
+        is_replaceable: bool,
+    ) -> Result<(R, Option<DocumentError>), DocumentError>
+    where
+        T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
+    {
         let key = self.key(name);
         for attempt in 0..ATTEMPTS {
-            let (before, tag) = match self.first(&key).await? {
-                Some(_) => self.read::<T>(&key).await.map(|read| (read.content, Some(read.etag)))?,
+            let stored = match self.first(&key).await? {
+                Some(_) => Some(self.stored(&key).await?),
+                None => None,
+            };
+            let tag = stored.as_ref().map(|(_, _, etag)| etag.clone());
+            let (before, unreadable) = match stored.map(|(bytes, ..)| parsed::<T>(&key, &bytes)) {
                 None => (T::default(), None),
+                Some(Ok(before)) => (before, None),
+                Some(Err(error)) if is_replaceable => (T::default(), Some(error)),
+                Some(Err(error)) => return Err(error),
             };
             let mut content = before.clone();
             let answer = change(&mut content);
-            if content == before || self.put(&key, &content, tag.as_deref()).await?.is_some() {
-                return Ok(answer);
+            let is_unchanged = unreadable.is_none() && content == before;
+            if is_unchanged || self.put(&key, &content, tag.as_deref()).await?.is_some() {
+                return Ok((answer, unreadable));
             }
             tokio::time::sleep(pause(attempt, time::now().subsec_nanosecond())).await;
         }
@@ -259,13 +297,20 @@ impl Documents {
     }
 
     pub(super) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Read<T>, DocumentError> {
+        let (bytes, sha256, etag) = self.stored(key).await?;
+        Ok(Read { content: parsed(key, &bytes)?, sha256, etag })
+    }
+
+    /// An object's bytes, their SHA-256 and its ETag.
+    async fn stored(&self, key: &str) -> Result<(Vec<u8>, String, String), DocumentError> {
         let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let object = object.map_err(CallError::during("s3:GetObject"))?;
-        let unreadable = |reason: String| DocumentError::Unreadable { key: key.to_owned(), reason };
         let etag = object.e_tag.unwrap_or_default();
-        let bytes = object.body.collect().await.map_err(|error| unreadable(chain(&error)))?.into_bytes();
-        let content = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        Ok(Read { content, sha256: sha256(&bytes), etag })
+        let bytes = object.body.collect().await;
+        let unreadable = |reason: String| DocumentError::Unreadable { key: key.to_owned(), reason };
+        let bytes = bytes.map_err(|error| unreadable(chain(&error)))?.to_vec();
+        let sha256 = sha256(&bytes);
+        Ok((bytes, sha256, etag))
     }
 
     /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag;
@@ -308,6 +353,11 @@ impl Documents {
             Err(error) => Err(CallError::during("s3:PutObject")(error)),
         }
     }
+}
+
+fn parsed<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, DocumentError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| DocumentError::Unreadable { key: key.to_owned(), reason: error.to_string() })
 }
 
 pub(super) fn bytes(content: &impl Serialize) -> Vec<u8> {
@@ -363,6 +413,23 @@ pub(super) mod tests {
         assert!(pause(5, 999_999) < LONGEST_PAUSE && pause(99, 999_999) < LONGEST_PAUSE);
         assert_eq!(pause(99, 500_000), LONGEST_PAUSE / 2);
         assert_ne!(pause(2, 123_456_789), pause(2, 123_456_790));
+    }
+
+    #[tokio::test]
+    async fn only_what_can_be_made_again_is_replaced_when_it_cannot_be_read() {
+        let change = |content: &mut String| content.push_str("new");
+        let key = listing("runs/p/x.json");
+        let (kept, wire) = documents(&[(200, &key), (200, "{")]);
+        assert!(matches!(kept.update("x", change).await, Err(DocumentError::Unreadable { .. })));
+        assert_eq!(wire.actual_requests().count(), 2);
+        let (renewed, wire) = documents(&[(200, &key), (200, "{"), (200, "")]);
+        let ((), why) = renewed.renew("x", change).await.unwrap();
+        assert!(matches!(why, Some(DocumentError::Unreadable { .. })));
+        let put = wire.actual_requests().last().unwrap();
+        assert_eq!(put.headers().get("if-match"), Some("\"tag\""));
+        assert_eq!(put.body().bytes(), Some(&br#""new""#[..]));
+        let (known, _) = documents(&[(200, &key), (200, r#""old""#), (200, "")]);
+        assert_eq!(known.renew("x", change).await.unwrap(), ((), None));
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! `grafana-export` writes the note.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,10 @@ pub struct Export {
     pub dashboards: usize,
     /// Number of groups of alert rules.
     pub rule_groups: usize,
+    /// Number of objects that it has in their earlier form, or not at all: they could not be read, or have a secret.
+    pub left_out: usize,
+    /// Objects of each kind; of a kind that shrank, as many as there were before, until that is accepted.
+    pub lengths: BTreeMap<String, usize>,
     /// The pull request with the export's files, if one was open.
     pub pull_request: Option<u64>,
     /// When a check last compared a restored export with the stored one.
@@ -39,6 +45,8 @@ pub struct Export {
     pub checked_sha256: String,
     /// The first difference that it found; none if it found none.
     pub fault: Option<String>,
+    /// Since when the stored export has been another one than that; none if it is the same.
+    pub unchecked_since: Option<Timestamp>,
 }
 
 impl Export {

@@ -2,10 +2,14 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use chain::{MOST_BYTES, Version};
+use chain::{Entry, MOST_BYTES, Version};
+use futures_util::{Stream, StreamExt, stream};
 
 use crate::runtime::failure::{CallError, chain};
 use crate::runtime::time;
+
+/// Objects that are read at the same time.
+const AT_ONCE: usize = 16;
 
 /// An object's bytes, or why there are none.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,6 +64,17 @@ pub async fn versions(client: &Client, bucket: &str, prefix: &str) -> Result<Vec
         }
         next = after;
     }
+}
+
+/// The bytes of objects as listed, in the list's order, several read at the same time.
+pub fn all<'a>(
+    client: &'a Client,
+    bucket: &'a str,
+    listed: &'a [Entry],
+) -> impl Stream<Item = (&'a Entry, Bytes)> + Unpin {
+    let reads =
+        listed.iter().map(move |entry| async move { (entry, bytes(client, bucket, &entry.version).await) });
+    stream::iter(reads).buffered(AT_ONCE)
 }
 
 /// The bytes of an object as listed. An object that has changed since is not read.

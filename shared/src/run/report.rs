@@ -249,10 +249,15 @@ impl Reporter {
         }
     }
 
-    /// [`Reporter::look`], then [`Reporter::report`].
-    pub async fn report_once(&self, draft: Draft, message: Option<&Message>, invocation: &Invocation) {
+    /// [`Reporter::look`], then [`Reporter::report`]. Returns whether the run has its record.
+    pub async fn report_once(
+        &self,
+        draft: Draft,
+        message: Option<&Message>,
+        invocation: &Invocation,
+    ) -> bool {
         let begun = self.look(&draft.run_id).await;
-        self.report(draft, message, begun, invocation).await;
+        self.report(draft, message, begun, invocation).await
     }
 
     /// Posts the message; returns the outcome for the record.

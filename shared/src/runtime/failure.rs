@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lambda_runtime::Diagnostic;
+use serde::Serialize;
 
 /// An error with a stable name that callers may match on.
 pub trait Failure: Error {
@@ -102,6 +103,26 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+/// Why a person's request is not done. An answer, not a failure: whoever asked reads it, and nobody is paged.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// `refused`.
+    pub outcome: &'static str,
+    /// The error's stable name.
+    pub kind: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    /// Logs a refusal, and returns the answer.
+    pub fn of(failure: &impl Failure) -> Self {
+        let (kind, message) = (failure.kind(), chain(failure));
+        tracing::warn!(message = format!("refused: {message}"), error_type = kind);
+        Self { outcome: "refused", kind, message }
+    }
 }
 
 /// The Lambda error response: the failure's kind and its whole source chain.

@@ -138,6 +138,10 @@ async fn commit(model: Model, content: &str) -> (Result<Commit, GitHubError>, Mo
     let world = World::new(model);
     let is_newer = |held: &[u8]| held > content.as_bytes();
     let done = PLACE.commit(&world.session(), content.as_bytes(), "Anchor", is_newer).await;
+    let done = done.map(|(commit, held)| {
+        assert!(held >= content.as_bytes().to_vec());
+        commit
+    });
     (done, world.model(), world.writes())
 }
 
@@ -202,7 +206,7 @@ fn anchors(heads: &[(u64, &str)]) -> Vec<Newest> {
     let mut anchors: Vec<Newest> = Vec::new();
     for (sequence, sha256) in heads {
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
-        let head = Head { sequence: *sequence, sha256: (*sha256).to_owned(), ended: now };
+        let head = Head { sequence: *sequence, sha256: (*sha256).to_owned(), ended: now, checkpoint: None };
         let verdict = Verdict { head: Some(head), ..Verifier::new("rotate-random").finish() };
         let anchor: Anchor = next(anchors.last(), &stack(), "evidence", [&verdict], now).unwrap().unwrap();
         anchors.push(anchor.into());
@@ -240,5 +244,19 @@ async fn the_newest_anchor_is_copied_and_a_copy_that_contradicts_the_anchors_sta
     for (held, anchors) in [(&own[1], &rewritten[..]), (&own[2], &own[..2]), (&garbage, &own[..])] {
         let (commit, state, copies) = copied(&[held], anchors).await;
         assert_eq!((commit, state, copies.len()), (None, State::Damaged, 1));
+    }
+    // What the branch holds changed after it was taken as a witness: a newer one of another run is as good, and what is no
+    // anchor, or another of this number, is not.
+    let verdict = {
+        let mut read = Anchors::new(stack(), Some("evidence"));
+        own.iter().for_each(|newest| read.anchor(&newest.anchor.key(), &newest.bytes));
+        read.finish()
+    };
+    for (held, is_as_good) in [(&own[2], true), (&garbage, false), (&rewritten[1], false)] {
+        let text = String::from_utf8(held.bytes.clone()).unwrap();
+        let world = World::new(with(&[&text]));
+        let (session, copy) = (world.session(), Copied::new("docs/anchors", &stack()));
+        let commit = copy.commit(&session, &own[1], &verdict).await.unwrap();
+        assert_eq!((commit.is_some(), world.writes()), (is_as_good, 0));
     }
 }

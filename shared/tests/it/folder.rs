@@ -96,9 +96,9 @@ impl Model {
                 (200, json!({"tree": {"sha": format!("t{}", self.trees.len() - 1)}}))
             }
             ("GET", ["git", "trees", sha]) => {
-                let entry = |(path, content): (&String, &String)| json!({"path": path, "type": "blob", "sha": blob(content)});
+                let entry = |(path, content): (&String, &String)| json!({"path": path, "mode": "100644", "type": "blob", "sha": blob(content)});
                 let entries: Vec<Value> = self.trees[number(sha)].iter().map(entry).collect();
-                let folder = json!({"path": "docs/x", "type": "tree", "sha": "0"});
+                let folder = json!({"path": "docs/x", "mode": "040000", "type": "tree", "sha": "0"});
                 (
                     200,
                     json!({"tree": entries.into_iter().chain([folder]).collect::<Vec<_>>(), "truncated": false}),

@@ -70,7 +70,7 @@ UNUSED = {
     "s3:*Replication*": "no replication",
     "s3:*Website": "no website",
     "s3:DeleteBucketEncryption": "it stays",
-    "s3:DeleteObject": "the evidence stays",
+    "s3:DeleteObject": "the evidence stays; the people's bucket, below, is emptied by hand",
     "s3:REST.PUT.OBJECT": "no delivery of logs",
     "s3files:*": "no function mounts a file system",
     "s3tables:*": "no tables",
@@ -101,6 +101,8 @@ TOOLS = {
     "s3:GetObject",
     "s3:GetObjectVersion",
     "s3:ListBucketVersions",
+    # The removal of people's data, docs/onboarding.md.
+    "s3:DeleteObject",
 }
 # Additional permissions of a stack in a VPC: its subnets and groups, and the policy for network interfaces.
 IN_VPC = {"InVpc", "NetworkPolicyInVpc"}

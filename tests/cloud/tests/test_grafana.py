@@ -98,7 +98,7 @@ def test_folders_nest_since_11_and_take_everything_with_them(cloud):
     assert "parentUid" not in grafana(cloud, "POST", "/api/folders", child)[1]
     assert grafana(cloud, "POST", "/api/folders", {"uid": "other", "title": "Child"})[0] == 409
     # The search has no parent; only the folder itself does.
-    cloud.admin("POST", "grafana/config", {"version": "11.0.0"})
+    cloud.admin("POST", "grafana/config", {"version": "11.6.0"})
     grand = {"uid": "grand", "title": "Child", "parentUid": "child"}
     assert grafana(cloud, "POST", "/api/folders", grand)[1]["parentUid"] == "child"
     assert grafana(cloud, "POST", "/api/folders", grand)[0] == 409
@@ -153,6 +153,35 @@ def test_a_group_of_rules_has_the_interval_and_the_server_the_place(cloud):
     assert grafana(cloud, "PUT", f"{PROVISIONING}/folder/none/rule-groups/g", group("g", "none", []))[0] == 404
     assert grafana(cloud, "PUT", path, group(name, "moveongs", [rule("z", "Z")]))[0] == 200
     assert cloud.admin("GET", "grafana")["evaluated"] == 1
+
+
+def test_a_group_takes_new_uids_since_11_5_2_and_a_rule_is_made_alone_in_every_version(cloud):
+    path = f"{PROVISIONING}/folder/moveongs/rule-groups/new"
+    for version, status in (("10.4.3", 500), ("11.5.1", 500), ("11.5.2", 200), ("12.1.0", 200)):
+        cloud.admin("DELETE", "grafana")
+        cloud.admin("POST", "grafana/config", {"version": version})
+        asked = group("new", "moveongs", [rule("n", "N", isPaused=True)])
+        assert grafana(cloud, "PUT", path, asked)[0] == status, version
+        alone = {**rule("m", "M", isPaused=True), "folderUID": "moveongs", "ruleGroup": "alone"}
+        assert grafana(cloud, "POST", f"{PROVISIONING}/alert-rules", alone)[0] == 201
+        assert grafana(cloud, "POST", f"{PROVISIONING}/alert-rules", alone)[0] == 409
+        asked = group("alone", "moveongs", [rule("m", "M", isPaused=True)])
+        assert grafana(cloud, "PUT", path.replace("/new", "/alone"), asked)[0] == 200, version
+        assert cloud.admin("GET", "grafana")["evaluated"] == 0
+    for change in ({"folderUID": ""}, {"ruleGroup": ""}, {"condition": ""}):
+        assert grafana(cloud, "POST", f"{PROVISIONING}/alert-rules", {**alone, "uid": "o", **change})[0] == 400
+    nowhere = {**alone, "uid": "o", "folderUID": "none"}
+    assert grafana(cloud, "POST", f"{PROVISIONING}/alert-rules", nowhere)[0] == 404
+
+
+def test_since_13_a_dashboard_of_the_new_schema_answers_with_its_version(cloud):
+    resource = {"apiVersion": "dashboard.grafana.app/v2beta1", "metadata": {"name": "new"}, "spec": {"title": "N"}}
+    cloud.admin("POST", "grafana/seed", {"dashboards": [{"folderUid": "moveongs", "resource": resource}]})
+    assert grafana(cloud, "GET", "/api/frontend/settings")[1]["namespace"] == "default"
+    cloud.admin("POST", "grafana/config", {"version": "13.0.0"})
+    status, shown = grafana(cloud, "GET", "/api/dashboards/uid/new")
+    assert (status, shown["meta"]["apiVersion"]) == (200, "v2beta1")
+    assert grafana(cloud, "GET", f"{PLACE}/new")[1]["spec"] == {"title": "N"}
 
 
 def test_secure_settings_are_redacted_and_lists_have_no_order(cloud):

@@ -116,7 +116,7 @@ pub(crate) fn write(
     let in_file = file::read(existing.as_deref().unwrap_or_default())
         .with_context(|| format!("{}", files.parameters.display()))?;
     let (given, new) = answers(&in_file, options, &files)?;
-    refuse(&template, &given, &options.environment)?;
+    refuse(&template, &given, &options.project, &options.environment)?;
 
     let caller = account::caller(aws).context("the account cannot be reached with `aws`")?;
     let place = Place {
@@ -183,6 +183,7 @@ fn answers(
     let mut given = in_file.clone();
     let mut new = BTreeMap::new();
     for (name, value) in &options.set {
+        ensure!(name != CODE_VERSION, "{name} is given on the command line of each deployment, not here");
         match in_file.get(name) {
             Some(there) if there == value => {}
             Some(there) => bail!("{name} is {there:?} in {}: change it there", files.parameters.display()),
@@ -195,13 +196,25 @@ fn answers(
     Ok((given, new))
 }
 
-/// Refuses answers that CloudFormation would refuse, and another environment's file.
-fn refuse(template: &Template, given: &BTreeMap<String, String>, environment: &str) -> Result<()> {
+/// Refuses answers that CloudFormation would refuse, and another project's or environment's file.
+fn refuse(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    project: &str,
+    environment: &str,
+) -> Result<()> {
+    // A file without a project is the default's.
+    let of_file = given.contains_key("Environment").then_some("moveongs");
+    if let Some(other) =
+        given.get("Project").map(String::as_str).or(of_file).filter(|other| *other != project)
+    {
+        bail!("Project is {other}, and --project {project}: one file for each project");
+    }
     if let Some(other) = given.get("Environment").filter(|other| *other != environment) {
         bail!("Environment is {other}, and --environment {environment}: one file for each environment");
     }
     let mut wrong = Vec::new();
-    for (name, value) in given.iter().filter(|(name, _)| *name != CODE_VERSION) {
+    for (name, value) in given {
         if let Err(reason) = template.check(name, value) {
             wrong.push(format!("{name}: {reason}, found {value:?}"));
         }
@@ -212,8 +225,9 @@ fn refuse(template: &Template, given: &BTreeMap<String, String>, environment: &s
 
 impl Session<'_> {
     fn meaning(&self, name: &str) -> String {
-        let portuguese = self.meanings.get(name).map(String::as_str).unwrap_or_default();
-        self.language.pick(portuguese, self.template.description(name)).to_owned()
+        let english = self.template.description(name);
+        let portuguese = self.meanings.get(name).map_or(english, String::as_str);
+        self.language.pick(portuguese, english).to_owned()
     }
 
     /// Plans and asks until nothing is open. Returns the plan and the answers, or none if a question stays open.
@@ -290,6 +304,20 @@ impl Session<'_> {
         }
     }
 
+    /// The parameters that are in neither list: what they are for, and their defaults.
+    fn show_defaults(&mut self, values: &BTreeMap<String, String>, plan: &Plan) {
+        let mut lines = vec![self.language.pick("Ficam no padrão:", "Left at their defaults:").to_owned()];
+        let is_left = |name: &&str| {
+            *name != CODE_VERSION && !values.contains_key(*name) && !plan.absent.iter().any(|one| one == name)
+        };
+        for name in self.template.names().filter(is_left) {
+            let default = self.template.default(name).filter(|default| !default.is_empty());
+            let default = default.unwrap_or_else(|| self.language.pick("(vazio)", "(empty)"));
+            lines.push(format!("  {name} = {default}: {}", self.meaning(name)));
+        }
+        lines.iter().for_each(|line| (self.say)(line));
+    }
+
     /// Checks the whole and writes the files.
     #[expect(clippy::too_many_arguments, reason = "what the files were and what they become")]
     fn finish(
@@ -303,6 +331,9 @@ impl Session<'_> {
         answered: BTreeMap<String, String>,
     ) -> Result<()> {
         let language = self.language;
+        // To be given again, if all of it is refused.
+        let answers: String =
+            answered.iter().map(|(name, value)| format!("\n  --set {name}={value}")).collect();
         let by_person = tr!(language, "resposta", "answer");
         let mut new: Vec<Found> = plan.found.clone();
         new.extend(answered.into_iter().map(|(name, value)| Found { name, value, why: by_person.clone() }));
@@ -311,13 +342,16 @@ impl Session<'_> {
         new.sort_by_key(|one| order.iter().position(|name| *name == one.name));
         let mut all = in_file.clone();
         all.extend(new.iter().map(|one| (one.name.clone(), one.value.clone())));
-        refuse(&self.template, &all, &self.place.environment)?;
+        refuse(&self.template, &all, &self.place.project, &self.place.environment)?;
         let broken = self.template.broken(&all)?;
         ensure!(
             broken.is_empty(),
-            "nothing was written; CloudFormation would refuse it:\n  {}",
+            "nothing was written; CloudFormation would refuse it:\n  {}\nThe answers:{answers}",
             broken.join("\n  ")
         );
+        if existing.is_none() {
+            self.show_defaults(&all, plan);
+        }
 
         let lines = file::lines(&new, |name| self.meaning(name));
         let parameters = file::parameters(existing, &lines, &self.place, language)?;
@@ -401,8 +435,9 @@ impl Session<'_> {
             }
         }
         if let Some(database) = value("DatabaseInstanceId") {
-            let all = self.facts.databases.as_deref().unwrap_or_default();
-            let is_cluster = all.iter().any(|one| one.named.name == *database && one.is_cluster);
+            // A member of a cluster is an instance.
+            let found = self.facts.database(database);
+            let is_cluster = found.is_some_and(|one| one.named.name == *database && one.is_cluster);
             let kind = if is_cluster { Kind::RdsCluster } else { Kind::RdsInstance };
             holdings.add(Area::Database, kind, database);
         }
@@ -476,7 +511,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Asks at the terminal: a number chooses a candidate, Enter the only one or nothing.
+/// Asks at the terminal: a number chooses a candidate, several with commas choose several, Enter the only one or nothing.
 fn asked(meaning: &str, ask: &Ask, language: Language) -> Result<Option<String>> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
@@ -511,10 +546,11 @@ fn prompt(ask: &Ask, language: Language) -> String {
 /// What a typed line answers; none if it answers nothing.
 fn answer(ask: &Ask, line: &str) -> Option<String> {
     let line = line.trim();
-    if let Some(candidate) =
-        line.parse::<usize>().ok().and_then(|number| ask.candidates.get(number.checked_sub(1)?))
-    {
-        return Some(candidate.clone());
+    let numbered = |word: &str| {
+        ask.candidates.get(word.trim().parse::<usize>().ok()?.checked_sub(1)?).map(String::as_str)
+    };
+    if let Some(chosen) = line.split(',').map(numbered).collect::<Option<Vec<_>>>() {
+        return Some(chosen.join(","));
     }
     match (line, ask.candidates.as_slice(), ask.is_required) {
         ("", [only], true) => Some(only.clone()),
@@ -571,6 +607,13 @@ fn clause(text: &str) -> String {
 pub(crate) fn written(folder: &Path, environment: &str) -> Result<BTreeMap<String, String>> {
     let path = Files::of(folder, environment).parameters;
     file::read(&optional(&path)?.with_context(|| format!("{} was not written", path.display()))?)
+}
+
+/// A setting of `sam deploy` in the `samconfig.toml` that [`write`] wrote.
+pub(crate) fn setting(folder: &Path, environment: &str, key: &str) -> Result<String> {
+    let path = Files::of(folder, environment).samconfig;
+    let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    file::setting(&text, environment, key).with_context(|| format!("{} has no {key}", path.display()))
 }
 
 #[cfg(test)]

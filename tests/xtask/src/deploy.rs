@@ -612,11 +612,14 @@ fn fixed_time() -> SystemTime {
 }
 
 fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    let folder = aws.cloud.folder.join("configured");
+    let parameters = parameters(repo, aws, &folder, log)?;
+    let [stack, capabilities] =
+        ["stack_name", "capabilities"].map(|key| configure::setting(&folder, "dev", key));
     let mut deploy = aws.cli(&["cloudformation", "deploy", "--template-file"]);
     deploy.arg(aws.cloud.folder.join("package/packaged.yaml"));
-    deploy.args(["--stack-name", STACK, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
-    deploy.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
-    deploy.arg("--parameter-overrides").args(parameters(repo, aws, log)?);
+    deploy.args(["--stack-name", &stack?, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
+    deploy.args(["--capabilities", &capabilities?, "--parameter-overrides"]).args(parameters);
     let deployed = run::run(&mut deploy, log).and_then(|()| {
         // The CLI reports success for a stack that was rolled back.
         let status = status(aws, log)?;
@@ -676,7 +679,7 @@ fn stop_queue(aws: &Aws, function: &str) -> Result<()> {
 }
 
 /// The parameters of which `cargo xtask configure` is told nothing: it must find them, as in an account.
-const FOUND: [&str; 23] = [
+const FOUND: [&str; 22] = [
     "AlertWebhookSecretName",
     "ApplicationLogGroupName",
     "DatabaseAdminSecretArn",
@@ -689,7 +692,6 @@ const FOUND: [&str; 23] = [
     "PagerDutySecretName",
     "RestoreSubnetGroup",
     "SeedAdminSecretName",
-    "SesFromAddress",
     "SesSecretName",
     "SesUserName",
     "SlackSecretName",
@@ -702,21 +704,22 @@ const FOUND: [&str; 23] = [
     "WebhookSecretName",
 ];
 
-/// The parameters in the file that `cargo xtask configure` writes for this cloud, as a deployer's first deployment has
-/// them. A later one keeps the file: what tests have created since would be asked about.
-fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
+/// The parameters in the file that `cargo xtask configure` writes for this cloud: a first deployment takes them as they are.
+/// A later one keeps the file, since what tests have created in between would be asked about, and replaces the addresses
+/// on this machine, which change.
+fn parameters(repo: &Repo, aws: &Aws, folder: &Path, log: &Log) -> Result<Vec<String>> {
     let wanted = wanted(aws)?;
     let wanted: Vec<(&str, &str)> = wanted.iter().filter_map(|one| one.split_once('=')).collect();
-    let folder = aws.cloud.folder.join("configured");
-    if !folder.join("dev.yaml").exists() {
-        fs::create_dir_all(&folder)?;
+    let is_first = !folder.join("dev.yaml").exists();
+    if is_first {
+        fs::create_dir_all(folder)?;
         let told = wanted.iter().filter(|(name, _)| !FOUND.contains(name));
         let options = configure::Options {
             project: "moveongs".to_owned(),
             environment: "dev".to_owned(),
             region: None,
             set: told.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            folder: Some(folder.clone()),
+            folder: Some(folder.to_owned()),
             language: Language::Portuguese,
             dry_run: false,
         };
@@ -729,11 +732,11 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         ensure!(is_complete, "`cargo xtask configure` would ask:\n{}", said.join("\n"));
         log.line(&said.join("\n"))?;
     }
-    let mut values = configure::written(&folder, "dev")?;
+    let mut values = configure::written(folder, "dev")?;
     for (name, value) in wanted {
         let found = values.insert(name.to_owned(), value.to_owned());
         ensure!(
-            !FOUND.contains(&name) || found.as_deref() == Some(value),
+            !(is_first || FOUND.contains(&name)) || found.as_deref() == Some(value),
             "`cargo xtask configure` found {found:?} for {name}, not {value:?}"
         );
     }

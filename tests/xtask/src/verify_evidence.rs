@@ -28,9 +28,9 @@ pub(crate) struct Options {
     /// Folder with a copy of the bucket: evidence/, and runs/ if there is one [default: print how to make one]
     #[arg(long)]
     copy: Option<PathBuf>,
-    /// Output of `aws s3api list-object-versions` for the prefix evidence/, made before the copy
+    /// Output of `aws s3api list-object-versions` for the prefix evidence/ or anchors/, made before the copy; may be repeated
     #[arg(long)]
-    versions: Option<PathBuf>,
+    versions: Vec<PathBuf>,
     /// Folder with a copy of all anchors, or a file with one anchor, such as the repository's copy; may be repeated
     #[arg(long)]
     anchors: Vec<PathBuf>,
@@ -71,6 +71,8 @@ struct Judged {
     has_notes: bool,
     has_versions: bool,
     has_anchors: bool,
+    /// Whether anchors are in none of the lists of versions, or newer than theirs. A file with one anchor needs none.
+    has_unlisted_anchors: bool,
 }
 
 /// An object of a copy.
@@ -103,19 +105,26 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
     };
 
     let mut versions: BTreeMap<String, Vec<Version>> = BTreeMap::new();
-    if let Some(file) = &options.versions {
+    let mut of_anchors: Vec<Version> = Vec::new();
+    for file in &options.versions {
         let listed = chain::versions(&fs::read(file).with_context(|| unread(file))?);
         let listed = listed.map_err(anyhow::Error::msg).with_context(|| {
             format!("{} is not the output of `aws s3api list-object-versions`", file.display())
         })?;
-        for version in listed.into_iter().filter(|version| version.key.starts_with("evidence/")) {
+        for version in listed {
             match procedure(&version.key) {
                 Some(procedure) => versions.entry(procedure.to_owned()).or_default().push(version),
-                None => faults.push(foreign(version.key)),
+                None if version.key.starts_with("evidence/") => faults.push(foreign(version.key)),
+                None => of_anchors.push(version),
             }
         }
     }
-    let anchors = anchors(options, &stack)?;
+    let has_versions = !versions.is_empty();
+    let folder = Folder::anchors(&stack);
+    of_anchors.retain(|version| version.key.starts_with(&folder.prefix()));
+    let listing =
+        Some(of_anchors).filter(|listed| !listed.is_empty()).map(|listed| Listing::of(&folder, listed));
+    let anchors = anchors(options, &stack, listing.as_ref())?;
     let has_notes = copy.join("runs").is_dir();
     let mut notes = if has_notes { notes(&copy.join("runs"))? } else { BTreeMap::new() };
 
@@ -138,31 +147,45 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
             verifier = verifier.noted(notes);
         }
         let folder = Folder::records(&name);
-        let listing = options
-            .versions
-            .as_ref()
-            .map(|_| Listing::of(&folder, versions.remove(&name).unwrap_or_default()));
+        let listing = has_versions.then(|| Listing::of(&folder, versions.remove(&name).unwrap_or_default()));
         if let Some(listing) = &listing {
             verifier = verifier.listed(listing);
         }
         let objects = procedures.remove(&name).unwrap_or_default();
-        newer += feed(&mut verifier, &folder, objects, listing.as_ref());
+        newer += feed(&folder, objects, listing.as_ref(), |key, read, stored| match read {
+            Read::Bytes(bytes) => {
+                verifier.record(key, &bytes, stored);
+            }
+            Read::Large(size) => verifier.large(key, size),
+            Read::Failed(reason) => verifier.unread(key, &reason),
+        });
         verdicts.push(verifier.finish());
     }
-    let has_anchors = anchors.is_some();
-    // Of a copy of one anchor alone, the chain of anchors is not known.
-    if options.anchors.iter().any(|path| path.is_dir()) {
-        verdicts.extend(anchors.map(Anchors::finish));
+    let has_anchors = anchors.as_ref().is_some_and(|anchors| anchors.procedures().next().is_some());
+    let is_chain = options.anchors.iter().any(|path| path.is_dir());
+    let listed = listing.as_ref().and_then(|listing| listing.objects.last()).map(|entry| entry.sequence);
+    let newest = anchors.as_ref().and_then(Anchors::newest).map(|newest| newest.anchor.sequence);
+    match anchors {
+        Some(anchors) if is_chain => verdicts.push(anchors.finish()),
+        // Of a copy of one anchor alone, the chain of anchors is not known.
+        Some(anchors) => faults.extend(anchors.faults().iter().cloned()),
+        None => {}
     }
     faults.sort();
     faults.dedup();
-    let has_versions = options.versions.is_some();
-    Ok(Judged { stack, verdicts, faults, newer, has_notes, has_versions, has_anchors })
+    let has_unlisted_anchors = listed < newest;
+    Ok(Judged { stack, verdicts, faults, newer, has_notes, has_versions, has_anchors, has_unlisted_anchors })
 }
 
-/// Feeds a chain's objects to its verification, oldest first, together with those that only the list of versions shows.
-/// Returns the number of records that are newer than the list.
-fn feed(verifier: &mut Verifier, folder: &Folder, objects: Vec<Object>, listing: Option<&Listing>) -> u64 {
+/// Feeds a chain's objects to its verification, oldest first, each with the time when S3 stored it, together with those that
+/// only the list of versions shows. Returns the number of objects that are newer than the list.
+fn feed(
+    folder: &Folder,
+    objects: Vec<Object>,
+    listing: Option<&Listing>,
+    mut take: impl FnMut(&str, Read, Option<Timestamp>),
+) -> u64 {
+    let unread = |reason: &str| Read::Failed(reason.to_owned());
     let listed = listing.map(|listing| &listing.objects[..]).unwrap_or_default();
     let newest = listed.last().map_or(0, |entry| entry.sequence);
     let mut listed: BTreeMap<&str, &Version> =
@@ -176,28 +199,21 @@ fn feed(verifier: &mut Verifier, folder: &Folder, objects: Vec<Object>, listing:
     for key in keys.into_iter().rev() {
         let version = listed.remove(key.as_str());
         let sequence = folder.sequence(&key);
-        let Some(path) = copied.get(&key) else {
-            verifier
-                .unread(&key, "the list of versions has it, and the copy does not: copy the bucket again");
-            continue;
+        let is_unlisted = listing.is_some() && version.is_none() && sequence.is_some();
+        let found = match copied.get(&key) {
+            None => unread("the list of versions has it, and the copy does not: copy the bucket again"),
+            Some(_) if is_unlisted && sequence <= Some(newest) => {
+                unread("the copy has it, and the list of versions does not")
+            }
+            Some(path) => match read(path) {
+                Read::Bytes(bytes) if version.is_some_and(|version| version.size != bytes.len() as u64) => {
+                    unread("the copy has another size than the list of versions")
+                }
+                found => found,
+            },
         };
-        if listing.is_some() && version.is_none() && sequence.is_some() {
-            if sequence <= Some(newest) {
-                verifier.unread(&key, "the copy has it, and the list of versions does not");
-                continue;
-            }
-            newer += 1;
-        }
-        match read(path) {
-            Read::Bytes(bytes) if version.is_some_and(|version| version.size != bytes.len() as u64) => {
-                verifier.unread(&key, "the copy has another size than the list of versions");
-            }
-            Read::Bytes(bytes) => {
-                verifier.record(&key, &bytes, version.and_then(|version| version.modified));
-            }
-            Read::Large(size) => verifier.large(&key, size),
-            Read::Failed(error) => verifier.unread(&key, &error.to_string()),
-        }
+        newer += u64::from(is_unlisted && sequence > Some(newest));
+        take(&key, found, version.and_then(|version| version.modified));
     }
     newer
 }
@@ -205,14 +221,21 @@ fn feed(verifier: &mut Verifier, folder: &Folder, objects: Vec<Object>, listing:
 enum Read {
     Bytes(Vec<u8>),
     Large(u64),
-    Failed(io::Error),
+    /// It was not read, for this reason.
+    Failed(String),
+}
+
+impl From<io::Error> for Read {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 fn read(path: &Path) -> Read {
     match fs::metadata(path).map(|metadata| metadata.len()) {
         Ok(size) if size > MOST_BYTES => Read::Large(size),
-        Ok(_) => fs::read(path).map_or_else(Read::Failed, Read::Bytes),
-        Err(error) => Read::Failed(error),
+        Ok(_) => fs::read(path).map_or_else(Read::from, Read::Bytes),
+        Err(error) => error.into(),
     }
 }
 
@@ -272,14 +295,14 @@ fn notes(runs: &Path) -> Result<BTreeMap<String, (Notes, bool)>> {
         match read(&path) {
             Read::Bytes(bytes) => notes.note(&key, &bytes),
             Read::Large(_) => {}
-            Read::Failed(error) => notes.unread(&key, &error.to_string()),
+            Read::Failed(reason) => notes.unread(&key, &reason),
         }
     }
     Ok(found)
 }
 
 /// The anchors of the stack; none if none were given.
-fn anchors(options: &Options, stack: &Stack) -> Result<Option<Anchors>> {
+fn anchors(options: &Options, stack: &Stack, listing: Option<&Listing>) -> Result<Option<Anchors>> {
     if options.anchors.is_empty() {
         return Ok(None);
     }
@@ -293,20 +316,20 @@ fn anchors(options: &Options, stack: &Stack) -> Result<Option<Anchors>> {
             anchors.witnessed(&file.display().to_string(), &fs::read(file).with_context(|| unread(file))?);
     }
     let Some(folder) = folders.first() else { return Ok(Some(anchors)) };
-    let prefix = Folder::anchors(stack).prefix();
+    let own = Folder::anchors(stack);
+    if let Some(listing) = listing {
+        anchors = anchors.listed(listing);
+    }
     let Stack { project, environment } = stack;
     let places = [format!("anchors/{project}/{environment}"), format!("{project}/{environment}")];
     let place = places.iter().map(|place| folder.join(place)).find(|place| place.is_dir());
     let place = place.unwrap_or_else(|| folder.to_path_buf());
-    let mut found = objects(&place, prefix.trim_end_matches('/'))?;
-    found.sort_by(|one, other| other.key.cmp(&one.key));
-    for Object { key, path } in found {
-        match read(&path) {
-            Read::Bytes(bytes) => anchors.anchor(&key, &bytes),
-            Read::Large(size) => anchors.large(&key, size),
-            Read::Failed(error) => anchors.unread(&key, &error.to_string()),
-        }
-    }
+    let found = objects(&place, own.prefix().trim_end_matches('/'))?;
+    feed(&own, found, listing, |key, read, _| match read {
+        Read::Bytes(bytes) => anchors.anchor(key, &bytes),
+        Read::Large(size) => anchors.large(key, size),
+        Read::Failed(reason) => anchors.unread(key, &reason),
+    });
     Ok(Some(anchors))
 }
 
@@ -364,6 +387,12 @@ impl Judged {
             limits.push(language.pick(
                 "registros escondidos por um delete marker, ou gravados mais de uma vez: uma cópia só tem as versões atuais (--versions)",
                 "records that a delete marker hides, or that were written more than once: a copy has only the current versions (--versions)",
+            ).to_owned());
+        }
+        if self.has_unlisted_anchors {
+            limits.push(language.pick(
+                "âncoras escondidas por um delete marker, ou gravadas mais de uma vez (--versions do bucket das âncoras)",
+                "anchors that a delete marker hides, or that were written more than once (--versions of the anchors' bucket)",
             ).to_owned());
         }
         if !self.has_anchors {
@@ -444,26 +473,28 @@ fn how(bucket: Option<&str>, language: Language) -> String {
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
     [
         say(
-            "Faça a cópia nesta ordem; o papel precisa de s3:ListBucket, s3:ListBucketVersions e s3:GetObject.",
-            "Make the copy in this order; the role needs s3:ListBucket, s3:ListBucketVersions and s3:GetObject.",
+            "Faça a cópia nesta ordem: o que testemunha vem antes do que é testemunhado, e uma execução durante a cópia não parece um dano. O papel precisa de s3:ListBucket, s3:ListBucketVersions e s3:GetObject.",
+            "Make the copy in this order: witnesses come before what they witness, so that a run during the copy does not look like damage. The role needs s3:ListBucket, s3:ListBucketVersions and s3:GetObject.",
         ),
         "",
         say(
-            "1. Todas as versões: um sync só traz as atuais, e não mostra o que um delete marker esconde nem o que foi gravado de novo.",
-            "1. All versions: a sync brings only the current ones, and shows neither what a delete marker hides nor what was written again.",
+            "1. As âncoras: do repositório, se a stack as grava lá, e depois do bucket delas, com todas as versões.",
+            "1. The anchors: from the repository if the stack commits them there, and then from their bucket, with all versions.",
+        ),
+        "git fetch origin governance/anchors",
+        "git show FETCH_HEAD:ANCHOR_FOLDER/PROJECT-ENVIRONMENT.json > anchor.json",
+        "aws s3api list-object-versions --bucket ANCHOR_BUCKET --prefix anchors/PROJECT/ENVIRONMENT/ --output json > anchor-versions.json",
+        "aws s3 sync --exact-timestamps s3://ANCHOR_BUCKET/anchors/PROJECT/ENVIRONMENT/ copy/anchors/PROJECT/ENVIRONMENT/",
+        say(
+            "2. Todas as versões: um sync só traz as atuais, e não mostra o que um delete marker esconde nem o que foi gravado de novo.",
+            "2. All versions: a sync brings only the current ones, and shows neither what a delete marker hides nor what was written again.",
         ),
         &format!("aws s3api list-object-versions --bucket {bucket} --prefix evidence/ --output json > versions.json"),
-        say("2. Os registros e as anotações das execuções.", "2. The records, and the notes of the runs."),
+        say("3. Os registros e as anotações das execuções.", "3. The records, and the notes of the runs."),
         &format!("aws s3 sync --exact-timestamps s3://{bucket}/evidence/ copy/evidence/"),
         &format!("aws s3 sync --exact-timestamps s3://{bucket}/runs/ copy/runs/"),
-        say(
-            "3. As âncoras: do bucket delas, e do repositório, se a stack as grava lá.",
-            "3. The anchors: from their bucket, and from the repository if the stack commits them there.",
-        ),
-        "aws s3 sync --exact-timestamps s3://ANCHOR_BUCKET/anchors/ copy/anchors/",
-        "git show origin/governance/anchors:ANCHOR_FOLDER/PROJECT-ENVIRONMENT.json > anchor.json",
         say("4. Conferir.", "4. Verify."),
-        "cargo xtask verify-evidence --copy copy --versions versions.json --anchors copy/anchors --anchors anchor.json --project PROJECT --environment ENVIRONMENT",
+        "cargo xtask verify-evidence --copy copy --versions versions.json --versions anchor-versions.json --anchors copy/anchors --anchors anchor.json --project PROJECT --environment ENVIRONMENT",
     ]
     .join("\n")
 }

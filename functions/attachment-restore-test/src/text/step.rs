@@ -238,9 +238,7 @@ fn of_key(line: &Line, code: &str, kms_key: Option<&str>, language: Language) ->
     })
 }
 
-/// The command that tests with the same seed again. The CLI waits longer than the function runs: after a time-out it would
-/// invoke the function once more, beside the first.
+/// The command that tests with the same seed again.
 pub(super) fn again(settings: &Settings, progress: &Progress) -> Command {
-    let invoke = Command::invoke(&settings.function, &json!({"seed": progress.seed}));
-    command!("{invoke} --cli-read-timeout 910", invoke)
+    Command::invoke(&settings.function, &json!({"seed": progress.seed}))
 }

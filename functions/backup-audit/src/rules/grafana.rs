@@ -11,6 +11,9 @@ use super::rule::{Context, Meta, Rule, Severity, Verdict, seen, utc};
 /// Name of the export in findings.
 pub(crate) const NAME: &str = "grafana";
 
+/// Age at which an export without a restore check is a violation. Each run checks one that it has not, and one runs every day.
+const UNCHECKED: SignedDuration = SignedDuration::from_hours(48);
+
 /// The last export; none before the first.
 #[derive(Clone, Debug)]
 pub(crate) struct Exported(pub Seen<Option<Export>>);
@@ -32,8 +35,15 @@ pub(crate) static EXPORT: &[Rule<Exported>] = &[
             ],
         },
         check: |Exported(export), context| {
-            let at = |export: &Option<Export>| export.as_ref().and_then(|export| export.exported_at);
-            Some(seen(export, |export| young("export", at(export), context)))
+            Some(seen(export, |export| {
+                let export = export.clone().unwrap_or_default();
+                match export.left_out {
+                    0 => young("export", export.exported_at, context),
+                    count => {
+                        Verdict::fail(format!("export without {count} objects as they are"), "all objects")
+                    }
+                }
+            }))
         },
         command: |_, context| invoke(&json!({}), context),
     },
@@ -51,9 +61,13 @@ pub(crate) static EXPORT: &[Rule<Exported>] = &[
         check: |Exported(export), context| {
             Some(seen(export, |export| {
                 let export = export.clone().unwrap_or_default();
-                match export.fault {
-                    Some(fault) => Verdict::fail(format!("restore check failed: {fault}"), "no fault"),
-                    None => young("restore check", export.checked_at, context),
+                let is_late = |since: &Timestamp| context.now.duration_since(*since) > UNCHECKED;
+                match (export.fault, export.unchecked_since.filter(is_late)) {
+                    (Some(fault), _) => Verdict::fail(format!("restore check failed: {fault}"), "no fault"),
+                    (None, Some(since)) => {
+                        Verdict::fail(format!("export of {} not checked", utc(since)), "checked within 2 d")
+                    }
+                    (None, None) => young("restore check", export.checked_at, context),
                 }
             }))
         },
@@ -95,6 +109,7 @@ pub(crate) mod tests {
         ("grafana.exported", Edge("fail"), |it| {
             with(it, |export| export.exported_at = Some(ago(31 * DAY + 1)))
         }),
+        ("grafana.exported", Broken, |it| with(it, |export| export.left_out = 1)),
         ("grafana.exported", Broken, |it| it.0 = Ok(None)),
         ("grafana.exported", Broken, |it| with(it, |export| export.exported_at = None)),
         ("grafana.exported", Dark, |it| it.0 = unread()),
@@ -105,6 +120,12 @@ pub(crate) mod tests {
         }),
         ("grafana.restorable", Broken, |it| {
             with(it, |export| export.fault = Some("/title differs".to_owned()))
+        }),
+        ("grafana.restorable", Edge("pass"), |it| {
+            with(it, |export| export.unchecked_since = Some(ago(2 * DAY)))
+        }),
+        ("grafana.restorable", Edge("fail"), |it| {
+            with(it, |export| export.unchecked_since = Some(ago(2 * DAY + 1)))
         }),
         ("grafana.restorable", Broken, |it| it.0 = Ok(None)),
         ("grafana.restorable", Dark, |it| it.0 = unread()),

@@ -3,7 +3,9 @@
 use shared::policy::Area;
 
 use Cadence::{Case, Every};
-use Source::{Chains, Incidents, Items, Part, Records, Response, Timeline};
+use Source::{Chains, Drill, Items, Part, Records, Response, Updates};
+
+use super::state::ALARMS;
 
 /// A requirement of the guide.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +35,12 @@ pub(crate) enum Source {
     Part(&'static [&'static str]),
     /// The rotation sheet's secrets.
     Items,
-    /// The metrics of incidents.
-    Incidents,
-    /// The same, and that somebody acknowledged each.
+    /// The metrics of the pager's daily drill.
+    Drill,
+    /// The metrics of incidents: that somebody acknowledged and classified each, and commanded it.
     Response,
-    /// The procedure's records, or else the timeline of the last post-mortem.
-    Timeline,
+    /// The metrics of incidents: that each had its updates.
+    Updates,
     /// The chains of all procedures.
     Chains,
 }
@@ -96,7 +98,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.1",
         procedure: "backup-audit",
         area: Area::Database,
-        source: Part(&["rds.", "account.backup", "account.in-backup", "audit."]),
+        source: Part(&["rds.", "account.backup", "account.in-backup"]),
         cadence: DAILY,
         text: (
             "Snapshots automáticos diários, com a retenção do ambiente, cifrados e privados",
@@ -157,7 +159,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.2",
         procedure: "backup-audit",
         area: Area::Attachments,
-        source: Part(&["s3."]),
+        source: Part(&["s3.", "iam.object-versions"]),
         cadence: DAILY,
         text: (
             "Buckets com versionamento, 30 dias de retenção e sem acesso público",
@@ -217,7 +219,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.3",
         procedure: "backup-audit",
         area: Area::Application,
-        source: Part(&["ecs.", "grafana."]),
+        source: Part(&["ecs.", "grafana.", "account.vpc-endpoints"]),
         cadence: DAILY,
         text: (
             "Serviços do ECS e configuração como o guia os quer",
@@ -289,7 +291,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "4.1",
         procedure: "incident-page",
         area: Area::Observability,
-        source: Incidents,
+        source: Drill,
         cadence: DAILY,
         text: (
             "Cada alerta abre um incidente em #incidentes-moveongs",
@@ -313,11 +315,11 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "4.2",
         procedure: "incident-clock",
         area: Area::Application,
-        source: Timeline,
-        cadence: Case,
+        source: Updates,
+        cadence: DAILY,
         text: (
-            "Atualização a cada 30 minutos; AWS Support depois de 1 h ou com dados sensíveis",
-            "An update every 30 minutes; AWS Support after 1 h or with sensitive data",
+            "Atualização do canal a cada 30 minutos enquanto há impacto",
+            "An update of the channel every 30 minutes while there is an impact",
         ),
     },
     Control {
@@ -382,7 +384,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "4.2",
         procedure: "inventory-audit",
         area: Area::Observability,
-        source: Part(&["RunbookMissing", "RunbookUnchecked"]),
+        source: Part(&["RunbookMissing", "RunbookUnchecked", ALARMS]),
         cadence: DAILY,
         text: ("Cada alarme leva a um runbook que existe", "Every alarm leads to a runbook that exists"),
     },
@@ -392,6 +394,8 @@ pub(crate) const CONTROLS: [Control; 28] = [
         procedure: "inventory-audit",
         area: Area::Infrastructure,
         source: Part(&[
+            "InsufficientData",
+            "ListUnread",
             "NotInState",
             "Drift",
             "StateUndeclared",
@@ -421,13 +425,22 @@ pub(crate) fn functions() -> Vec<&'static str> {
 pub(crate) fn chains() -> Vec<&'static str> {
     let mut chains: Vec<_> = CONTROLS
         .iter()
-        .filter(|control| !matches!(control.source, Incidents | Response))
+        .filter(|control| !matches!(control.source, Drill | Response))
         .map(|control| control.procedure)
         .chain(OTHER_CHAINS)
         .collect();
     chains.sort_unstable();
     chains.dedup();
     chains
+}
+
+/// The controls that are judged by a rule of `backup-audit`, for a test of both.
+pub(crate) fn of_rule(rule: &str) -> Vec<&'static str> {
+    let is_of = |control: &&Control| match control.source {
+        Part(rules) => rules.iter().any(|own| rule.starts_with(own)),
+        _ => false,
+    };
+    CONTROLS.iter().filter(is_of).map(|control| control.id).collect()
 }
 
 #[cfg(test)]

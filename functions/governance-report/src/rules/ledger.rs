@@ -24,17 +24,20 @@ pub(crate) struct Row {
     pub next_due: Option<Timestamp>,
 }
 
-/// The sheet, sorted by state and name. `rows` are the ledger's, newest first; `open` are the findings of `rotation-audit`.
+/// The sheet, sorted by state and name. `rows` are the ledger's, newest first; `open` are the findings of `rotation-audit` at
+/// `audited_at`, of which a later rotation cures those about age; `key_of` names the application's variable of a secret that the ledger does not have.
 pub(crate) fn sheet(
     rows: &[Row],
-    open: &[Open],
+    (open, audited_at): (&[Open], Option<Timestamp>),
+    key_of: impl Fn(&str) -> &str,
     policy: &Policy,
-    ahead_days: u16,
     now: Timestamp,
 ) -> Vec<Secret> {
+    let ahead_days = policy.report.ahead_days;
     let mut newest: BTreeMap<&str, &Row> = BTreeMap::new();
+    // By name: a secret that was made anew has another ARN.
     for row in rows {
-        newest.entry(row.arn.as_str()).or_insert(row);
+        newest.entry(row.secret.as_str()).or_insert(row);
     }
     let mut secrets: BTreeMap<String, Secret> = BTreeMap::new();
     for row in newest.into_values() {
@@ -59,30 +62,37 @@ pub(crate) fn sheet(
     {
         let Some(found) = found(kind).filter(|_| !name.is_empty()) else { continue };
         let secret = secrets.entry(name.to_owned()).or_insert_with(|| {
-            let owners = policy.secret_responsible(name);
+            let key = key_of(name);
+            let owners = policy.secret_responsible(key);
             Secret {
                 secret: name.to_owned(),
+                key: key.to_owned(),
+                procedure: procedure(key, policy).to_owned(),
                 state: State::Ok,
                 owner: owners.primary.clone(),
                 backup: owners.backup.clone(),
                 ..Secret::default()
             }
         });
-        secret.state = secret.state.min(found);
+        let is_of_age = ["Overdue", "RotationLate", "DueSoon", "NeverRotated"].contains(&kind);
+        if !(is_of_age && secret.rotated.is_some_and(|rotated| Some(rotated) > audited_at)) {
+            secret.state = secret.state.min(found);
+        }
     }
     let mut secrets: Vec<_> = secrets.into_values().collect();
     secrets.sort_by(|one, other| (one.state, &one.secret).cmp(&(other.state, &other.secret)));
     secrets
 }
 
-/// The procedure that rotates a secret.
-pub(crate) fn procedure(key: &str, policy: &Policy) -> &'static str {
+/// The procedure that rotates a secret; empty for one that the policy does not have.
+fn procedure(key: &str, policy: &Policy) -> &'static str {
     match key {
         _ if policy.rotation.is_database(key) => "rotate-database",
         "NOTIFICATIONS_EMAIL_SES" | "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN" | "SEED_ADMIN_PASSWORD" => {
             "rotate-external"
         }
-        _ => "rotate-random",
+        _ if policy.rotation.secrets.get(key).is_some_and(|entry| entry.random.is_some()) => "rotate-random",
+        _ => "",
     }
 }
 
@@ -158,12 +168,18 @@ mod tests {
         }
     }
 
+    fn key_of(name: &str) -> &str {
+        if name == "/moveongs/dev/webhook" { "NOTIFICATIONS_WEBHOOK_SECRET" } else { name }
+    }
+
     #[test]
     fn the_newest_rotation_counts_and_the_audit_adds_what_the_ledger_lacks() {
         let policy: Policy = "".parse().unwrap();
+        // Made anew: another ARN, the same name.
+        let before = Row { arn: "old".to_owned(), ..row("jwt", "JWT_SECRET", "failed", Some(-80)) };
         let rows = [
             row("jwt", "JWT_SECRET", "proved", Some(80)),
-            row("jwt", "JWT_SECRET", "failed", Some(-80)),
+            before,
             row("db", "DATABASE_URL", "proved", Some(80)),
             row("twilio", "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "proved", Some(80)),
         ];
@@ -171,10 +187,18 @@ mod tests {
         let open = [
             open("Overdue /moveongs/dev/db"),
             open("NeverRotated /moveongs/dev/new"),
+            open("Overdue /moveongs/dev/webhook"),
             open("TagsMissing /moveongs/dev/jwt"),
             open("TagsMissing /moveongs/dev/other"),
         ];
-        let sheet = sheet(&rows, &open, &policy, 14, at(0));
+        let audited = |audited_at| sheet(&rows, (&open, Some(at(audited_at))), key_of, &policy, at(0));
+        // A rotation after the audit cures the age that it found.
+        let state = |sheet: &[Secret]| {
+            let found = sheet.iter().find(|secret| secret.secret.ends_with("/db"));
+            found.map(|secret| secret.state)
+        };
+        assert_eq!(state(&audited(-11)), Some(State::Ok));
+        let sheet = audited(-10);
         let shown: Vec<_> = sheet
             .iter()
             .map(|secret| {
@@ -185,12 +209,13 @@ mod tests {
             shown,
             [
                 ("db", State::Overdue, "rotate-database"),
+                ("webhook", State::Overdue, "rotate-random"),
                 ("new", State::Unknown, ""),
                 ("jwt", State::Ok, "rotate-random"),
                 ("twilio", State::Ok, "rotate-external"),
             ]
         );
-        assert_eq!((sheet[0].owner.as_str(), sheet[2].owner.as_str()), ("Squad Dados", "Squad Infra"));
+        assert_eq!((sheet[0].owner.as_str(), sheet[3].owner.as_str()), ("Squad Dados", "Squad Infra"));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The state of each control: what was read, judged by its cadence. What was not read, or not verified, is unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use incident::metrics::{Group, Metrics};
 use jiff::{SignedDuration, Timestamp};
+use shared::audit::findings::about_of;
 use shared::policy::Policy;
 
 use super::control::{CONTROLS, Cadence, Control, Source};
@@ -16,6 +17,18 @@ const MOST_ITEMS: usize = 20;
 /// Lines of findings that `backup-audit` keeps in a record; beyond, a rule without a line may fail, too.
 const MOST_LINES: usize = 200;
 
+/// Begins the finding of `inventory-audit` that the alarms could not be listed: of the other parts, it says nothing.
+pub(super) const ALARMS: &str = "InsufficientData alarms";
+
+/// The daily drill of the pager, as its metrics show it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Drill {
+    /// When it came back last; none if it never has.
+    pub returned: Option<Timestamp>,
+    /// When it was late last.
+    pub late: Option<Timestamp>,
+}
+
 /// What was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -23,11 +36,16 @@ pub(crate) struct Facts {
     pub chains: BTreeMap<String, (ChainRow, Folded)>,
     /// The rotation sheet; the reason if it could not be read.
     pub secrets: Result<Vec<Secret>, String>,
-    /// The newest month's metrics and its object; the reason if they could not be read; none without any.
-    pub month: Result<Option<(Metrics, Proof)>, String>,
-    /// The newest post-mortem's document; the reason if it could not be read.
-    pub timeline: Result<Option<Proof>, String>,
+    /// The months' metrics, the oldest first, each with its object; the reason if they could not all be read.
+    pub months: Result<Vec<(Metrics, Proof)>, String>,
+    /// The pager's drill; the reason if its metrics could not be read.
+    pub drill: Result<Drill, String>,
+    /// The verdict on the anchors; none without a second place.
+    pub anchors: Option<Verdict>,
 }
+
+/// The name of the anchors among the chains.
+pub(crate) const ANCHORS: &str = "anchors";
 
 /// Every control with its state, in the guide's order.
 pub(crate) fn rows(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<Row> {
@@ -45,7 +63,12 @@ pub(crate) fn rows(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<Row> {
                 since: now,
                 ..Row::default()
             };
-            judge(row, control, facts, ahead, now)
+            let mut row = judge(row, control, facts, ahead, now);
+            if matches!(control.cadence, Cadence::Every { .. }) {
+                // What was never proved is due now.
+                row.next_due = row.next_due.or(Some(now));
+            }
+            row
         })
         .collect();
     rows.sort_by(|one, other| one.guide.cmp(&other.guide));
@@ -57,8 +80,8 @@ fn judge(row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now:
         Source::Records => records(row, control, facts, &[], ahead, now),
         Source::Part(rules) => records(row, control, facts, rules, ahead, now),
         Source::Items => secrets(row, control, facts, ahead, now),
-        Source::Incidents | Source::Response => incidents(row, control, facts, now),
-        Source::Timeline => timeline(row, control, facts, ahead, now),
+        Source::Drill => drill(row, control, facts, now),
+        Source::Response | Source::Updates => incidents(row, control, facts, now),
         Source::Chains => chains(row, facts, now),
     }
 }
@@ -84,6 +107,7 @@ fn records(
         let why = if control.cadence == Cadence::Case { Why::NoCase } else { Why::NoEvidence };
         return unknown(row, why);
     };
+    row.stopped = age(control, Some(last.at), ahead, now).1;
     let lines = folded.open.iter().map(|open| open.key.as_str());
     let (found, proves) = match rules.is_empty() {
         true => {
@@ -94,11 +118,16 @@ fn records(
         }
         false => {
             let lines: Vec<&str> = lines.collect();
-            let is_own = |line: &&&str| rules.iter().any(|rule| rule_of(line).starts_with(rule));
+            let is_own = |line: &&&str| {
+                let is_of = |rule: &&str| ruled(line).starts_with(*rule);
+                rules.iter().any(is_of) && (!line.starts_with(ALARMS) || rules.contains(&ALARMS))
+            };
             let found: Vec<State> = lines.iter().filter(is_own).filter_map(|line| finding(line)).collect();
             row.figure = Some(Figure::Findings(found.len()));
             let is_whole = folded.more == 0 && lines.len() < MOST_LINES.min(MOST_OPEN) && is_read(&lines);
-            let ran = last.succeeded || !lines.is_empty();
+            // Without a subject, a line is no finding but the reason why the audit stopped.
+            let is_stopped = lines.is_empty() || lines.iter().any(|line| about_of(line).is_empty());
+            let ran = last.succeeded || !is_stopped;
             match (found.is_empty(), is_whole && ran) {
                 (true, false) => (vec![State::Unknown], false),
                 _ => (found.clone(), found.iter().all(|state| state.is_good())),
@@ -136,25 +165,25 @@ fn finding(key: &str) -> Option<State> {
         }
         "DueSoon" | "PostmortemDueSoon" | "ActionDueSoon" | "OnboardingDueSoon" => Some(State::Due),
         "unknown" | "unverified" | "not-finished" | "could-not-verify" | "InsufficientData" | "NotSeen"
-        | "NothingRead" | "ListUnread" | "StateUnreadable" | "RunbookUnchecked" => Some(State::Unknown),
+        | "LoginUnknown" | "NotListed" | "NobodyListed" | "NothingRead" | "ListUnread"
+        | "StateUndeclared" | "StateUnreadable" | "RunbookUnchecked" => Some(State::Unknown),
         // Warnings, which do not make their audit fail.
-        "TagsContradict" | "TagsMissing" | "NoPolicy" | "Unused" | "NeverRotated" | "Repeated" => None,
+        "TagsContradict" | "TagsMissing" | "NoPolicy" | "Unused" | "NeverRotated" | "Repeated"
+        | "MentorUnreachable" | "NotChecked" => None,
         _ => Some(State::Failing),
     }
 }
 
-/// The kind, or the rule after its verdict.
-fn rule_of<'a>(key: &&'a str) -> &'a str {
-    let mut words = key.split(' ');
-    match words.next() {
-        Some("fail" | "unknown" | "excepted") => words.next().unwrap_or_default(),
-        word => word.unwrap_or_default(),
-    }
+/// Kind, or rule without its verdict, and subject. An exception that expired belongs to the rule that it excepts.
+fn ruled(key: &str) -> &str {
+    let rest = ["fail ", "unknown ", "excepted "].iter().find_map(|verdict| key.strip_prefix(verdict));
+    let rest = rest.unwrap_or(key);
+    rest.strip_prefix("audit.exception-expired ").unwrap_or(rest)
 }
 
 /// Whether the audit read everything.
 fn is_read(lines: &[&str]) -> bool {
-    !lines.iter().any(|line| rule_of(line) == "audit.coverage" || line.starts_with("NothingRead"))
+    !lines.iter().any(|line| ruled(line).starts_with("audit.coverage") || line.starts_with("NothingRead"))
 }
 
 /// The state by age, and since when it is late.
@@ -207,14 +236,16 @@ fn secrets(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration
     let good = own.iter().filter(|secret| secret.state.is_good()).count();
     row.figure = (!own.is_empty()).then_some(Figure::Secrets { good, all: own.len() });
     row.next_due = own.iter().filter_map(|secret| secret.next_due).min();
+    let worst = own.iter().map(|secret| secret.state).min().unwrap_or_default();
     match by_records.why {
-        why @ (Why::ChainDamaged | Why::Unread(_) | Why::NoEvidence | Why::NoCase) => {
+        why @ (Why::ChainDamaged | Why::Unread(_)) => return unknown(row, why),
+        // A secret that should have been rotated is a case.
+        why @ (Why::NoEvidence | Why::NoCase) if own.is_empty() || worst.is_good() => {
             return unknown(row, why);
         }
         _ if own.is_empty() => return unknown(row, Why::NoEvidence),
         _ => {}
     }
-    let worst = own.iter().map(|secret| secret.state).min().unwrap_or_default();
     // A rotation that failed since counts, too, unless the secret was rotated after it.
     let failed_after = row.evidence.as_ref().is_some_and(|last| {
         !last.succeeded && own.iter().all(|secret| secret.rotated.is_none_or(|rotated| rotated < last.at))
@@ -231,48 +262,61 @@ fn secrets(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration
     row
 }
 
-/// Judges by the newest month's metrics, which the daily run of `postmortem` writes.
-fn incidents(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> Row {
-    let (metrics, proof) = match &facts.month {
-        Ok(Some(month)) => month,
-        Ok(None) => return unknown(row, Why::NoEvidence),
+/// Judges by the pager's daily drill, which goes the way of every alert. The newest month's object shows what came of alerts.
+fn drill(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> Row {
+    row.evidence = facts.months.iter().flatten().next_back().map(|(_, proof)| proof.clone());
+    let Drill { returned, late } = match &facts.drill {
+        Ok(drill) => *drill,
         Err(why) => return unknown(row, Why::Unread(why.clone())),
     };
-    let rows = metrics.rows.iter().filter(|row| row.group == Group::Incident);
-    let all = rows.map(|row| row.incidents).sum();
-    let unacknowledged: Vec<String> = metrics
-        .unacknowledged
-        .iter()
-        .filter(|named| named.group == Group::Incident)
-        .map(|named| named.incident.clone())
-        .collect();
-    row.figure = Some(Figure::Incidents { all, unacknowledged: unacknowledged.len() });
+    row.figure = returned.map(Figure::Drill);
+    row.next_due = due(control, returned);
+    if late > returned {
+        return Row { state: State::Failing, why: Why::DrillLost, ..row };
+    }
+    let Some(returned) = returned else { return unknown(row, Why::NoEvidence) };
+    row.stopped = age(control, Some(returned), SignedDuration::ZERO, now).1;
+    (row.state, row.why) = match row.stopped {
+        Some(since) => (State::Overdue, Why::LateSince(since)),
+        None => (State::Ok, Why::Proved),
+    };
+    row
+}
+
+/// Judges by the newest incidents, of this month or the one before, in the metrics that the daily run of `postmortem` writes.
+fn incidents(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> Row {
+    let months = match &facts.months {
+        Ok(months) => months,
+        Err(why) => return unknown(row, Why::Unread(why.clone())),
+    };
+    let Some(newest) = months.last() else { return unknown(row, Why::NoEvidence) };
+    let all = |metrics: &Metrics| -> usize {
+        let rows = metrics.rows.iter().filter(|row| row.group == Group::Incident);
+        rows.map(|row| row.incidents).sum()
+    };
+    let found = months.iter().rev().take(2).find(|(metrics, _)| all(metrics) > 0);
+    let (metrics, proof) = found.unwrap_or(newest);
+    let lists = match control.source {
+        Source::Updates => vec![&metrics.silent],
+        _ => vec![&metrics.unacknowledged, &metrics.unclassified],
+    };
+    let missed = lists.into_iter().flatten().filter(|named| named.group == Group::Incident);
+    let missed: BTreeSet<String> = missed.map(|named| named.incident.clone()).collect();
+    let all = all(metrics);
+    row.figure = Some(Figure::Incidents { all, missed: missed.len() });
     row.evidence = Some(proof.clone());
-    let (by_age, late) = age(control, Some(proof.at), SignedDuration::ZERO, now);
-    row.next_due = due(control, Some(proof.at));
-    let is_unanswered = control.source == Source::Response && !unacknowledged.is_empty();
-    (row.state, row.why) = match (is_unanswered, by_age, late) {
-        (true, ..) => (State::Failing, Why::Items(unacknowledged.into_iter().take(MOST_ITEMS).collect())),
+    let (by_age, late) = age(control, Some(newest.1.at), SignedDuration::ZERO, now);
+    row.next_due = due(control, Some(newest.1.at));
+    (row.state, row.why) = match (missed.is_empty(), by_age, late) {
+        (false, ..) => (State::Failing, Why::Items(missed.into_iter().take(MOST_ITEMS).collect())),
         (_, State::Overdue, Some(since)) => (State::Overdue, Why::LateSince(since)),
+        _ if all == 0 => (State::Unknown, Why::NoCase),
         _ => (State::Ok, Why::Proved),
     };
     row
 }
 
-/// Judges by the procedure's records; without any, the newest post-mortem's timeline shows what the clock did.
-fn timeline(row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now: Timestamp) -> Row {
-    let row = records(row, control, facts, &[], ahead, now);
-    if row.why != Why::NoCase {
-        return row;
-    }
-    match &facts.timeline {
-        Ok(Some(proof)) => Row { state: State::Ok, why: Why::Proved, evidence: Some(proof.clone()), ..row },
-        Ok(None) => row,
-        Err(why) => unknown(row, Why::Unread(why.clone())),
-    }
-}
-
-/// Judges by all chains.
+/// Judges by all chains, and the anchors' own.
 fn chains(mut row: Row, facts: &Facts, now: Timestamp) -> Row {
     let all = facts.chains.values().map(|(chain, _)| chain);
     let (verified, listed) = all
@@ -284,8 +328,10 @@ fn chains(mut row: Row, facts: &Facts, now: Timestamp) -> Row {
         row.evidence.clone_from(&own.last);
     }
     let of = |is: fn(&Verdict) -> bool| -> Vec<String> {
-        let named = all.clone().filter(|chain| is(&chain.verdict));
-        named.map(|chain| chain.procedure.clone()).take(MOST_ITEMS).collect()
+        let anchors = facts.anchors.iter().map(|verdict| (ANCHORS, verdict));
+        let named = all.clone().map(|chain| (chain.procedure.as_str(), &chain.verdict)).chain(anchors);
+        let named = named.filter(|(_, verdict)| is(verdict));
+        named.map(|(name, _)| name.to_owned()).take(MOST_ITEMS).collect()
     };
     let damaged = of(|verdict| matches!(verdict, Verdict::Damaged(_)));
     let unread = of(|verdict| matches!(verdict, Verdict::Unknown));
@@ -298,9 +344,16 @@ fn chains(mut row: Row, facts: &Facts, now: Timestamp) -> Row {
     row
 }
 
+/// The heads could not be kept in their second place: what the page says of the evidence is then no better than unknown.
+pub(crate) fn unanchored(rows: &mut [Row]) {
+    if let Some(row) = rows.iter_mut().find(|row| row.id == "evidence" && row.state.is_good()) {
+        (row.state, row.why) = (State::Unknown, Why::Items(vec![ANCHORS.to_owned()]));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use incident::metrics::Named;
+    use incident::metrics::{Named, Row as Month, Stat};
 
     use super::super::view::{Fault, Open};
     use super::*;
@@ -332,8 +385,9 @@ mod tests {
         Facts {
             chains: BTreeMap::from([(procedure.to_owned(), chain)]),
             secrets: Ok(Vec::new()),
-            month: Ok(None),
-            timeline: Ok(None),
+            months: Ok(Vec::new()),
+            drill: Ok(Drill::default()),
+            anchors: None,
         }
     }
 
@@ -403,6 +457,12 @@ mod tests {
         }
         let case = facts("emergency-restore", verified(Folded::default()));
         assert_eq!(state(&case, "emergency-restore", at(0)), (State::Unknown, Why::NoCase));
+        // What was never proved is due at once, unless it waits for a case.
+        for row in rows(&none, &"".parse().unwrap(), at(0)) {
+            let control = CONTROLS.iter().find(|control| control.id == row.id).unwrap();
+            let is_scheduled = control.cadence != Cadence::Case;
+            assert_eq!(row.next_due, is_scheduled.then(|| row.next_due.unwrap().max(at(0))), "{row:?}");
+        }
     }
 
     #[test]
@@ -441,6 +501,15 @@ mod tests {
         }
         rotated.secrets = Ok(Vec::new());
         assert_eq!(state(&rotated, "rotate-random", at(1)), (State::Unknown, Why::NoEvidence));
+        // No rotation was ever recorded, and one is overdue.
+        let mut never = facts("rotate-random", verified(Folded::default()));
+        for (found, expected) in [
+            (State::Overdue, (State::Overdue, Why::Items(vec!["s".to_owned()]))),
+            (State::Ok, (State::Unknown, Why::NoCase)),
+        ] {
+            never.secrets = Ok(vec![Secret { rotated: None, ..secret(found, 0) }]);
+            assert_eq!(state(&never, "rotate-random", at(1)), expected);
+        }
         rotated.secrets = Err("denied".to_owned());
         assert_eq!(state(&rotated, "rotate-random", at(1)).0, State::Unknown);
         // The last attempt failed, after the last rotation in the sheet or before it.
@@ -452,34 +521,130 @@ mod tests {
     }
 
     #[test]
-    fn incidents_are_judged_by_the_month_and_its_age() {
-        let named = Named {
+    fn what_stopped_an_audit_proves_no_part_of_it() {
+        let stopped = &["FileFailed"];
+        let of_backups = facts("backup-audit", verified(ran(0, false, stopped)));
+        let of_inventory = facts("inventory-audit", verified(ran(0, false, stopped)));
+        for control in CONTROLS.iter().filter(|control| matches!(control.source, Source::Part(_))) {
+            for facts in [&of_backups, &of_inventory] {
+                assert_eq!(state(facts, control.id, at(0)).0, State::Unknown, "{}", control.id);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_inventory_could_not_read_is_unknown_in_its_part_alone() {
+        for (line, runbooks, tracked) in [
+            ("InsufficientData alarms moveongs-dev", State::Unknown, State::Ok),
+            ("RunbookUnchecked runbook docs/a.md", State::Unknown, State::Ok),
+            ("RunbookMissing runbook docs/a.md", State::Failing, State::Ok),
+            ("InsufficientData secret a", State::Ok, State::Unknown),
+            ("ListUnread tagged-resources moveongs-dev", State::Ok, State::Unknown),
+            ("StateUnreadable terraform-state a", State::Ok, State::Unknown),
+            ("StateUndeclared terraform-state moveongs-dev", State::Ok, State::Unknown),
+            ("Drift secret a rotation", State::Ok, State::Failing),
+            ("NothingRead inventory moveongs-dev", State::Unknown, State::Unknown),
+            ("Missing secret a", State::Ok, State::Ok),
+        ] {
+            let facts = facts("inventory-audit", verified(ran(0, false, &[line])));
+            let of = |id: &str| state(&facts, id, at(0)).0;
+            assert_eq!((of("runbooks"), of("terraform-tracked")), (runbooks, tracked), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_exception_that_expired_fails_the_control_of_its_rule() {
+        let lines = &["fail audit.exception-expired s3.access-logging b"];
+        let audited = facts("backup-audit", verified(ran(0, false, lines)));
+        assert_eq!(state(&audited, "attachments-protected", at(0)).0, State::Failing);
+        assert_eq!(state(&audited, "database-backups", at(0)).0, State::Ok);
+    }
+
+    #[test]
+    fn a_run_that_is_missing_is_seen_whatever_the_last_one_found() {
+        let hours = SignedDuration::from_hours;
+        let stopped = |facts: &Facts, now| {
+            let rows = rows(facts, &"".parse().unwrap(), now);
+            rows.into_iter().find(|row| row.id == "rotation-planned").unwrap().stopped
+        };
+        for lines in [&["StuckPending a"][..], &["InsufficientData a"], &["Overdue a"]] {
+            let mut found = ran(0, false, lines);
+            let facts = facts("rotation-audit", verified(found.clone()));
+            assert_eq!(stopped(&facts, at(0) + hours(30)), None, "{lines:?}");
+            assert_eq!(stopped(&facts, at(0) + hours(31)), Some(at(1)), "{lines:?}");
+            // Without good evidence for days, it still runs.
+            found.good = Some(proof(-9, true));
+            let facts = super::tests::facts("rotation-audit", verified(found));
+            assert_eq!(stopped(&facts, at(0)), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_pager_is_proved_by_its_drill() {
+        let mut seen = facts("x", verified(Folded::default()));
+        for (returned, late, expected) in [
+            (None, None, (State::Unknown, Why::NoEvidence)),
+            (None, Some(at(1)), (State::Failing, Why::DrillLost)),
+            (Some(at(0)), None, (State::Ok, Why::Proved)),
+            (Some(at(0)), Some(at(1)), (State::Failing, Why::DrillLost)),
+            // Late, and then it came back.
+            (Some(at(1)), Some(at(1)), (State::Ok, Why::Proved)),
+            (Some(at(-1)), None, (State::Overdue, Why::LateSince(at(0)))),
+        ] {
+            seen.drill = Ok(Drill { returned, late });
+            assert_eq!(state(&seen, "incident-page", at(1)), expected, "{returned:?} {late:?}");
+        }
+        seen.drill = Err("denied".to_owned());
+        assert_eq!(state(&seen, "incident-page", at(1)).0, State::Unknown);
+    }
+
+    #[test]
+    fn incidents_are_judged_by_what_was_measured_of_them() {
+        let named = |group| Named {
             incident: "INC-1".to_owned(),
             severity: incident::Severity::S1,
-            group: Group::Incident,
+            group,
             first_at: at(0),
         };
-        let mut measured = facts("x", verified(Folded::default()));
-        assert_eq!(state(&measured, "incident-page", at(0)), (State::Unknown, Why::NoEvidence));
-        let mut metrics = Metrics::default();
-        measured.month = Ok(Some((metrics.clone(), proof(0, true))));
-        assert_eq!(state(&measured, "incident-classified", at(1)), (State::Ok, Why::Proved));
-        assert_eq!(state(&measured, "incident-page", at(2)), (State::Overdue, Why::LateSince(at(1))));
-        metrics.unacknowledged = vec![Named { group: Group::Drill, ..named.clone() }];
-        measured.month = Ok(Some((metrics.clone(), proof(0, true))));
-        assert_eq!(state(&measured, "incident-classified", at(1)).0, State::Ok);
-        metrics.unacknowledged.push(named);
-        measured.month = Ok(Some((metrics, proof(0, true))));
-        assert_eq!(
-            state(&measured, "incident-classified", at(1)),
-            (State::Failing, Why::Items(vec!["INC-1".to_owned()]))
-        );
-        assert_eq!(state(&measured, "incident-page", at(1)).0, State::Ok);
-        // The clock has no record of its own until data are compromised.
-        measured.chains.insert("incident-clock".to_owned(), verified(Folded::default()));
-        assert_eq!(state(&measured, "incident-updates", at(1)), (State::Unknown, Why::NoCase));
-        measured.timeline = Ok(Some(proof(0, true)));
-        assert_eq!(state(&measured, "incident-updates", at(1)), (State::Ok, Why::Proved));
+        let both = |facts: &Facts, now| {
+            (state(facts, "incident-classified", now), state(facts, "incident-updates", now))
+        };
+        let (good, none) = ((State::Ok, Why::Proved), (State::Unknown, Why::NoCase));
+        let missed = (State::Failing, Why::Items(vec!["INC-1".to_owned()]));
+        let late = (State::Overdue, Why::LateSince(at(1)));
+        let mut seen = facts("x", verified(Folded::default()));
+        let unknown = (State::Unknown, Why::NoEvidence);
+        assert_eq!(both(&seen, at(1)), (unknown.clone(), unknown));
+        let stat = Stat::default();
+        let (group, severity) = (Group::Incident, incident::Severity::S1);
+        let row = Month { group, severity, incidents: 1, tta: stat, ttm: stat, ttr: stat, impact: stat };
+        let month = Metrics { rows: vec![row], ..Metrics::default() };
+        let with = |change: fn(&mut Metrics, Named), group| {
+            let mut month = month.clone();
+            change(&mut month, named(group));
+            month
+        };
+        type Change = fn(&mut Metrics, Named);
+        let nobody: Change = |month, named| month.unacknowledged.push(named);
+        let unclassified: Change = |month, named| month.unclassified.push(named);
+        let silent: Change = |month, named| month.silent.push(named);
+        for (months, now, expected) in [
+            (vec![Metrics::default()], at(1), (none.clone(), none.clone())),
+            (vec![month.clone()], at(1), (good.clone(), good.clone())),
+            (vec![month.clone()], at(2), (late.clone(), late)),
+            (vec![with(nobody, Group::Incident)], at(1), (missed.clone(), good.clone())),
+            (vec![with(nobody, Group::Drill)], at(1), (good.clone(), good.clone())),
+            (vec![with(unclassified, Group::Incident)], at(1), (missed.clone(), good.clone())),
+            (vec![with(silent, Group::Incident)], at(1), (good.clone(), missed.clone())),
+            // The first days of a month without an incident.
+            (vec![with(nobody, Group::Incident), Metrics::default()], at(1), (missed, good)),
+            (vec![month.clone(), Metrics::default(), Metrics::default()], at(1), (none.clone(), none)),
+        ] {
+            seen.months = Ok(months.into_iter().map(|month| (month, proof(0, true))).collect());
+            assert_eq!(both(&seen, now), expected, "{:?}", seen.months);
+        }
+        seen.months = Err("denied".to_owned());
+        assert_eq!(both(&seen, at(1)).0.0, State::Unknown);
     }
 
     #[test]
@@ -495,5 +660,26 @@ mod tests {
         assert_eq!(state(&all, "evidence", at(0)), (State::Unknown, Why::Items(vec!["b".to_owned()])));
         all.chains.insert("c".to_owned(), (chain("c", Verdict::Damaged(Vec::new())), Folded::default()));
         assert_eq!(state(&all, "evidence", at(0)), (State::Failing, Why::Items(vec!["c".to_owned()])));
+    }
+
+    #[test]
+    fn the_anchors_are_a_part_of_the_evidence() {
+        let mut all = facts("a", verified(Folded::default()));
+        let why = || Why::Items(vec![ANCHORS.to_owned()]);
+        for (anchors, expected) in [
+            (None, (State::Ok, Why::Proved)),
+            (Some(Verdict::Verified), (State::Ok, Why::Proved)),
+            (Some(Verdict::Empty), (State::Ok, Why::Proved)),
+            (Some(Verdict::Unknown), (State::Unknown, why())),
+            (Some(Verdict::Damaged(Vec::new())), (State::Failing, why())),
+        ] {
+            all.anchors.clone_from(&anchors);
+            assert_eq!(state(&all, "evidence", at(0)), expected, "{anchors:?}");
+        }
+        all.anchors = None;
+        let mut rows = rows(&all, &"".parse().unwrap(), at(0));
+        unanchored(&mut rows);
+        let row = rows.iter().find(|row| row.id == "evidence").unwrap();
+        assert_eq!((row.state, &row.why), (State::Unknown, &why()));
     }
 }

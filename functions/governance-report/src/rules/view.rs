@@ -70,6 +70,8 @@ pub(crate) enum Why {
     LateSince(Timestamp),
     /// An item of the control (a secret, a post-mortem, a person) is late or due: which.
     Items(Vec<String>),
+    /// The pager's daily drill did not come back.
+    DrillLost,
     /// It is due again at the next due date.
     DueSoon,
     /// The evidence is good.
@@ -120,13 +122,15 @@ pub(crate) enum Figure {
         /// All in the sheet.
         all: usize,
     },
-    /// Incidents of the month, and how many of them nobody acknowledged.
+    /// Incidents of the month, and how many of them miss the requirement.
     Incidents {
         /// All.
         all: usize,
-        /// Without an acknowledgement.
-        unacknowledged: usize,
+        /// Those that miss it.
+        missed: usize,
     },
+    /// When the pager's daily drill came back last.
+    Drill(Timestamp),
     /// Records whose chain was verified, of all.
     Records {
         /// Verified.
@@ -152,6 +156,8 @@ pub(crate) struct Row {
     pub why: Why,
     /// Since when the page has shown this state.
     pub since: Timestamp,
+    /// Since when a run of the procedure is missing, whatever the last one found.
+    pub stopped: Option<Timestamp>,
     /// The last evidence, good or not.
     pub evidence: Option<Proof>,
     /// The last good evidence, if the last one is not.

@@ -1,15 +1,19 @@
 //! What the run itself finds: controls that are not proved, and evidence that is damaged. Lines, message and pages.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use shared::audit::course::News;
-use shared::audit::findings::{self, Item};
+use shared::audit::findings::{self, Item, about_of};
 use shared::policy::Area;
 use shared::run::notify::Message;
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
+use crate::rules::state::ANCHORS;
 use crate::rules::view::{Fault, Row, State, Verdict, View, Why};
-use crate::text::{requirement, why};
+use crate::text::{minute, requirement, why};
 
 /// A finding.
 pub(crate) enum Found<'a> {
@@ -25,7 +29,7 @@ pub(crate) fn found(view: &View) -> Vec<Found<'_>> {
         Verdict::Damaged(faults) => Some((chain.procedure.as_str(), faults)),
         _ => None,
     });
-    let anchors = (!view.anchor_faults.is_empty()).then_some(("anchors", &view.anchor_faults));
+    let anchors = (!view.anchor_faults.is_empty()).then_some((ANCHORS, &view.anchor_faults));
     let damage = chains
         .chain(anchors)
         .flat_map(|(name, faults)| faults.iter().map(move |fault| Found::Damage(name, fault)));
@@ -75,11 +79,7 @@ impl Found<'_> {
             Self::Control(row) => {
                 let procedure = &row.procedure;
                 match row.state {
-                    State::Overdue => shared::tr!(
-                        language,
-                        "ver por que {procedure} não provou a tempo (log da função, schedule), e executar à mão",
-                        "find out why {procedure} did not prove it in time (the function's log, its schedule), and run it by hand",
-                    ),
+                    State::Overdue => overdue_step(procedure, language),
                     State::Unknown => shared::tr!(
                         language,
                         "ver na página o que não pôde ser lido (docs/governanca.md#estados)",
@@ -110,70 +110,79 @@ impl Found<'_> {
             step,
         }
     }
+}
 
-    /// Whether nobody else pages about it: damage, and a procedure that does not run any more.
-    fn pages(&self) -> bool {
-        match self {
-            Self::Damage(..) => true,
-            Self::Control(row) => matches!(row.why, Why::LateSince(_)),
+/// Whether a key of the last run could not be checked again: its absence is no good news.
+pub(crate) fn is_unseen(view: &View, key: &str) -> bool {
+    let about = about_of(key);
+    let row = view.controls.iter().find(|row| row.id == about);
+    match (key.starts_with("EvidenceDamaged "), about.split('/').next()) {
+        (true, Some(ANCHORS)) => !view.has_anchors || !view.anchors_unread.is_empty(),
+        (true, name) => {
+            let chain = view.chains.iter().find(|chain| Some(chain.procedure.as_str()) == name);
+            chain.is_none_or(|chain| chain.verdict == Verdict::Unknown)
         }
+        _ => row.is_none_or(|row| row.state == State::Unknown),
     }
 }
 
-/// The pages: one for each damaged chain, one for each control that is late because nothing ran.
+/// The pages, about what nobody else pages: one for each damaged chain, and one for each procedure that does not run any more,
+/// whatever its last run found.
 pub(crate) fn pages(settings: &Settings, view: &View) -> Vec<Page> {
-    let all = found(view);
-    let mut pages = Vec::new();
-    let mut chains: Vec<&str> = Vec::new();
-    for one in all.iter().filter(|one| one.pages()) {
-        match one {
-            Found::Damage(procedure, _) if chains.contains(procedure) => {}
-            Found::Damage(procedure, _) => {
-                chains.push(procedure);
-                let of = all.iter().filter(|one| matches!(one, Found::Damage(name, _) if name == procedure));
-                let items: Vec<Item> = of.map(|one| one.item(settings.language)).collect();
-                pages.push(page(
-                    settings,
-                    one.kind(),
-                    procedure,
-                    Severity::Critical,
-                    &items,
-                    Area::Infrastructure,
-                ));
-            }
-            Found::Control(row) => {
-                let items = [one.item(settings.language)];
-                pages.push(page(
-                    settings,
-                    one.kind(),
-                    &row.id,
-                    Severity::Warning,
-                    &items,
-                    Area::Infrastructure,
-                ));
-            }
+    let language = settings.language;
+    let mut damaged: BTreeMap<&str, Vec<Item>> = BTreeMap::new();
+    for one in found(view) {
+        if let Found::Damage(name, _) = one {
+            damaged.entry(name).or_default().push(one.item(language));
         }
     }
-    pages
+    let mut stopped: BTreeMap<&str, Item> = BTreeMap::new();
+    for row in &view.controls {
+        let Some(since) = row.stopped else { continue };
+        stopped.entry(&row.procedure).or_insert_with(|| silence(&row.procedure, since, language));
+    }
+    let damaged = damaged.iter().map(|(name, items)| page(settings, name, Severity::Critical, items));
+    let stopped = stopped.iter();
+    let stopped =
+        stopped.map(|(name, item)| page(settings, name, Severity::Warning, std::slice::from_ref(item)));
+    damaged.chain(stopped).collect()
 }
 
-fn page(
-    settings: &Settings,
-    kind: &str,
-    about: &str,
-    severity: Severity,
-    items: &[Item],
-    area: Area,
-) -> Page {
+/// A procedure that does not run.
+fn silence(procedure: &str, since: Timestamp, language: Language) -> Item {
+    let since = minute(since);
+    let step = overdue_step(procedure, language);
+    Item {
+        kind: "ControlOverdue".to_owned(),
+        about: procedure.to_owned(),
+        sentence: shared::tr!(language, "não roda desde {since}", "has not run since {since}"),
+        pattern: step.clone(),
+        step,
+    }
+}
+
+fn overdue_step(procedure: &str, language: Language) -> String {
+    shared::tr!(
+        language,
+        "ver por que {procedure} não provou a tempo (log da função, schedule), e executar à mão",
+        "find out why {procedure} did not prove it in time (the function's log, its schedule), and run it by hand",
+    )
+}
+
+fn page(settings: &Settings, about: &str, severity: Severity, items: &[Item]) -> Page {
     let groups = findings::groups(items);
     let text = groups.iter().map(|group| group.text(settings.language, "")).collect::<Vec<_>>().join("\n");
+    let (kind, runbook) = match severity {
+        Severity::Critical => ("EvidenceDamaged", "docs/auditor.md"),
+        _ => ("ControlOverdue", "docs/governanca.md#estados"),
+    };
     let alert = Alert {
         kind,
         severity,
         resource: about,
         text,
-        owners: vec![settings.policy.responsible(area)],
-        runbook: if kind == "EvidenceDamaged" { "docs/auditor.md" } else { "docs/governanca.md#estados" },
+        owners: vec![settings.policy.responsible(Area::Infrastructure)],
+        runbook,
         dedup_key: format!("{}/{about}/{kind}", crate::PROCEDURE),
     };
     Page::new(settings, alert)

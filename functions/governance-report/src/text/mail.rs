@@ -2,7 +2,7 @@
 
 use shared::runtime::language::Language;
 
-use crate::rules::view::{Row, State, Verdict, View};
+use crate::rules::view::{Row, State, Verdict, View, Why};
 use crate::text::{day, requirement, state, why};
 
 /// Most controls that a paragraph lists.
@@ -88,7 +88,12 @@ fn line(row: &Row, has_why: bool, language: Language) -> String {
         });
         return format!("- {what}{}", due.unwrap_or_default());
     }
-    let (since, owner, why) = (day(row.since), &row.owner, why(&row.why, language));
+    let (since, owner) = (day(row.since), &row.owner);
+    // Its reader needs no names of calls and resources.
+    let why = match &row.why {
+        Why::Unread(_) => language.pick("não pôde ser lido", "could not be read").to_owned(),
+        other => why(other, language),
+    };
     let state = state(row.state, language);
     shared::tr!(
         language,
@@ -99,7 +104,9 @@ fn line(row: &Row, has_why: bool, language: Language) -> String {
 
 fn chains(view: &View, language: Language) -> String {
     let damaged = view.chains.iter().filter(|chain| matches!(chain.verdict, Verdict::Damaged(_))).count();
+    let damaged = damaged + usize::from(!view.anchor_faults.is_empty());
     let unknown = view.chains.iter().filter(|chain| chain.verdict == Verdict::Unknown).count();
+    let unknown = unknown + usize::from(!view.anchors_unread.is_empty());
     match (damaged, unknown) {
         (0, 0) => language
             .pick(
@@ -109,13 +116,13 @@ fn chains(view: &View, language: Language) -> String {
             .to_owned(),
         (0, unknown) => shared::tr!(
             language,
-            "Os registros de {unknown} procedimento(s) não puderam ser conferidos até o fim.",
-            "The records of {unknown} procedure(s) could not be checked to their end.",
+            "{unknown} cadeia(s) de registros não puderam ser conferidas até o fim.",
+            "{unknown} chain(s) of records could not be checked to their end.",
         ),
         (damaged, _) => shared::tr!(
             language,
-            "ATENÇÃO: os registros de {damaged} procedimento(s) estão danificados. Alguém mexeu neles, ou falta algum; a equipe foi chamada.",
-            "ATTENTION: the records of {damaged} procedure(s) are damaged. Somebody changed them, or some are missing; the team was paged.",
+            "ATENÇÃO: {damaged} cadeia(s) de registros estão danificadas. Alguém mexeu nos registros, ou falta algum; a equipe foi chamada.",
+            "ATTENTION: {damaged} chain(s) of records are damaged. Somebody changed records, or some are missing; the team was paged.",
         ),
     }
 }

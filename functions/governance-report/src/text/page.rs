@@ -146,11 +146,10 @@ impl Page<'_> {
     }
 
     fn proof(&self, proof: &Proof) -> Markup {
-        let short: String = proof.sha256.chars().take(12).collect();
         html! {
             a href=(console(self.view, proof)) rel="noreferrer" { (minute(proof.at)) }
-            br; code { (proof.key) }
-            br; small { "SHA-256 " code title=(proof.sha256) { (short) "…" } }
+            br; code { (key(&proof.key)) }
+            br; small { "SHA-256 " code { (proof.sha256) } }
         }
     }
 
@@ -194,7 +193,7 @@ impl Page<'_> {
         let [guide, _, state_, evidence, measured, due, owner] = names;
         html! {
             (self.title("controls"))
-            table.wide {
+            table.wide.controls {
                 caption { (self.say("Cada exigência do guia, com a prova. Os links levam ao console da AWS.", "Each requirement of the guide, with its proof. The links lead to the AWS console.")) }
                 (self.columns(&names))
                 tbody {
@@ -661,6 +660,11 @@ impl Page<'_> {
             }
         }
     }
+}
+
+/// A key, which breaks after its parts.
+fn key(key: &str) -> Markup {
+    html! { @for part in key.split_inclusive('/') { (part) wbr; } }
 }
 
 fn name(other: &Environment) -> &str {

@@ -5,6 +5,7 @@ use incident::metrics::{Group, Metrics, Named, Row as MonthRow, Stat};
 use jiff::Timestamp;
 use shared::runtime::language::Language;
 
+use super::finding::{is_unseen, pages};
 use super::{duration, feed, mail, page, requirement, table};
 use crate::rules::control::CONTROLS;
 use crate::rules::view::{
@@ -50,6 +51,7 @@ pub(crate) fn sample() -> View {
         state,
         why,
         since: at("2026-10-01T08:00:00Z"),
+        stopped: None,
         evidence: Some(proof.clone()),
         last_good: (!state.is_good()).then(|| proof.clone()),
         figure: Some(figure),
@@ -232,7 +234,8 @@ fn the_mail_says_what_is_proved_what_is_late_and_what_it_takes() {
         "Vencido: a prova devia ter chegado e não chegou (",
         "Falhando: ",
         "Não se sabe: não conta como em ordem (",
-        "ATENÇÃO: os registros de 1 procedimento(s) estão danificados.",
+        "ATENÇÃO: 1 cadeia(s) de registros estão danificadas.",
+        "(não pôde ser lido)",
         "O que se precisa:\n- Squad Infra: tempo para ",
     ] {
         assert!(sent.text.contains(part), "{part}\n{}", sent.text);
@@ -243,8 +246,55 @@ fn the_mail_says_what_is_proved_what_is_late_and_what_it_takes() {
     };
     let sent = mail::mail(&good, "2026-11", Language::Portuguese);
     assert!(sent.text.contains("nada: tudo está em dia.") && !sent.text.contains("Vencido"), "{}", sent.text);
+    assert!(!mail::mail(&sample(), "2026-11", Language::Portuguese).text.contains(EVIL), "a call's answer");
+    let good_of = |view: &View| mail::mail(view, "2026-11", Language::Portuguese).text;
+    assert!(good_of(&good).contains("nenhum falta"));
+    // The anchors are a chain, too.
+    let unread = View { anchors_unread: vec![EVIL.to_owned()], ..good.clone() };
+    assert!(good_of(&unread).contains("1 cadeia(s) de registros não puderam"), "{}", good_of(&unread));
+    let damaged = View { anchor_faults: vec![Fault::default()], ..good.clone() };
+    assert!(good_of(&damaged).contains("ATENÇÃO: 1 cadeia(s)"), "{}", good_of(&damaged));
     let english = mail::mail(&good, "2026-11", Language::English);
     assert!(english.text.contains("1 are proven"), "{}", english.text);
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_resolved() {
+    let mut view = sample();
+    let of = |state| view.controls.iter().find(|row| row.state == state).unwrap().id.clone();
+    let (unknown, failing) = (of(State::Unknown), of(State::Failing));
+    view.has_anchors = true;
+    let damage = |chain: &str| format!("EvidenceDamaged {chain}/EvidenceAltered/evidence/x.json");
+    for (key, expected) in [
+        (format!("ControlFailing {unknown}"), true),
+        (format!("ControlOverdue {failing}"), false),
+        ("ControlFailing gone".to_owned(), true),
+        (damage("a"), false),
+        (damage("c"), true),
+        (damage("gone"), true),
+        (damage("anchors"), false),
+    ] {
+        assert_eq!(is_unseen(&view, &key), expected, "{key}");
+    }
+    view.anchors_unread = vec!["denied".to_owned()];
+    assert!(is_unseen(&view, &damage("anchors")));
+}
+
+#[test]
+fn a_procedure_that_does_not_run_is_one_page_whatever_it_found() {
+    let settings = shared::testing::settings("governance-report", Language::Portuguese);
+    let mut view = sample();
+    // What is late while its procedure runs is no page.
+    let kinds: Vec<String> = pages(&settings, &view).into_iter().map(|page| page.kind).collect();
+    assert_eq!(kinds, ["EvidenceDamaged"]);
+    view.chains.clear();
+    for row in view.controls.iter_mut().filter(|row| row.procedure == "backup-audit") {
+        (row.state, row.stopped) = (State::Failing, Some(at("2026-11-28T09:30:00Z")));
+    }
+    let pages = pages(&settings, &view);
+    let [page] = pages.as_slice() else { panic!("{}", pages.len()) };
+    assert_eq!(page.dedup_key, "governance-report/backup-audit/ControlOverdue");
+    assert!(page.text.contains("não roda desde 2026-11-28 06:30"), "{}", page.text);
 }
 
 #[test]
@@ -254,6 +304,16 @@ fn a_stored_page_of_this_version_is_read_again() {
     assert_eq!(serde_json::from_str::<View>(&text).unwrap(), view);
     // A field that an older version lacks has a default.
     assert!(serde_json::from_str::<View>("{}").is_ok());
+}
+
+#[test]
+fn a_reason_has_three_names_at_most() {
+    let why = |count: usize| {
+        let names = ["INC-1", "INC-2", "INC-3", "INC-4", "INC-5"].map(str::to_owned);
+        super::why(&Why::Items(names.into_iter().take(count).collect()), Language::Portuguese)
+    };
+    assert_eq!(why(3), "INC-1, INC-2, INC-3");
+    assert_eq!(why(5), "INC-1, INC-2, INC-3 e mais 2");
 }
 
 #[test]

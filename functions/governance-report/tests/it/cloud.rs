@@ -94,13 +94,21 @@ pub(crate) struct Cloud {
     slack: Web,
     pub(crate) drive: Drive,
     pub(crate) more: Vec<(&'static str, String)>,
+    /// Time of an invocation.
+    pub(crate) time: Duration,
 }
 
 impl Cloud {
     pub(crate) fn new() -> Self {
         let slack =
             Web::new(|_| Some(http::Response::new(json!({"ok": true, "channel": "C1", "ts": "1.1"}))));
-        Self { state: Arc::default(), slack, drive: Drive::new(), more: Vec::new() }
+        Self {
+            state: Arc::default(),
+            slack,
+            drive: Drive::new(),
+            more: Vec::new(),
+            time: Duration::from_secs(600),
+        }
     }
 
     /// One with everything that is optional.
@@ -201,7 +209,7 @@ impl Cloud {
         });
         let app = App::new(&env, &config).unwrap_or_else(|error| panic!("{error}"));
         let now: Timestamp = now.parse().unwrap();
-        handle(&app, event, &Invocation::new(now, Duration::from_secs(600))).await
+        handle(&app, event, &Invocation::new(now, self.time)).await
     }
 
     pub(crate) async fn daily(&self, now: &str) -> Report {
@@ -235,6 +243,12 @@ impl State {
     pub(crate) fn exchange(&mut self, bucket: &str, key: &str, content: &str) {
         let versions = self.objects.get_mut(&(bucket.to_owned(), key.to_owned())).unwrap();
         versions.last_mut().unwrap().content = Some(content.to_owned());
+    }
+
+    /// An object's bytes.
+    pub(crate) fn text(&self, bucket: &str, key: &str) -> String {
+        let current = self.current(bucket);
+        current.get(key).unwrap_or_else(|| panic!("{key} is not in {:?}", current.keys())).clone()
     }
 
     /// The objects that are not hidden.
@@ -278,13 +292,18 @@ impl State {
             }
             "secretsmanager" => {
                 let asked: Value = serde_json::from_str(&text).unwrap();
-                let value = if asked["SecretId"] == "sheet" { drive } else { "xoxb-1" };
+                let value = match asked["SecretId"].as_str() {
+                    Some("sheet") => drive,
+                    Some("github") => "github_token",
+                    _ => "xoxb-1",
+                };
                 response(
                     200,
                     json!({"ARN": "a", "Name": "n", "VersionId": "v", "SecretString": value}).to_string(),
                 )
             }
             "lambda" => response(200, json!({"MemorySize": 256, "Architectures": ["arm64"]}).to_string()),
+            "monitoring" if text.contains("SyntheticRoundTrip") => response(200, drill()).cbor(),
             "monitoring" if call.ends_with("GetMetricData") => response(200, metrics()).cbor(),
             // No alarm.
             "monitoring" if call.ends_with("DescribeAlarms") => {
@@ -414,9 +433,23 @@ impl Cbor for Response {
     }
 }
 
+/// A text of fewer than 24 bytes in CBOR.
+fn text(text: &str) -> Vec<u8> {
+    [&[0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+}
+
+/// The pager's drill came back at 10:00 in São Paulo.
+fn drill() -> Vec<u8> {
+    let at: Timestamp = "2026-11-30T13:00:00Z".parse().unwrap();
+    let at = f64::from(u32::try_from(at.as_second()).unwrap());
+    let times = [&[0x81, 0xc1, 0xfb][..], &at.to_be_bytes()].concat();
+    let values = [&[0x81, 0xfb][..], &1.0_f64.to_be_bytes()].concat();
+    let result = [&[0xa3][..], &text("Id"), &text("returned"), &text("Timestamps"), &times].concat();
+    [&[0xa1][..], &text("MetricDataResults"), &[0x81], &result, &text("Values"), &values].concat()
+}
+
 /// One function with a million invocations of 100 s in all.
 fn metrics() -> Vec<u8> {
-    let text = |text: &str| [&[0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let result = |id: &str, value: f64| {
         [&[0xa2][..], &text("Id"), &text(id), &text("Values"), &[0x81, 0xfb], &value.to_be_bytes()].concat()
     };

@@ -49,6 +49,7 @@ async fn every_control_has_its_state_and_the_evidence_that_shows_it() {
         ("rotate-random", "ok", json!("proved")),
         ("rotate-database", "unknown", json!("no_case")),
         ("incident-page", "ok", json!("proved")),
+        ("incident-classified", "unknown", json!("no_case")),
         ("grafana-export", "unknown", json!("no_evidence")),
         ("emergency-restore", "unknown", json!("no_case")),
         ("evidence", "ok", json!("proved")),
@@ -120,13 +121,19 @@ async fn damage_is_named_paged_and_makes_its_controls_unknown() {
     let forged = |text: &str| text.replace("\"succeeded\"", "\"succeeded \"");
     let first = "evidence/rotation-audit/9999999998.json";
     let last = "evidence/rotation-audit/9999999997.json";
-    for attack in ["altered", "deleted", "hidden", "replaced", "forged", "cut", "gone"] {
+    for attack in
+        ["altered", "deleted", "swapped", "hidden", "replaced", "forged", "cut", "rewritten", "gone"]
+    {
         let cloud = Cloud::new();
         seed(&cloud);
         cloud.daily(NOW).await;
-        let text = cloud.object(first);
+        let (text, other) = (cloud.object(first), cloud.object(last));
         cloud.with(|state| match attack {
             "altered" => state.exchange("evidence", first, &forged(&text)),
+            "swapped" => {
+                state.exchange("evidence", first, &other);
+                state.exchange("evidence", last, &text);
+            }
             "deleted" => {
                 state.objects.remove(&("evidence".to_owned(), first.to_owned()));
             }
@@ -134,12 +141,19 @@ async fn damage_is_named_paged_and_makes_its_controls_unknown() {
             "cut" => {
                 state.objects.remove(&("evidence".to_owned(), last.to_owned()));
             }
-            "gone" => state.objects.retain(|(_, key), _| !key.starts_with("evidence/rotation-audit/")),
+            "gone" | "rewritten" => {
+                state.objects.retain(|(_, key), _| !key.starts_with("evidence/rotation-audit/"))
+            }
             _ => {}
         });
         match attack {
             "replaced" => cloud.put("evidence", first, &forged(&text)),
             "forged" => cloud.put("evidence", "evidence/rotation-audit/9999999990.json", &text),
+            // With all links made anew.
+            "rewritten" => ["2026-11-29", "2026-11-30"].into_iter().for_each(|day| {
+                let other = json!({"trigger": "forged"});
+                cloud.record("rotation-audit", day, &format!("{day}T12:00:00Z"), &other);
+            }),
             _ => {}
         }
         // The ETag in the list shows even the change that S3 cannot make.
@@ -197,8 +211,8 @@ async fn what_cannot_be_read_is_unknown_and_everything_else_is_shown() {
         ("s3 GET evidence ?evidence/rotation-audit/", "rotation-planned", true),
         ("s3 GET evidence /evidence/rotation-audit/", "rotation-planned", true),
         ("s3 GET evidence /ledger/", "rotate-random", true),
-        ("s3 GET evidence ?metrics/", "incident-page", true),
-        ("monitoring ", "grafana-export", false),
+        ("s3 GET evidence ?metrics/", "incident-classified", true),
+        ("monitoring ", "incident-page", false),
         ("lambda ", "grafana-export", false),
     ] {
         let cloud = Cloud::new();
@@ -214,11 +228,13 @@ async fn what_cannot_be_read_is_unknown_and_everything_else_is_shown() {
 
 #[tokio::test]
 async fn a_page_that_cannot_be_written_is_a_failure() {
-    let cloud = Cloud::new();
+    let cloud = Cloud::whole();
     seed(&cloud);
     cloud.with(|state| state.refused = vec!["s3 PUT evidence /report/".to_owned()]);
     let error = cloud.ask(json!({}), NOW).await.unwrap_err();
     assert!(matches!(error, ReportError::Unwritten(_)), "{error:?}");
+    // Mail and sheet do not wait for it.
+    assert_eq!((cloud.with(|state| state.mails.len()), cloud.drive.taken().len()), (1, 1));
     cloud.with(|state| state.refused.clear());
     cloud.daily(NOW).await;
     assert_eq!((cloud.chain("governance-report").len(), cloud.control("evidence").0), (1, "ok".to_owned()));
@@ -257,6 +273,60 @@ async fn mail_sheet_and_heads_go_out_once_and_other_environments_stand_beside() 
     cloud.ask(queue(), "2027-01-02T13:30:00Z").await.unwrap();
     assert_eq!(cloud.with(|state| state.mails.len()), 2);
     assert!(cloud.page()["environments"][0]["unread"].is_string());
+}
+
+#[tokio::test]
+async fn a_page_or_checkpoints_of_an_unknown_form_are_replaced() {
+    let cloud = Cloud::whole();
+    seed(&cloud);
+    for name in ["index", "page"] {
+        let key = format!("runs/governance-report/{}.json", cloud::hash(name));
+        cloud.put("evidence", &key, &json!({"controls": 7, "chains": 7}).to_string());
+    }
+    cloud.daily(NOW).await;
+    assert_eq!(cloud.control("rotation-planned").0, "ok");
+    assert_eq!((cloud.with(|state| state.mails.len()), cloud.drive.taken().len()), (1, 1));
+    // The checkpoints are known again.
+    cloud.with(|state| state.calls.clear());
+    cloud.daily("2026-11-30T13:31:00Z").await;
+    let read = "s3 GET evidence /evidence/rotation-audit/";
+    assert!(!cloud.with(|state| state.calls.iter().any(|call| call.starts_with(read))));
+}
+
+#[tokio::test]
+async fn a_sheet_that_is_not_known_replaces_none() {
+    for attack in ["no ledger", "audit unread", "audit damaged"] {
+        let cloud = Cloud::whole();
+        seed(&cloud);
+        let (ledger, record) = ("ledger/rotation.json", "evidence/rotation-audit/9999999998.json");
+        match attack {
+            "no ledger" => cloud.with(|state| state.hide("evidence", ledger)),
+            "audit unread" => cloud.with(|state| state.refused = vec![format!("s3 GET evidence /{record}")]),
+            _ => cloud.put("evidence", record, "{}"),
+        }
+        cloud.daily(NOW).await;
+        assert_eq!(cloud.drive.taken().len(), 0, "{attack}");
+        assert_eq!(cloud.page()["ledger_unread"].is_null(), attack == "no ledger", "{attack}");
+        assert_eq!(cloud.control("rotate-random").0, "unknown", "{attack}");
+    }
+}
+
+#[tokio::test]
+async fn what_became_unreadable_is_not_told_as_resolved() {
+    let cloud = Cloud::new();
+    seed(&cloud);
+    cloud.daily(NOW).await;
+    cloud.with(|state| state.refused = vec!["s3 GET evidence ?evidence/backup-audit/".to_owned()]);
+    cloud.daily("2026-11-30T13:40:00Z").await;
+    let messages = cloud.messages();
+    let last = messages.last().unwrap();
+    assert!(last.contains("ControlUnknown") && !last.contains("Resolvido"), "{last}");
+    // Of the others, which can still be read, it is told.
+    cloud.with(|state| state.refused.clear());
+    cloud.record("backup-audit", "2026-11-30/2", "2026-11-30T13:45:00Z", &json!({}));
+    cloud.daily("2026-11-30T13:50:00Z").await;
+    let messages = cloud.messages();
+    assert!(messages.last().unwrap().contains("Resolvido"), "{messages:?}");
 }
 
 #[tokio::test]
@@ -310,4 +380,218 @@ async fn a_wrong_event_is_refused_by_its_field() {
         matches!(&error, ReportError::InvalidEvent(invalid) if invalid.to_string().contains("verify")),
         "{error}"
     );
+}
+
+/// The document with the checkpoints.
+fn index() -> String {
+    format!("runs/governance-report/{}.json", cloud::hash("index"))
+}
+
+fn change_index(cloud: &Cloud, change: impl FnOnce(&mut Value)) {
+    let mut index: Value = serde_json::from_str(&cloud.object(&index())).unwrap();
+    change(&mut index);
+    cloud.put("evidence", &self::index(), &index.to_string());
+}
+
+fn anchor(sequence: u64) -> String {
+    format!("anchors/moveongs/dev/{:010}.json", 9_999_999_999 - sequence)
+}
+
+/// The records that were read since the last call.
+fn reads(cloud: &Cloud) -> usize {
+    let calls = cloud.with(|state| std::mem::take(&mut state.calls));
+    calls.iter().filter(|call| call.starts_with("s3 GET evidence /evidence/rotation-audit/")).count()
+}
+
+/// Whether a chain, or the anchors, was found to be damaged.
+fn is_damaged(report: &governance_report::Report, chain: &str) -> bool {
+    report.findings.iter().any(|key| key.starts_with(&format!("EvidenceDamaged {chain}/")))
+}
+
+#[tokio::test]
+async fn anchors_that_cannot_be_read_are_no_good_evidence() {
+    for refused in ["s3 GET anchors ?", "s3 GET anchors /"] {
+        let cloud = Cloud::whole();
+        seed(&cloud);
+        cloud.daily(NOW).await;
+        cloud.record("rotation-audit", "2026-12-01", "2026-12-01T12:00:00Z", &json!({}));
+        cloud.with(|state| state.refused = vec![refused.to_owned()]);
+        cloud.daily("2026-12-01T13:30:00Z").await;
+        let (_, record) = cloud.chain("governance-report").pop().unwrap();
+        assert!(record.contains("failed: the anchors "), "{refused}: {record}");
+        assert_ne!(cloud.page()["anchors_unread"], json!([]), "{refused}");
+        assert_ne!(cloud.control("evidence").0, "ok", "{refused}");
+        let anchors =
+            |state: &mut cloud::State| state.objects.keys().filter(|(bucket, _)| bucket == "anchors").count();
+        assert_eq!(cloud.with(anchors), 1, "{refused}");
+        cloud.with(|state| state.refused.clear());
+        cloud.daily("2026-12-01T14:30:00Z").await;
+        assert_eq!((cloud.with(anchors), cloud.control("evidence").0.as_str()), (2, "ok"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_a_complete_reading_shows_is_found_again_until_it_is_repaired() {
+    let cloud = Cloud::whole();
+    seed(&cloud);
+    for now in [NOW, "2026-11-30T13:35:00Z"] {
+        cloud.daily(now).await;
+    }
+    let first = cloud.with(|state| state.text("anchors", &anchor(1)));
+    cloud.with(|state| state.exchange("anchors", &anchor(1), &first.replace("13:30", "13:29")));
+    // From the newest anchor on, all is as it was.
+    assert!(!is_damaged(&cloud.daily("2026-12-01T13:30:00Z").await, "anchors"));
+    let found = cloud.ask(json!({"verify": "all"}), "2026-12-01T13:40:00Z").await.unwrap();
+    assert!(is_damaged(&found, "anchors"), "{found:?}");
+    for now in ["2026-12-01T13:50:00Z", "2026-12-02T13:30:00Z"] {
+        reads(&cloud);
+        assert!(is_damaged(&cloud.daily(now).await, "anchors"), "{now}");
+        assert_eq!(reads(&cloud), 2, "{now}");
+    }
+    cloud.with(|state| state.exchange("anchors", &anchor(1), &first));
+    assert!(!is_damaged(&cloud.daily("2026-12-02T13:40:00Z").await, "anchors"));
+    reads(&cloud);
+    cloud.daily("2026-12-02T13:50:00Z").await;
+    assert_eq!(reads(&cloud), 0);
+    // The newest anchor cut off: the last run knew it, also when all are read.
+    let newest =
+        cloud.with(|state| state.objects.keys().find(|(bucket, _)| bucket == "anchors").cloned().unwrap());
+    cloud.with(|state| state.objects.remove(&newest));
+    for event in [json!({"verify": "all"}), json!({})] {
+        assert!(is_damaged(&cloud.ask(event, "2026-12-02T14:00:00Z").await.unwrap(), "anchors"));
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_could_not_be_read_on_the_day_of_the_complete_reading_is_read_the_next_time() {
+    let cloud = Cloud::new();
+    seed(&cloud);
+    let refused = "s3 GET evidence ?evidence/restore-test/";
+    cloud.with(|state| state.refused = vec![refused.to_owned()]);
+    cloud.daily(NOW).await;
+    cloud.with(|state| state.refused.clear());
+    for (now, expected) in [("2026-11-30T13:40:00Z", 2), ("2026-11-30T13:50:00Z", 0)] {
+        reads(&cloud);
+        cloud.daily(now).await;
+        assert_eq!(reads(&cloud), expected, "{now}");
+    }
+    // One that no control names any more is still verified.
+    change_index(&cloud, |index| index["chains"]["retired"] = index["chains"]["rotation-audit"].clone());
+    assert!(is_damaged(&cloud.daily("2026-11-30T14:00:00Z").await, "retired"));
+}
+
+#[tokio::test]
+async fn a_bucket_that_was_replaced_with_its_checkpoints_is_read_again_and_named() {
+    for is_head_true in [false, true] {
+        let cloud = Cloud::whole();
+        seed(&cloud);
+        for now in [NOW, "2026-11-30T13:35:00Z"] {
+            cloud.daily(now).await;
+        }
+        let own: Value = serde_json::from_str(&cloud.object(&index())).unwrap();
+        let forged = Cloud::new();
+        seed(&forged);
+        forged.with(|state| state.objects.retain(|(_, key), _| !key.starts_with("evidence/rotation-audit/")));
+        for day in ["2026-11-29", "2026-11-30"] {
+            let other = json!({"trigger": "forged"});
+            forged.record("rotation-audit", day, &format!("{day}T12:00:00Z"), &other);
+        }
+        for now in [NOW, "2026-11-30T13:35:00Z"] {
+            forged.daily(now).await;
+        }
+        let objects = forged.with(|state| std::mem::take(&mut state.objects));
+        cloud.with(|state| {
+            state.objects.retain(|(bucket, _), _| bucket != "evidence");
+            state.objects.extend(objects);
+        });
+        change_index(&cloud, |index| {
+            index["anchored"] = own["anchored"].clone();
+            if is_head_true {
+                index["chains"]["rotation-audit"]["head"] = own["chains"]["rotation-audit"]["head"].clone();
+            }
+        });
+        let report = cloud.daily("2026-11-30T14:30:00Z").await;
+        let named =
+            "EvidenceDamaged rotation-audit/EvidenceContradicted/evidence/rotation-audit/9999999997.json";
+        assert!(report.findings.iter().any(|key| key == named), "{report:?}");
+        // No anchor vouches for it afterwards.
+        let keys = cloud.with(|state| state.objects.keys().cloned().collect::<Vec<_>>());
+        let anchors = keys.iter().filter(|(bucket, _)| bucket == "anchors");
+        let heads: Vec<Value> = anchors
+            .map(|(bucket, key)| cloud.with(|state| state.text(bucket, key)))
+            .map(|text| {
+                serde_json::from_str::<Value>(&text).unwrap()["heads"]["rotation-audit"]["sha256"].clone()
+            })
+            .collect();
+        let own = &own["chains"]["rotation-audit"]["head"]["sha256"];
+        assert!(heads.len() >= 2 && heads.iter().all(|head| head == own), "{heads:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_bucket_for_the_anchors_is_no_damage_and_the_old_chain_can_be_copied_to_it() {
+    for is_copied in [false, true] {
+        let mut cloud = Cloud::whole();
+        seed(&cloud);
+        for now in [NOW, "2026-11-30T13:35:00Z"] {
+            cloud.daily(now).await;
+        }
+        let bucket = cloud.more.iter_mut().find(|(name, _)| *name == "ANCHOR_BUCKET").unwrap();
+        bucket.1 = "other-anchors".to_owned();
+        if is_copied {
+            for sequence in [1, 2] {
+                let text = cloud.with(|state| state.text("anchors", &anchor(sequence)));
+                cloud.put("other-anchors", &anchor(sequence), &text);
+            }
+        }
+        for now in ["2026-12-01T13:30:00Z", "2026-12-01T13:40:00Z", "2026-12-08T13:30:00Z"] {
+            assert!(!is_damaged(&cloud.daily(now).await, "anchors"), "{is_copied} {now}");
+            assert_eq!(cloud.control("evidence").0, "ok", "{is_copied} {now}");
+        }
+        let next = anchor(if is_copied { 3 } else { 1 });
+        assert!(cloud.with(|state| state.text("other-anchors", &next)).contains("rotation-audit"));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_in_the_repository_that_was_not_read_is_not_replaced() {
+    let github = shared::testing::Web::new(|_| {
+        let refused = http::Response::builder().status(403);
+        Some(refused.body(json!({"message": "Resource not accessible by integration"})).unwrap())
+    });
+    let mut cloud = Cloud::whole();
+    cloud.more.retain(|(name, _)| *name != "ANCHOR_FOLDER");
+    cloud.more.extend([
+        ("ANCHOR_FOLDER", "docs/anchors".to_owned()),
+        ("GITHUB_REPOSITORY", "o/n".to_owned()),
+        ("GITHUB_SECRET_NAME", "github".to_owned()),
+        ("GITHUB_API_URL", github.url().to_owned()),
+    ]);
+    seed(&cloud);
+    cloud.daily(NOW).await;
+    let (_, record) = cloud.chain("governance-report").pop().unwrap();
+    assert!(record.contains("failed: the copy in the repository could not be read"), "{record}");
+    let asked = github.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.method() == "GET"), "{asked:?}");
+    // The anchor itself is written.
+    assert!(cloud.with(|state| state.text("anchors", &anchor(1))).contains("rotation-audit"));
+}
+
+#[tokio::test]
+async fn a_reading_that_does_not_end_in_time_leaves_the_page() {
+    let mut cloud = Cloud::whole();
+    seed(&cloud);
+    // Less than what is reserved from the reading of the chains.
+    cloud.time = std::time::Duration::from_secs(200);
+    cloud.daily(NOW).await;
+    let page = cloud.page();
+    let chains = page["chains"].as_array().unwrap();
+    assert!(chains.len() > 5 && chains.iter().all(|chain| chain["verdict"] == "unknown"), "{page}");
+    assert_eq!(cloud.control("rotation-planned").0, "unknown");
+    assert_eq!(cloud.control("incident-page").0, "ok");
+    // The next one reads everything.
+    cloud.time = std::time::Duration::from_secs(600);
+    reads(&cloud);
+    cloud.daily("2026-11-30T13:40:00Z").await;
+    assert_eq!((reads(&cloud), cloud.control("rotation-planned").0.as_str()), (2, "ok"));
 }

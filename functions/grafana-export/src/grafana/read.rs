@@ -15,8 +15,8 @@ use serde_json::Value;
 use shared::grafana::{GrafanaError, Session, segment};
 
 use crate::rules::bundle::{
-    Bundle, CONTACT_POINTS, Dashboard, Folder, MUTE_TIMINGS, POLICIES, TEMPLATES, dashboard_path, group_key,
-    group_path, panel_path,
+    Bundle, CONTACT_POINTS, Dashboard, FOLDERS, Folder, Lost, MUTE_TIMINGS, POLICIES, TEMPLATES,
+    dashboard_path, group_key, group_path, panel_path,
 };
 use crate::rules::finding::Finding;
 use crate::rules::{normal, scratch, secret, v2};
@@ -34,6 +34,9 @@ const PAGES: usize = 100;
 /// Most bytes of all dashboards and groups together: they are held in memory.
 const MOST: usize = 48 * 1024 * 1024;
 
+/// Why an object that is listed was not exported.
+const LISTED: &str = "Grafana lists it, and answers 404 when it is read";
+
 /// Folder of what was shared with a user; the search lists it, and it holds nothing.
 const SHARED: &str = "sharedwithme";
 
@@ -42,10 +45,8 @@ const SHARED: &str = "sharedwithme";
 pub(crate) struct Read {
     pub bundle: Bundle,
     pub findings: Vec<Finding>,
-    /// UIDs of dashboards that could not be read.
-    pub lost_dashboards: Vec<String>,
-    /// Keys of groups of rules that could not be read.
-    pub lost_groups: Vec<String>,
+    /// What the bundle does not have as it is in Grafana; each has a finding.
+    pub lost: Vec<Lost>,
     /// UIDs of folders that an earlier restore check left.
     pub scratch: Vec<String>,
     /// The namespace of the organization in the new API, if a dashboard was read there.
@@ -78,6 +79,15 @@ struct Full {
 struct Meta {
     #[serde(rename = "folderUid", default)]
     folder: Option<String>,
+    /// The schema's version, in versions that answer with any.
+    #[serde(rename = "apiVersion", default)]
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    namespace: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,18 +136,27 @@ pub(crate) async fn everything(session: &Session<'_>) -> Result<Read, GrafanaErr
 
 impl Read {
     async fn folders(&mut self, session: &Session<'_>) -> Result<(), GrafanaError> {
+        let mut missing = BTreeSet::new();
         for Hit { uid, title, .. } in search(session, "dash-folder").await? {
             if scratch::is_scratch(&uid, &title) {
                 self.scratch.push(uid);
                 continue;
             }
+            if uid == SHARED {
+                continue;
+            }
             // Only this answer has the parent, in every version.
             let path = format!("/api/folders/{}", segment(&uid));
-            let found = if uid == SHARED { None } else { session.find::<Shown>(&path).await? };
-            if let Some(Shown { title, parent }) = found {
-                let parent = parent.filter(|parent| !parent.is_empty());
-                self.bundle.folders.insert(uid, Folder { title, parent });
+            match session.find::<Shown>(&path).await? {
+                None => drop(missing.insert(uid)),
+                Some(Shown { title, parent }) => {
+                    let parent = parent.filter(|parent| !parent.is_empty());
+                    self.bundle.folders.insert(uid, Folder { title, parent });
+                }
             }
+        }
+        for Hit { uid, .. } in still(session, "dash-folder", &missing).await? {
+            self.not_exported(FOLDERS.to_owned(), format!("{uid}: {LISTED}"), Lost::Folder(uid));
         }
         // Folders inside of a check's folder have the titles of the exported ones.
         loop {
@@ -149,31 +168,45 @@ impl Read {
         }
     }
 
+    /// Whether a folder is a check's: one that was there when the folders were listed, or that another run has made since.
     fn is_scratch(&self, folder: Option<&str>) -> bool {
-        folder.is_some_and(|folder| self.scratch.iter().any(|uid| uid == folder))
+        let is_new = |uid: &str| scratch::is_scratch_uid(uid) && !self.bundle.folders.contains_key(uid);
+        folder.is_some_and(|folder| self.scratch.iter().any(|uid| uid == folder) || is_new(folder))
+    }
+
+    /// Notes an object that could not be read.
+    fn not_exported(&mut self, what: String, why: String, lost: Lost) {
+        self.findings.push(Finding::NotExported { what, why });
+        self.lost.push(lost);
     }
 
     async fn dashboards(&mut self, session: &Session<'_>) -> Result<(), GrafanaError> {
+        let mut missing = BTreeSet::new();
         for Hit { uid, folder, .. } in search(session, "dash-db").await? {
             if self.is_scratch(folder.as_deref()) {
                 continue;
             }
-            match dashboard(session, &uid).await {
-                Ok(None) => {}
-                Ok(Some((dashboard, namespace))) => {
+            if scratch::is_scratch_uid(&uid) {
+                let why = "a dashboard of a restore check was moved out of its folder".to_owned();
+                self.findings.push(Finding::LeftBehind { uid, why });
+                continue;
+            }
+            match dashboard(session, &uid, &mut self.namespace).await {
+                Ok(None) => drop(missing.insert(uid)),
+                Ok(Some(dashboard)) => {
                     self.weigh(&dashboard.model)?;
-                    self.namespace = namespace.or(self.namespace.take());
                     self.bundle.dashboards.insert(uid, dashboard);
                 }
-                Err(error @ (GrafanaError::Refused { .. } | GrafanaError::Unreadable { .. }))
-                    if error.status() != Some(401) =>
-                {
+                Err(error) if is_of_one(&error) => {
                     let what = dashboard_path(&uid, folder.as_deref());
-                    self.findings.push(Finding::NotExported { what, why: error.to_string() });
-                    self.lost_dashboards.push(uid);
+                    self.not_exported(what, error.to_string(), Lost::Dashboard(uid));
                 }
                 Err(error) => return Err(error),
             }
+        }
+        for Hit { uid, folder, .. } in still(session, "dash-db", &missing).await? {
+            let what = dashboard_path(&uid, folder.as_deref());
+            self.not_exported(what, LISTED.to_owned(), Lost::Dashboard(uid));
         }
         Ok(())
     }
@@ -183,14 +216,14 @@ impl Read {
             let path = format!("/api/library-elements?kind=1&perPage={PANELS}&page={page}");
             let elements: Elements = session.get(&path).await?;
             let elements = elements.result.elements.unwrap_or_default();
-            let (count, before) = (elements.len(), self.bundle.library_panels.len());
+            if elements.is_empty() {
+                return Ok(());
+            }
+            let before = self.bundle.library_panels.len();
             for element in elements.into_iter().map(normal::library_panel) {
                 self.weigh(&element)?;
                 let uid = element.get("uid").and_then(Value::as_str).map(str::to_owned);
                 self.bundle.library_panels.extend(uid.map(|uid| (uid, element)));
-            }
-            if count < PANELS {
-                return Ok(());
             }
             if self.bundle.library_panels.len() == before {
                 return Err(repeating(&path));
@@ -200,30 +233,31 @@ impl Read {
     }
 
     async fn rule_groups(&mut self, session: &Session<'_>) -> Result<(), GrafanaError> {
-        let rules: Vec<Rule> = session.get("/api/v1/provisioning/alert-rules").await?;
-        // A rule does not have its group's interval, which only the group's own answer has.
-        let groups: BTreeSet<(String, String)> =
-            rules.into_iter().map(|rule| (rule.folder, rule.group)).collect();
-        for (folder, title) in groups {
+        let mut missing = BTreeSet::new();
+        for (folder, title) in groups(session).await? {
             if self.is_scratch(Some(&folder)) {
                 continue;
             }
             let path = rule_group_path(&folder, &title);
             match session.find::<Value>(&path).await {
-                Ok(None) => {}
+                Ok(None) => drop(missing.insert((folder, title))),
                 Ok(Some(group)) => {
                     self.weigh(&group)?;
                     self.bundle.rule_groups.insert(group_key(&folder, &title), normal::rule_group(group));
                 }
-                Err(error @ (GrafanaError::Refused { .. } | GrafanaError::Unreadable { .. }))
-                    if error.status() != Some(401) =>
-                {
-                    let what = group_path(&folder, &title);
-                    self.findings.push(Finding::NotExported { what, why: error.to_string() });
-                    self.lost_groups.push(group_key(&folder, &title));
+                Err(error) if is_of_one(&error) => {
+                    let lost = Lost::Group(group_key(&folder, &title));
+                    self.not_exported(group_path(&folder, &title), error.to_string(), lost);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        let listed = if missing.is_empty() { BTreeSet::new() } else { groups(session).await? };
+        for (folder, title) in missing.intersection(&listed) {
+            // Proxies, and Grafana Cloud, take an encoded slash for one.
+            let hint = if title.contains('/') { "; rename the group without a slash" } else { "" };
+            let lost = Lost::Group(group_key(folder, title));
+            self.not_exported(group_path(folder, title), format!("{LISTED}{hint}"), lost);
         }
         Ok(())
     }
@@ -239,36 +273,64 @@ impl Read {
 
     /// Leaves out every object that has what looks like a secret.
     fn without_secrets(&mut self) {
-        let mut found = Vec::new();
-        let mut is_clean = |what: String, object: &Value| match secret::place(object) {
+        let Self { bundle, findings, lost, .. } = self;
+        let mut is_clean = |what: String, object: &Value, own: Lost| match secret::place(object) {
             None => true,
             Some(place) => {
-                found.push(Finding::SecretFound { what, place });
+                findings.push(Finding::SecretFound { what, place });
+                lost.push(own);
                 false
             }
         };
-        let bundle = &mut self.bundle;
         bundle.dashboards.retain(|uid, dashboard| {
-            is_clean(dashboard_path(uid, dashboard.folder.as_deref()), &dashboard.model)
+            let what = dashboard_path(uid, dashboard.folder.as_deref());
+            is_clean(what, &dashboard.model, Lost::Dashboard(uid.clone()))
         });
-        bundle.library_panels.retain(|uid, panel| is_clean(panel_path(uid), panel));
+        bundle.library_panels.retain(|uid, panel| is_clean(panel_path(uid), panel, Lost::Panel(uid.clone())));
         bundle.rule_groups.retain(|key, group| {
             let (folder, title) = key.split_once('/').unwrap_or_default();
-            is_clean(group_path(folder, title), group)
+            is_clean(group_path(folder, title), group, Lost::Group(key.clone()))
         });
-        bundle.contact_points.retain(|point| is_clean(CONTACT_POINTS.to_owned(), point));
-        bundle.mute_timings.retain(|timing| is_clean(MUTE_TIMINGS.to_owned(), timing));
-        bundle.templates.retain(|template| is_clean(TEMPLATES.to_owned(), template));
-        if !is_clean(POLICIES.to_owned(), &bundle.policies) {
+        for (file, list) in [
+            (CONTACT_POINTS, &mut bundle.contact_points),
+            (MUTE_TIMINGS, &mut bundle.mute_timings),
+            (TEMPLATES, &mut bundle.templates),
+        ] {
+            let name = |one: &Value| one.get("name").cloned().unwrap_or_default();
+            list.retain(|one| is_clean(file.to_owned(), one, Lost::Listed(file, name(one))));
+        }
+        if !is_clean(POLICIES.to_owned(), &bundle.policies, Lost::Policies) {
             bundle.policies = Value::Null;
         }
-        self.findings.extend(found);
     }
 }
 
 /// Path of a group of alert rules.
 pub(crate) fn rule_group_path(folder: &str, title: &str) -> String {
     format!("/api/v1/provisioning/folder/{}/rule-groups/{}", segment(folder), segment(title))
+}
+
+/// Whether an error is about one object: the others may be read.
+fn is_of_one(error: &GrafanaError) -> bool {
+    matches!(error, GrafanaError::Refused { .. } | GrafanaError::Unreadable { .. })
+        && error.status() != Some(401)
+}
+
+/// Folders and titles of all groups. A rule does not have its group's interval, which only the group's own answer has.
+async fn groups(session: &Session<'_>) -> Result<BTreeSet<(String, String)>, GrafanaError> {
+    let rules: Vec<Rule> = session.get("/api/v1/provisioning/alert-rules").await?;
+    Ok(rules.into_iter().map(|rule| (rule.folder, rule.group)).collect())
+}
+
+/// Which of these, to whose reads Grafana answered 404, it lists all the same: they are not gone. Some versions answer 404 to
+/// a dashboard for every error.
+async fn still(
+    session: &Session<'_>,
+    kind: &str,
+    missing: &BTreeSet<String>,
+) -> Result<Vec<Hit>, GrafanaError> {
+    let listed = if missing.is_empty() { Vec::new() } else { search(session, kind).await? };
+    Ok(listed.into_iter().filter(|hit| missing.contains(&hit.uid)).collect())
 }
 
 /// All results of a kind.
@@ -294,26 +356,41 @@ fn repeating(path: &str) -> GrafanaError {
     GrafanaError::Unreadable { what: format!("GET {path}"), reason }
 }
 
-/// A dashboard; none if it is gone. Also its namespace, if only the new API has it.
+/// A dashboard; none if Grafana answers 404. `namespace` is that of the organization in the new API, if it is known.
 pub(crate) async fn dashboard(
     session: &Session<'_>,
     uid: &str,
-) -> Result<Option<(Dashboard, Option<String>)>, GrafanaError> {
+    namespace: &mut Option<String>,
+) -> Result<Option<Dashboard>, GrafanaError> {
     let path = format!("/api/dashboards/uid/{}", segment(uid));
-    let refused = match session.find::<Full>(&path).await {
-        Ok(found) => {
-            let dashboard = |Full { dashboard, meta }| Dashboard {
-                folder: meta.folder.filter(|folder: &String| !folder.is_empty()),
-                model: normal::dashboard(dashboard),
+    let place = match session.find::<Full>(&path).await {
+        Ok(None) => return Ok(None),
+        Ok(Some(Full { dashboard, meta })) => {
+            let Some(version) = meta.version.filter(|version| version.starts_with("v2")) else {
+                let folder = meta.folder.filter(|folder: &String| !folder.is_empty());
+                return Ok(Some(Dashboard { folder, version: None, model: normal::dashboard(dashboard) }));
             };
-            return Ok(found.map(|full| (dashboard(full), None)));
+            if namespace.is_none() {
+                let settings: Settings = session.get("/api/frontend/settings").await?;
+                *namespace = settings.namespace;
+            }
+            v2::Place::new(&version, namespace.as_deref().unwrap_or(v2::NAMESPACE)).ok_or_else(|| {
+                let reason = "meta.apiVersion is no version".to_owned();
+                GrafanaError::Unreadable { what: format!("GET {path}"), reason }
+            })?
         }
-        Err(error) => error,
+        Err(error) => match &error {
+            GrafanaError::Refused { status: 406, message, .. } => {
+                v2::Place::of(message, uid).ok_or_else(|| error.clone())?
+            }
+            _ => return Err(error),
+        },
     };
-    let GrafanaError::Refused { status: 406, message, .. } = &refused else { return Err(refused) };
-    let Some(place) = v2::Place::of(message, uid) else { return Err(refused) };
+    *namespace = Some(place.namespace().to_owned());
     let found = session.find::<Value>(&format!("{}/{}", place.path(), segment(uid))).await?;
-    let dashboard =
-        |resource: Value| Dashboard { folder: v2::folder(&resource), model: normal::resource(resource) };
-    Ok(found.map(|resource| (dashboard(resource), Some(place.namespace().to_owned()))))
+    Ok(found.map(|resource| Dashboard {
+        folder: v2::folder(&resource),
+        version: Some(place.version().to_owned()),
+        model: normal::resource(resource),
+    }))
 }

@@ -7,7 +7,7 @@ use shared::grafana::{GrafanaError, Session, segment};
 
 use super::read::{dashboard, rule_group_path};
 use crate::rules::bundle::{self, Bundle, Dashboard, dashboard_path, group_path};
-use crate::rules::scratch::{Made, Names, difference, with_uid};
+use crate::rules::scratch::{Made, Names, difference, rules, with_uid};
 use crate::rules::{normal, v2};
 
 /// Note of a dashboard's version.
@@ -23,6 +23,8 @@ pub(crate) struct Restored {
     pub dashboards: usize,
     pub rule_groups: usize,
     pub faults: Vec<Fault>,
+    /// Objects of which Grafana's own failure left nothing known.
+    pub unknown: Vec<Fault>,
 }
 
 /// An object that could not be restored, or that differs.
@@ -54,37 +56,47 @@ pub(crate) async fn restore(
 ) -> Result<Restored, GrafanaError> {
     let mut restored = Restored::default();
     for made in names.folders(exported) {
-        let fault = folder(session, &made).await?;
+        let fault = folder(session, &made).await;
+        restored.note(bundle::FOLDERS.to_owned(), fault)?;
         restored.folders += 1;
-        restored.note(bundle::FOLDERS.to_owned(), fault);
     }
     for (uid, one) in &exported.dashboards {
         let folder = place(names, one.folder.as_deref(), exported);
-        let fault = restore_dashboard(session, names, uid, one, folder, namespace).await?;
+        let fault = restore_dashboard(session, names, uid, one, folder, namespace).await;
+        restored.note(dashboard_path(uid, one.folder.as_deref()), fault)?;
         restored.dashboards += 1;
-        restored.note(dashboard_path(uid, one.folder.as_deref()), fault);
     }
     for (key, group) in &exported.rule_groups {
         let (of, title) = key.split_once('/').unwrap_or_default();
         let folder = place(names, Some(of), exported);
-        let fault = rule_group(session, names, title, group, folder).await?;
+        let fault = rule_group(session, names, title, group, folder).await;
+        restored.note(group_path(of, title), fault)?;
         restored.rule_groups += 1;
-        restored.note(group_path(of, title), fault);
     }
     Ok(restored)
 }
 
 impl Restored {
-    fn note(&mut self, what: String, fault: Option<String>) {
-        self.faults.extend(fault.map(|why| Fault { what, why }));
-    }
-}
-
-/// A refusal of one object is a fault of the export; any other error says nothing about it.
-fn fault(error: GrafanaError) -> Result<Option<String>, GrafanaError> {
-    match error.status() {
-        Some(400 | 404 | 406 | 409 | 412 | 422) => Ok(Some(error.to_string())),
-        _ => Err(error),
+    /// A refusal of one object is a fault of the export; Grafana's failure at one leaves it unknown. Any other error is the end.
+    fn note(
+        &mut self,
+        what: String,
+        fault: Result<Option<String>, GrafanaError>,
+    ) -> Result<(), GrafanaError> {
+        let error = match fault {
+            Ok(fault) => {
+                self.faults.extend(fault.map(|why| Fault { what, why }));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let faults = match (&error, error.status()) {
+            (_, Some(400 | 404 | 406 | 409 | 412 | 422)) => &mut self.faults,
+            (_, Some(500)) | (GrafanaError::Unreadable { .. }, _) => &mut self.unknown,
+            _ => return Err(error),
+        };
+        faults.push(Fault { what, why: error.to_string() });
+        Ok(())
     }
 }
 
@@ -93,9 +105,7 @@ async fn folder(session: &Session<'_>, made: &Made) -> Result<Option<String>, Gr
     if let (Some(fields), Some(parent)) = (body.as_object_mut(), &made.parent) {
         fields.insert("parentUid".to_owned(), parent.as_str().into());
     }
-    if let Err(error) = session.change(Method::POST, "/api/folders", Some(&body)).await {
-        return fault(error);
-    }
+    session.change(Method::POST, "/api/folders", Some(&body)).await?;
     let found: Option<Shown> = session.find(&format!("/api/folders/{}", segment(&made.uid))).await?;
     Ok(match found {
         None => Some(format!("folder {} is missing", made.of)),
@@ -123,8 +133,13 @@ async fn restore_dashboard(
 ) -> Result<Option<String>, GrafanaError> {
     let Some(folder) = folder else { return Ok(Some(NO_FOLDER.to_owned())) };
     let new = names.uid("dashboard", uid);
-    let (path, body) = match v2::Place::for_restore(&one.model, namespace) {
-        Some(place) => (place.path(), v2::request(&one.model, &new, &folder)),
+    let (path, body) = match &one.version {
+        Some(version) => {
+            let Some(place) = v2::Place::new(version, namespace) else {
+                return Ok(Some("its version is not one of Grafana".to_owned()));
+            };
+            (place.path(), v2::request(&one.model, &new, &folder))
+        }
         None => {
             let model = with_uid(&one.model, &new);
             let body =
@@ -132,17 +147,18 @@ async fn restore_dashboard(
             ("/api/dashboards/db".to_owned(), body)
         }
     };
-    if let Err(error) = session.change(Method::POST, &path, Some(&body)).await {
-        return fault(error);
-    }
-    let Some((found, _)) = dashboard(session, &new).await? else {
+    session.change(Method::POST, &path, Some(&body)).await?;
+    let Some(found) = dashboard(session, &new, &mut Some(namespace.to_owned())).await? else {
         return Ok(Some("it is missing".to_owned()));
     };
     if found.folder.as_deref() != Some(folder.as_str()) {
         return Ok(Some("it is in another folder".to_owned()));
     }
+    if found.version != one.version {
+        return Ok(Some("it has another schema".to_owned()));
+    }
     let mut back = with_uid(&found.model, uid);
-    if let Some(metadata) = back.get_mut("metadata") {
+    if let Some(metadata) = back.get_mut("metadata").filter(|_| one.version.is_some()) {
         *metadata = json!({"name": uid});
     }
     Ok(difference(&one.model, &back))
@@ -158,9 +174,11 @@ async fn rule_group(
     let Some(folder) = folder else { return Ok(Some(NO_FOLDER.to_owned())) };
     let path = rule_group_path(&folder, title);
     let body = names.group_request(group, &folder);
-    if let Err(error) = session.change(Method::PUT, &path, Some(&body)).await {
-        return fault(error);
+    // Before 11.5.2, a group takes no rule with a UID that Grafana does not have: github.com/grafana/grafana/issues/98283.
+    for rule in rules(&body, &folder, title) {
+        session.change(Method::POST, "/api/v1/provisioning/alert-rules", Some(&rule)).await?;
     }
+    session.change(Method::PUT, &path, Some(&body)).await?;
     let Some(found) = session.find::<Value>(&path).await? else {
         return Ok(Some("it is missing".to_owned()));
     };

@@ -7,6 +7,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::runtime::hex::hex;
 
+use super::{normal, secret};
+
 /// The folder of dashboards that are in none.
 const GENERAL: &str = "general";
 
@@ -46,8 +48,27 @@ pub(crate) struct Dashboard {
     /// UID of its folder; none if it is in none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The version of the new API that it was read from, e.g. `v2beta1`; none if it was read from `/api`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Its JSON: the model, or a resource of the new API.
     pub model: Value,
+}
+
+/// An object that an export does not have as Grafana has it: it could not be read, or has what looks like a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Lost {
+    /// By its UID.
+    Folder(String),
+    /// By its UID.
+    Dashboard(String),
+    /// By its UID.
+    Panel(String),
+    /// By its [`group_key`].
+    Group(String),
+    /// By its name, in the list that is this file.
+    Listed(&'static str, Value),
+    Policies,
 }
 
 /// Differences between two exports, as paths of files.
@@ -107,7 +128,7 @@ impl Bundle {
     /// The files in the repository, by path.
     pub(crate) fn files(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
-        for (uid, Dashboard { folder, model }) in &self.dashboards {
+        for (uid, Dashboard { folder, model, .. }) in &self.dashboards {
             files.insert(dashboard_path(uid, folder.as_deref()), pretty(model));
         }
         for (uid, panel) in &self.library_panels {
@@ -140,18 +161,47 @@ impl Bundle {
         changes
     }
 
-    /// Keeps a dashboard in its earlier form, if there is one, because it could not be read.
-    pub(crate) fn keep_dashboard(&mut self, uid: &str, before: &Self) {
-        if let Some(kept) = before.dashboards.get(uid) {
-            self.dashboards.insert(uid.to_owned(), kept.clone());
+    /// Keeps a lost object in its earlier form, if there is one that has no secret: its file is not removed.
+    pub(crate) fn keep(&mut self, lost: &Lost, before: &Self) {
+        match lost {
+            Lost::Folder(uid) => kept(&mut self.folders, &before.folders, uid, |_| true),
+            Lost::Dashboard(uid) => {
+                kept(&mut self.dashboards, &before.dashboards, uid, |one| is_clean(&one.model));
+            }
+            Lost::Panel(uid) => kept(&mut self.library_panels, &before.library_panels, uid, is_clean),
+            Lost::Group(key) => kept(&mut self.rule_groups, &before.rule_groups, key, is_clean),
+            Lost::Listed(file, name) => {
+                let (list, before) = match *file {
+                    CONTACT_POINTS => (&mut self.contact_points, &before.contact_points),
+                    MUTE_TIMINGS => (&mut self.mute_timings, &before.mute_timings),
+                    _ => (&mut self.templates, &before.templates),
+                };
+                for one in before.iter().filter(|one| is_named(one, name) && is_clean(one)) {
+                    if !list.iter().any(|other| other.get("uid") == one.get("uid") && is_named(other, name)) {
+                        list.push(one.clone());
+                    }
+                }
+                *list = normal::sorted(std::mem::take(list), &["name", "type", "uid"]);
+            }
+            Lost::Policies if is_clean(&before.policies) => self.policies.clone_from(&before.policies),
+            Lost::Policies => {}
         }
     }
 
-    /// The same for a group of alert rules.
-    pub(crate) fn keep_group(&mut self, key: &str, before: &Self) {
-        if let Some(kept) = before.rule_groups.get(key) {
-            self.rule_groups.insert(key.to_owned(), kept.clone());
-        }
+    /// How many objects of each kind it has.
+    pub(crate) fn lengths(&self) -> BTreeMap<String, usize> {
+        let routes = self.policies.get("routes").and_then(Value::as_array).map_or(0, Vec::len);
+        let lengths = [
+            ("folders", self.folders.len()),
+            ("dashboards", self.dashboards.len()),
+            ("library-panels", self.library_panels.len()),
+            ("rule-groups", self.rule_groups.len()),
+            ("contact-points", self.contact_points.len()),
+            ("policies", routes),
+            ("mute-timings", self.mute_timings.len()),
+            ("templates", self.templates.len()),
+        ];
+        lengths.into_iter().map(|(kind, length)| (kind.to_owned(), length)).collect()
     }
 
     /// What it holds, in a line.
@@ -177,6 +227,25 @@ impl Dashboard {
     }
 }
 
+fn kept<T: Clone>(
+    now: &mut BTreeMap<String, T>,
+    before: &BTreeMap<String, T>,
+    key: &str,
+    is_clean: impl Fn(&T) -> bool,
+) {
+    if let Some(kept) = before.get(key).filter(|kept| is_clean(kept)) {
+        now.insert(key.to_owned(), kept.clone());
+    }
+}
+
+fn is_clean(object: &Value) -> bool {
+    secret::place(object).is_none()
+}
+
+fn is_named(object: &Value, name: &Value) -> bool {
+    object.get("name") == Some(name)
+}
+
 /// JSON as git shows it best: sorted, one value a line, a newline at the end.
 fn pretty(content: &impl Serialize) -> String {
     // These types contain only text, numbers and lists, which always serialize.
@@ -199,6 +268,7 @@ mod tests {
     fn bundle() -> Bundle {
         let dashboard = |folder: Option<&str>, title: &str| Dashboard {
             folder: folder.map(str::to_owned),
+            version: None,
             model: json!({"title": title, "panels": []}),
         };
         Bundle {
@@ -258,18 +328,42 @@ mod tests {
         assert_eq!(now.since(Some(&before)), expected);
         assert_eq!(before.since(Some(&before)), Changes::default());
         assert_eq!(before.since(None).added.len(), before.files().len());
-        // What could not be read stays as it was.
-        now.keep_dashboard("d2", &before);
-        now.keep_dashboard("never", &before);
-        assert_eq!(now.dashboards["d2"], before.dashboards["d2"]);
-        assert!(!now.dashboards.contains_key("never"));
+    }
+
+    #[test]
+    fn what_is_lost_stays_as_it_was_unless_that_has_a_secret() {
+        let mut before = bundle();
+        before.policies = json!({"receiver": "ops"});
+        before.templates = vec![json!({"name": "a", "template": "x"}), json!({"name": "b", "template": "y"})];
+        before.library_panels.insert("p".to_owned(), json!({"model": {"password": "hunter2"}}));
+        let mut now = Bundle { templates: vec![json!({"name": "c", "template": "z"})], ..Bundle::default() };
+        let name = |name: &str| name.to_owned();
+        for lost in [
+            Lost::Folder(name("f1")),
+            Lost::Dashboard(name("d2")),
+            Lost::Dashboard(name("never")),
+            Lost::Panel(name("p")),
+            Lost::Group(group_key("f1", "a/b: ç")),
+            Lost::Listed(TEMPLATES, json!("a")),
+            Lost::Policies,
+        ] {
+            now.keep(&lost, &before);
+            now.keep(&lost, &before);
+        }
+        assert_eq!((&now.folders, &now.rule_groups), (&before.folders, &before.rule_groups));
+        assert_eq!(now.dashboards.keys().collect::<Vec<_>>(), ["d2"]);
+        assert!(now.library_panels.is_empty());
+        assert_eq!((now.policies["receiver"].as_str(), now.templates.len()), (Some("ops"), 2));
+        assert_eq!(now.templates[0], before.templates[0]);
+        let lengths = now.lengths();
+        assert_eq!((lengths["templates"], lengths["dashboards"], lengths["policies"]), (2, 1, 0));
     }
 
     #[test]
     fn both_forms_of_a_dashboard_have_a_title() {
         assert_eq!(bundle().dashboards["d1"].title(), "Latência");
         let resource = json!({"kind": "Dashboard", "spec": {"title": "Nova"}});
-        assert_eq!(Dashboard { folder: None, model: resource }.title(), "Nova");
+        assert_eq!(Dashboard { model: resource, ..Dashboard::default() }.title(), "Nova");
         assert_eq!(Dashboard::default().title(), "");
     }
 }

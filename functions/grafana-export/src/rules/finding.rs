@@ -1,21 +1,24 @@
 //! What a person has to look at.
 
+use std::collections::BTreeMap;
+
 /// A finding of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Finding {
-    /// An object has what looks like a secret, and is not in the export: what, and where, as a JSON pointer.
+    /// An object has what looks like a secret; the export has its earlier form, if there is one without: what, and where, as
+    /// a JSON pointer.
     SecretFound { what: String, place: String },
     /// A restored object is not what was exported: what, and how it differs.
     CheckFailed { what: String, why: String },
     /// An object could not be read; the export has its earlier form, if there is one.
     NotExported { what: String, why: String },
-    /// More than half of the dashboards are gone since the last export.
-    Shrunk { before: usize, now: usize },
+    /// More than half of the objects of a kind are gone, and no person has accepted it.
+    Shrunk { kind: String, before: usize, now: usize },
     /// The pull request could not be opened or changed.
     NotProposed { why: String },
     /// The restore check could not be made.
     CheckNotMade { why: String },
-    /// What a check made could not be removed: the folder's UID.
+    /// What a check made could not be removed: the UID of the folder, or of a dashboard that was moved out of it.
     LeftBehind { uid: String, why: String },
     /// Grafana's version is newer than any for which this was built.
     VersionUntested { version: String },
@@ -47,10 +50,8 @@ impl Finding {
             | Self::NotExported { what, .. } => what,
             Self::LeftBehind { uid, .. } => uid,
             Self::ReleaseKept { release, .. } => release,
-            Self::Shrunk { .. }
-            | Self::NotProposed { .. }
-            | Self::CheckNotMade { .. }
-            | Self::VersionUntested { .. } => "grafana",
+            Self::Shrunk { kind, .. } => kind,
+            Self::NotProposed { .. } | Self::CheckNotMade { .. } | Self::VersionUntested { .. } => "grafana",
         }
     }
 
@@ -74,16 +75,46 @@ impl Finding {
         }
     }
 
+    /// The file of an object that the export has in its earlier form, or not at all.
+    pub(crate) fn left_out(&self) -> Option<&str> {
+        match self {
+            Self::SecretFound { what, .. } | Self::NotExported { what, .. } => Some(what),
+            _ => None,
+        }
+    }
+
     /// Whether the run fails by it.
     pub(crate) fn fails(&self) -> bool {
         !matches!(self, Self::ReleaseKept { .. })
     }
 }
 
-/// Whether so many dashboards are gone that a mistake is likelier than a decision: a token that sees less, or another
+/// Whether so many objects are gone that a mistake is likelier than a decision: a token that sees less, or another
 /// organization.
-pub(crate) fn shrunk(before: usize, now: usize) -> Option<Finding> {
-    (before >= 4 && now * 2 < before).then_some(Finding::Shrunk { before, now })
+fn is_shrunk(before: usize, now: usize) -> bool {
+    before >= 4 && now * 2 < before
+}
+
+/// The kinds of objects that shrank; the number of each kind before and now.
+pub(crate) fn shrunk(before: &BTreeMap<String, usize>, now: &BTreeMap<String, usize>) -> Vec<Finding> {
+    let finding = |(kind, now): (&String, &usize)| {
+        let before = before.get(kind).copied().unwrap_or_default();
+        is_shrunk(before, *now).then(|| Finding::Shrunk { kind: kind.clone(), before, now: *now })
+    };
+    now.iter().filter_map(finding).collect()
+}
+
+/// The numbers with which the next run compares its own: of a kind that shrank those before, unless a person accepts it.
+pub(crate) fn baseline(
+    before: &BTreeMap<String, usize>,
+    now: &BTreeMap<String, usize>,
+    is_accepted: bool,
+) -> BTreeMap<String, usize> {
+    let next = |(kind, now): (&String, &usize)| {
+        let before = before.get(kind).copied().unwrap_or_default();
+        (kind.clone(), if is_shrunk(before, *now) && !is_accepted { before } else { *now })
+    };
+    now.iter().map(next).collect()
 }
 
 #[cfg(test)]
@@ -91,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_removed_dashboards_are_no_finding() {
+    fn a_few_removed_objects_are_no_finding() {
         for (before, now, expected) in [
             (0, 0, false),
             (3, 0, false),
@@ -101,7 +132,25 @@ mod tests {
             (100, 49, true),
             (9, 20, false),
         ] {
-            assert_eq!(shrunk(before, now).is_some(), expected, "{before} {now}");
+            assert_eq!(is_shrunk(before, now), expected, "{before} {now}");
         }
+    }
+
+    #[test]
+    fn a_list_that_shrank_is_compared_with_what_it_was_until_it_recovers_or_is_accepted() {
+        let numbers = |dashboards: usize, groups: usize| -> BTreeMap<String, usize> {
+            [("dashboards".to_owned(), dashboards), ("rule-groups".to_owned(), groups)].into()
+        };
+        assert_eq!(baseline(&BTreeMap::new(), &numbers(9, 9), false), numbers(9, 9));
+        assert!(shrunk(&BTreeMap::new(), &numbers(0, 0)).is_empty());
+        let mut known = numbers(9, 10);
+        for now in [numbers(9, 4), numbers(8, 3)] {
+            let found = shrunk(&known, &now);
+            assert_eq!(found.iter().map(Finding::key).collect::<Vec<_>>(), ["Shrunk rule-groups"]);
+            known = baseline(&known, &now, false);
+        }
+        assert_eq!(known, numbers(8, 10));
+        assert_eq!(baseline(&known, &numbers(8, 3), true), numbers(8, 3));
+        assert_eq!(baseline(&known, &numbers(8, 6), false), numbers(8, 6));
     }
 }

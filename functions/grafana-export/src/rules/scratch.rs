@@ -85,7 +85,7 @@ impl<'a> Names<'a> {
 
     /// The request that makes a group of alert rules again: paused, so that no rule of it is evaluated.
     pub(crate) fn group_request(&self, group: &Value, folder: &str) -> Value {
-        self.group(group, |uid| self.uid("rule", uid), Some(folder), &|_| json!(true))
+        self.group(group, |uid| self.uid("rule", uid), Some(folder), &|_| Some(json!(true)))
     }
 
     /// A restored group with the names of the exported one.
@@ -101,7 +101,7 @@ impl<'a> Names<'a> {
             .filter_map(|rule| Some((rule.get("uid")?.as_str()?.to_owned(), rule.get("isPaused")?.clone())))
             .collect();
         let folder = exported.get("folderUid").and_then(Value::as_str);
-        let is_paused = |uid: &str| paused.get(uid).cloned().unwrap_or(Value::Null);
+        let is_paused = |uid: &str| paused.get(uid).cloned();
         self.group(
             restored,
             |uid| uids.get(uid).cloned().unwrap_or_else(|| uid.to_owned()),
@@ -116,20 +116,38 @@ impl<'a> Names<'a> {
         group: &Value,
         uid: impl Fn(&str) -> String,
         folder: Option<&str>,
-        is_paused: &dyn Fn(&str) -> Value,
+        is_paused: &dyn Fn(&str) -> Option<Value>,
     ) -> Value {
         let mut group = group.clone();
         put(&mut group, "folderUid", folder.map(Value::from));
         if let Some(Value::Array(rules)) = group.get_mut("rules") {
             for rule in rules {
                 let new = rule.get("uid").and_then(Value::as_str).map(&uid);
-                put(rule, "isPaused", new.as_deref().map(is_paused));
+                let is_paused = is_paused(new.as_deref().unwrap_or_default());
+                if let Some(fields) = rule.as_object_mut() {
+                    // A rule that does not say whether it is paused is evaluated.
+                    fields.remove("isPaused");
+                    fields.extend(is_paused.map(|is_paused| ("isPaused".to_owned(), is_paused)));
+                }
                 put(rule, "uid", new.map(Value::from));
                 put(rule, "folderUID", folder.map(Value::from));
             }
         }
         group
     }
+}
+
+/// The requests that make the rules of a [`Names::group_request`] one by one, in their place.
+pub(crate) fn rules(request: &Value, folder: &str, title: &str) -> Vec<Value> {
+    let placed = |rule: &Value| {
+        let mut rule = rule.clone();
+        if let Some(fields) = rule.as_object_mut() {
+            fields.insert("folderUID".to_owned(), folder.into());
+            fields.insert("ruleGroup".to_owned(), title.into());
+        }
+        rule
+    };
+    request.get("rules").and_then(Value::as_array).into_iter().flatten().map(placed).collect()
 }
 
 /// Sets a field that an object has.
@@ -223,13 +241,20 @@ mod tests {
     #[test]
     fn a_group_is_paused_while_it_is_checked_and_comes_back_as_it_was() {
         let rule = |uid: &str, is_paused: bool| json!({"uid": uid, "folderUID": "f", "ruleGroup": "g", "isPaused": is_paused, "title": uid});
-        let group = json!({"title": "g", "folderUid": "f", "interval": 60, "rules": [rule("a", false), rule("b", true)]});
+        let silent = json!({"uid": "c", "folderUID": "f", "ruleGroup": "g", "title": "c"});
+        let group = json!({"title": "g", "folderUid": "f", "interval": 60, "rules": [rule("a", false), rule("b", true), silent]});
         let names = Names::new("r");
         let asked = names.group_request(&group, "scratch");
         for rule in asked["rules"].as_array().unwrap() {
             assert_eq!((&rule["isPaused"], &rule["folderUID"]), (&json!(true), &json!("scratch")));
             assert!(is_scratch_uid(rule["uid"].as_str().unwrap()));
         }
+        let alone =
+            rules(&names.group_request(&json!({"rules": [{"uid": "a", "folderUID": "f"}]}), "s"), "s", "g");
+        assert_eq!(
+            alone,
+            [json!({"uid": names.uid("rule", "a"), "folderUID": "s", "ruleGroup": "g", "isPaused": true})]
+        );
         assert_eq!(names.group_back(&asked, &group), group);
         // A rule that Grafana lost or added shows.
         let mut less = asked.clone();

@@ -6,6 +6,8 @@
 //! Source: the options of each kind of contact point in Grafana's
 //! [documentation](https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 /// What stands for a secret, as in Grafana's own answers.
@@ -71,46 +73,83 @@ const PLAIN: [&str; 56] = [
     "type",
 ];
 
+/// Settings that hold others of the same kinds. Below any other setting with parts, e.g. `headers`, names are people's own.
+const STRUCTURES: [&str; 7] =
+    ["hmacConfig", "http_config", "oauth2", "payload", "proxy_config", "responders", "tls_config"];
+
 /// Beginnings of tokens, and the fewest characters that follow in a real one.
-const TOKENS: [(&str, usize); 17] = [
+const TOKENS: [(&str, usize); 27] = [
     ("glsa_", 20),
     ("glc_", 20),
+    ("glpat-", 20),
     ("ghp_", 30),
     ("gho_", 30),
+    ("ghr_", 30),
     ("ghs_", 30),
+    ("ghu_", 30),
     ("github_pat_", 30),
     ("xoxb-", 20),
     ("xoxp-", 20),
     ("xoxa-", 20),
     ("xapp-", 20),
     ("sk_live_", 16),
+    ("rk_live_", 16),
+    ("sk-", 32),
+    ("SG.", 40),
+    ("npm_", 30),
+    ("pypi-", 40),
+    ("hvs.", 20),
     ("AKIA", 16),
     ("ASIA", 16),
     ("AIza", 30),
     ("hooks.slack.com/services/", 20),
     ("discord.com/api/webhooks/", 20),
+    ("api.telegram.org/bot", 20),
     ("Bearer ", 20),
 ];
 
-/// Names of fields whose value is a secret.
-const NAMES: [&str; 16] = [
-    "access_token",
-    "accesstoken",
-    "api_key",
+/// Ends of names whose value is a secret, in small letters and digits: `db_password`, `x-api-key`, `apiToken`.
+const NAMES: [&str; 17] = [
+    "accesskey",
     "apikey",
+    "authkey",
     "authorization",
-    "basicauthpassword",
-    "client_secret",
-    "clientsecret",
+    "credential",
+    "credentials",
+    "passphrase",
     "passwd",
     "password",
-    "private_key",
     "privatekey",
+    "pwd",
     "secret",
+    "secretkey",
     "securejsondata",
     "securesettings",
+    "senha",
     "token",
 ];
+
+/// Fields with the value of what `name` or `key` beside them names: a header, a parameter, a variable.
+const VALUES: [&str; 4] = ["current", "options", "query", "value"];
+
+/// Kinds of variables whose value is a result, not a text that a person wrote.
+const RESULTS: [&str; 12] = [
+    "adhoc",
+    "datasource",
+    "groupby",
+    "interval",
+    "query",
+    "switch",
+    "AdhocVariable",
+    "DatasourceVariable",
+    "GroupByVariable",
+    "IntervalVariable",
+    "QueryVariable",
+    "SwitchVariable",
+];
+
+/// A field whose parts are named by the columns of a query's result.
+const COLUMNS: &str = "renameByName";
 
 /// The settings of a contact point that may be shown.
 pub(crate) fn settings(settings: &Value) -> Value {
@@ -120,7 +159,10 @@ pub(crate) fn settings(settings: &Value) -> Value {
 fn shown(field: &str, value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let shown = |(name, value): (&String, &Value)| (name.clone(), shown(name, value));
+            let is_known = field.is_empty() || STRUCTURES.contains(&field);
+            let shown = |(name, value): (&String, &Value)| {
+                (name.clone(), if is_known { shown(name, value) } else { redacted(value) })
+            };
             Value::Object(fields.iter().map(shown).collect::<Map<_, _>>())
         }
         Value::Array(items) => Value::Array(items.iter().map(|item| shown(field, item)).collect()),
@@ -136,6 +178,17 @@ fn shown(field: &str, value: &Value) -> Value {
     }
 }
 
+/// A value without any text or number.
+fn redacted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), redacted(value))).collect(),
+        Value::Array(items) => items.iter().map(redacted).collect(),
+        Value::String(text) if text.is_empty() => value.clone(),
+        Value::String(_) | Value::Number(_) => REDACTED.into(),
+        Value::Bool(_) | Value::Null => value.clone(),
+    }
+}
+
 /// Scheme and host of an address; none if a text is none, or has credentials.
 fn origin(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
@@ -147,12 +200,28 @@ fn origin(text: &str) -> Option<&str> {
 
 /// Where an object has what looks like a secret, as a JSON pointer; never its value.
 pub(crate) fn place(object: &Value) -> Option<String> {
+    inside(object, false)
+}
+
+/// `is_result`: whether the object is the inner one of a variable of [`RESULTS`].
+fn inside(object: &Value, is_result: bool) -> Option<String> {
     match object {
-        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
-            let is_named = NAMES.contains(&name.to_ascii_lowercase().as_str()) && is_value(value);
-            let inner = if is_named { Some(String::new()) } else { place(value) };
-            inner.map(|inner| format!("/{}{inner}", escaped(name)))
-        }),
+        Value::Object(fields) => {
+            let text = |field: &str| fields.get(field).and_then(Value::as_str);
+            let kinds = [text("type"), text("kind")];
+            let is_kind = kinds.into_iter().flatten().any(|kind| RESULTS.contains(&kind));
+            let is_about = [text("name"), text("key")].into_iter().flatten().any(is_secret_name);
+            let has_value = is_about && !is_kind && !is_result;
+            fields.iter().find_map(|(name, value)| {
+                let is_named = is_secret_name(name) || (has_value && VALUES.contains(&name.as_str()));
+                let inner = match value {
+                    _ if is_named && is_value(value) => Some(String::new()),
+                    Value::Object(columns) if name == COLUMNS => columns.values().find_map(place),
+                    _ => inside(value, is_kind),
+                };
+                inner.map(|inner| format!("/{}{inner}", escaped(name)))
+            })
+        }
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -160,6 +229,12 @@ pub(crate) fn place(object: &Value) -> Option<String> {
         Value::String(text) => looks_secret(text).then(String::new),
         _ => None,
     }
+}
+
+/// Whether a name, of one word, says that its value is a secret.
+fn is_secret_name(name: &str) -> bool {
+    let plain = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    !name.contains(char::is_whitespace) && NAMES.iter().any(|end| plain.ends_with(end))
 }
 
 /// A name as part of a JSON pointer, without control characters. Source: RFC 6901, 3.
@@ -171,10 +246,28 @@ fn escaped(name: &str) -> String {
 /// Whether the value of a field with a secret's name is one: not empty, not redacted, not a variable.
 fn is_value(value: &Value) -> bool {
     match value {
-        Value::String(text) => !text.is_empty() && text != REDACTED && !text.starts_with(['$', '{']),
-        Value::Object(fields) => fields.values().any(is_value),
+        Value::String(text) => !text.is_empty() && !is_placeholder(text),
+        Value::Array(items) => items.iter().any(is_value),
+        // What a table does with a column of that name.
+        Value::Object(fields) => !fields.contains_key("aggregations") && fields.values().any(is_value),
         _ => false,
     }
+}
+
+/// Whether a text as a whole only stands for a value: a variable of Grafana or of a template, or stars.
+fn is_placeholder(text: &str) -> bool {
+    let is_word = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_in = |begin: &str, end: &str| {
+        let inner = text.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+        inner.is_some_and(|inner| !inner.contains(['{', '}', '[', ']']))
+    };
+    text == REDACTED
+        || is_in("${", "}")
+        || is_in("{{", "}}")
+        || is_in("[[", "]]")
+        || is_in("<", ">")
+        || text.strip_prefix('$').is_some_and(is_word)
+        || text.chars().all(|character| character == '*')
 }
 
 /// Whether a text holds a credential of a known form.
@@ -182,7 +275,9 @@ fn looks_secret(text: &str) -> bool {
     (text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----"))
         || TOKENS.iter().any(|(prefix, least)| has_token(text, prefix, *least))
         || has_web_token(text)
+        || has_basic(text)
         || has_password(text)
+        || has_assigned(text)
 }
 
 fn run(text: &str, is_part: impl Fn(char) -> bool) -> &str {
@@ -191,7 +286,7 @@ fn run(text: &str, is_part: impl Fn(char) -> bool) -> &str {
 }
 
 fn has_token(text: &str, prefix: &str, least: usize) -> bool {
-    let is_part = |character: char| character.is_ascii_alphanumeric() || "_-./+=".contains(character);
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "_-./+=:".contains(character);
     let upper = prefix.chars().all(|character| character.is_ascii_uppercase());
     text.match_indices(prefix).any(|(at, _)| {
         let before = text.get(..at).and_then(|before| before.chars().last());
@@ -216,8 +311,44 @@ fn has_password(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         let authority = run(rest, |character| !"/?#\"' \n\t".contains(character));
         let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
-        password
-            .is_some_and(|(_, password)| !password.is_empty() && !password.starts_with(['$', '{', '<', '*']))
+        password.is_some_and(|(_, password)| !password.is_empty() && !is_placeholder(password))
+    })
+}
+
+/// A header's user and password.
+fn has_basic(text: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "+/=".contains(character);
+    text.match_indices("Basic ").any(|(at, word)| {
+        let encoded = run(text.get(at + word.len()..).unwrap_or_default(), is_part);
+        let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded.is_some_and(|pair| pair.contains(':') && !pair.contains(char::is_control))
+    })
+}
+
+/// A value that a text gives to a secret's name: in a query string, in JSON, or as `password=hunter2`. A value outside of a
+/// query string has a letter and a digit, and is no matcher of a label, as `{secret="db-tls-2"}` has one.
+fn has_assigned(text: &str) -> bool {
+    text.match_indices(['=', ':']).any(|(at, sign)| {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
+        let named = before.trim_end_matches(['"', '\'', '\\', ' ']);
+        let is_quoted = before.ends_with(['"', '\'']);
+        let is_part = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+        let start = named.rfind(|character| !is_part(character)).map_or(0, |at| {
+            at + named.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+        });
+        let (rest, name) = named.split_at(start);
+        if !is_secret_name(name) || (sign == ":" && !is_quoted && !after.starts_with(' ')) {
+            return false;
+        }
+        let value = after.trim_start_matches(' ').trim_start_matches(['"', '\'', '\\']);
+        let value = run(value, |one| !one.is_whitespace() && !"\"'\\&;,)`".contains(one));
+        if value.len() < 6 || value.starts_with("{{") || is_placeholder(value) {
+            return false;
+        }
+        let is_in_query = sign == "=" && rest.ends_with(['?', '&']);
+        let is_matcher = !is_quoted && rest.trim_end().ends_with(['{', ',', '(']);
+        let has = |is: fn(&char) -> bool| value.chars().any(|one| is(&one));
+        is_in_query || (!is_matcher && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic))
     })
 }
 
@@ -234,14 +365,18 @@ mod tests {
             "url": "https://hooks.example/services/T00/B00/xyz", "endpointUrl": "https://slack.example/", "password": "hunter2",
             "authorization_credentials": "[REDACTED]", "headers": {"X-Api": "abc"}, "userKey": "u", "title": "",
             "http_config": {"oauth2": {"client_id": "c", "client_secret": "s"}}, "responders": [{"type": "team", "name": "Ops"}],
-            "new_setting": "x", "text": "token xoxb-1234567890-abcdefghijkl"
+            "new_setting": "x", "text": "token xoxb-1234567890-abcdefghijkl",
+            "endpoint_params": {"subject": "s3cr3t", "code": 1234, "more": {"title": "s3cr3t", "on": true}},
+            "payload": {"template": "x", "vars": {"message": "s3cr3t"}}
         });
         let expected = json!({
             "addresses": "ops@moveongs.org", "singleEmail": true, "maxAlerts": 5, "message": "{{ template \"x\" . }}",
             "url": "https://hooks.example/[REDACTED]", "endpointUrl": "https://slack.example/", "password": "[REDACTED]",
             "authorization_credentials": "[REDACTED]", "headers": {"X-Api": "[REDACTED]"}, "userKey": "[REDACTED]", "title": "",
             "http_config": {"oauth2": {"client_id": "[REDACTED]", "client_secret": "[REDACTED]"}}, "responders": [{"type": "team", "name": "Ops"}],
-            "new_setting": "[REDACTED]", "text": "[REDACTED]"
+            "new_setting": "[REDACTED]", "text": "[REDACTED]",
+            "endpoint_params": {"subject": "[REDACTED]", "code": "[REDACTED]", "more": {"title": "[REDACTED]", "on": true}},
+            "payload": {"template": "[REDACTED]", "vars": {"message": "[REDACTED]"}}
         });
         assert_eq!(settings(&given), expected);
         for address in ["https://user:pass@hooks.example/x", "https://", "https://a b/c"] {
@@ -265,13 +400,74 @@ mod tests {
             (json!({"q": "-----BEGIN RSA PRIVATE KEY-----\nx"}), Some("/q")),
             (json!({"h": "Authorization: Bearer abcdefghijklmnopqrstuvwxyz"}), Some("/h")),
             (json!({"u": "https://hooks.slack.com/services/T00000000/B00000000/XXXX"}), Some("/u")),
-            // What is none.
-            (json!({"password": "", "token": "[REDACTED]", "secret": "${secret}", "apiKey": null}), None),
-            (json!({"expr": "rate(tokens_total[5m])", "legend": "AKIA", "title": "Bearer of news"}), None),
-            (json!({"u": "https://grafana.example/d/x?from=a@b:c", "v": "postgres://u:$PASSWORD@db"}), None),
-            (json!({"uid": "eyJustAName", "tokens": "many"}), None),
+            (json!({"db_password": "x"}), Some("/db_password")),
+            (json!({"apiToken": "x"}), Some("/apiToken")),
+            (json!({"headers": {"x-api-key": "abc"}}), Some("/headers/x-api-key")),
+            (json!({"secret": ["x"]}), Some("/secret")),
+            (json!({"password": "$ecret-2024"}), Some("/password")),
+            (json!({"password": "{curly}1"}), Some("/password")),
+            (json!({"senha": "x"}), Some("/senha")),
+            (
+                json!({"templating": {"list": [{"name": "api_token", "type": "textbox", "query": "s3cr3t"}]}}),
+                Some("/templating/list/0/query"),
+            ),
+            (json!({"name": "token", "current": {"selected": false, "value": "s3cr3t"}}), Some("/current")),
+            (
+                json!({"kind": "TextVariable", "spec": {"name": "api_token", "query": "s3cr3t"}}),
+                Some("/spec/query"),
+            ),
+            (json!([{"key": "Authorization", "value": "Basic x"}]), Some("/0/value")),
+            (json!([{"key": "X-API-Key", "value": "x"}]), Some("/0/value")),
+            (json!({"h": "curl -H 'Authorization: Basic b3BzOmh1bnRlcjI='"}), Some("/h")),
+            (json!({"u": "https://x/?api_key=0123456789abcdef"}), Some("/u")),
+            (json!({"u": "https://x/?a=b&token=correcthorse"}), Some("/u")),
+            (json!({"t": "entrar com password=hunter2"}), Some("/t")),
+            (json!({"t": "senha: hunter2"}), Some("/t")),
+            (json!({"body": "{\"password\": \"hunter2\"}"}), Some("/body")),
+            (json!({"u": "https://api.telegram.org/bot123456:AAE5bgPmBqS1hMv1CmFxl7XxjNV"}), Some("/u")),
+            (json!({"x": "glpat-0123456789abcdefghij"}), Some("/x")),
+            (json!({"x": format!("ghu_{}", "a1".repeat(18))}), Some("/x")),
+            (json!({"x": format!("SG.{}.{}", "a".repeat(22), "b".repeat(43))}), Some("/x")),
+            (json!({"x": format!("npm_{}", "a1".repeat(18))}), Some("/x")),
+            (json!({"x": format!("sk-proj-{}", "a1".repeat(20))}), Some("/x")),
         ] {
             assert_eq!(place(&object).as_deref(), expected, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_dashboards_and_rules_have_is_no_secret() {
+        for object in [
+            json!({"password": "", "token": "[REDACTED]", "secret": "${secret}", "apiKey": null}),
+            json!({"password": "$password", "token": "{{ .Token }}", "secret": "[[secret]]", "pwd": "****"}),
+            json!({"expr": "rate(tokens_total[5m])", "legend": "AKIA", "title": "Bearer of news"}),
+            json!({"u": "https://grafana.example/d/x?from=a@b:c", "v": "postgres://u:$PASSWORD@db"}),
+            json!({"u": "https://x/?token=${token}&var-token=$token", "v": "password={{ .Values.password }}"}),
+            json!({"uid": "eyJustAName", "tokens": "many", "hasPassword": true, "maxTokens": 100000}),
+            // Variables whose values come from a data source.
+            json!({"name": "secret", "type": "query", "query": "label_values(kube_secret_info, secret)", "current": {"text": "app-tls", "value": "app-tls"}}),
+            json!({"kind": "QueryVariable", "spec": {"name": "token", "query": {"spec": {"query": "label_values(token)"}}, "current": {"value": "a1"}}}),
+            json!({"name": "token", "type": "textbox", "query": "", "current": {"selected": false, "text": "", "value": ""}, "options": []}),
+            json!({"name": "env", "type": "custom", "query": "dev,prod", "current": {"value": "dev"}, "label": "Token"}),
+            json!({"name": "Rotated secret", "enable": true, "query": "tags:secret", "iconColor": "red"}),
+            // Queries.
+            json!({"expr": "sum by (token) (rate(job:api_token:rate5m{secret=\"db-tls-2024\", token=~\"a.*1\"}[5m])) > 0"}),
+            json!({"expr": "{app=\"api\"} |= \"password=\" | json token=\"a.b\" != \"secret\""}),
+            json!({"rawSql": "SELECT count(*) FROM users u JOIN t ON u.password_reset_token = t.token WHERE password IS NOT NULL"}),
+            json!({"legendFormat": "{{token}} {{secret}}", "refId": "A", "datasource": {"type": "prometheus", "uid": "P1809F7CD0C75ACF3"}}),
+            // Panels.
+            json!({"id": "organize", "options": {"renameByName": {"token": "Token", "api_key": "Chave"}, "indexByName": {"token": 0}, "excludeByName": {"secret": true}}}),
+            json!({"id": "groupBy", "options": {"fields": {"token": {"aggregations": [], "operation": "groupby"}}}}),
+            json!({"matcher": {"id": "byName", "options": "token"}, "properties": [{"id": "displayName", "value": "Token"}]}),
+            json!({"type": "text", "options": {"mode": "markdown", "content": "# Basic PostgreSQL, Basic DynamoDB\nToken: 30 dias. Secret: veja o cofre. password=…"}}),
+            json!({"title": "Password resets", "description": "Tokens emitidos: https://wiki.example/tokens?page=token"}),
+            json!({"links": [{"title": "task-sk-learn", "url": "https://x.example/d/sk-api?var-env=$env"}], "tags": ["secret", "token"]}),
+            // Rules and templates.
+            json!({"labels": {"severity": "critical"}, "annotations": {"summary": "{{ $labels.secret }} vence: {{ $values.A }}"}}),
+            json!({"name": "token", "template": "{{ define \"token\" }}{{ .CommonLabels.token }}{{ end }}"}),
+            json!({"authorization_scheme": "Bearer", "authorization_credentials": "[REDACTED]", "secretName": "app"}),
+        ] {
+            assert_eq!(place(&object), None, "{object}");
         }
     }
 }

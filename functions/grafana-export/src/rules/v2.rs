@@ -1,12 +1,15 @@
-//! Dashboards of the new schema, which only the API below `/apis` has, in Grafana 12 and later.
+//! Dashboards of the new schema, which only the API below `/apis` has as they are, in Grafana 12 and later.
 //!
-//! Source: [the new API's structure](https://grafana.com/docs/grafana/latest/developer-resources/api-reference/http-api/apis/),
-//! and the answer 406 of `GET /api/dashboards/uid/:uid`, which names the place.
+//! Source: [the new API's structure](https://grafana.com/docs/grafana/latest/developer-resources/api-reference/http-api/apis/).
+//! `GET /api/dashboards/uid/:uid` answers 406 and names the place, or 200 with the version in `meta.apiVersion`.
 
 use serde_json::{Value, json};
 
 /// The API's group.
 const GROUP: &str = "dashboard.grafana.app";
+
+/// Namespace of the organization that a Grafana begins with.
+pub(crate) const NAMESPACE: &str = "default";
 
 /// The annotation with the UID of a dashboard's folder.
 const FOLDER: &str = "grafana.app/folder";
@@ -29,11 +32,17 @@ impl Place {
         else {
             return None;
         };
+        Self::new(version, namespace).filter(|_| name == uid)
+    }
+
+    /// The place with this version and namespace; none if they are not plain words: the text of a dashboard is its editor's,
+    /// and the token may do more.
+    pub(crate) fn new(version: &str, namespace: &str) -> Option<Self> {
         let is_word = |word: &str| {
             !word.is_empty()
                 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        let is_place = name == uid && version.starts_with('v') && is_word(version) && is_word(namespace);
+        let is_place = version.starts_with('v') && is_word(version) && is_word(namespace);
         is_place.then(|| Self { version: version.to_owned(), namespace: namespace.to_owned() })
     }
 
@@ -42,10 +51,9 @@ impl Place {
         format!("/apis/{GROUP}/{}/namespaces/{}/dashboards", self.version, self.namespace)
     }
 
-    /// The place at which a dashboard of an export is made again.
-    pub(crate) fn for_restore(model: &Value, namespace: &str) -> Option<Self> {
-        let version = model.get("apiVersion")?.as_str()?.strip_prefix(GROUP)?.strip_prefix('/')?;
-        Some(Self { version: version.to_owned(), namespace: namespace.to_owned() })
+    /// Its version.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Its namespace.
@@ -94,11 +102,22 @@ mod tests {
     #[test]
     fn a_restored_one_has_another_name_and_folder() {
         let model = json!({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "metadata": {"name": "d1"}, "spec": {"title": "a"}});
-        let place = Place::for_restore(&model, "org-2").unwrap();
+        let place = Place::new("v2beta1", "org-2").unwrap();
         assert_eq!(place.path(), "/apis/dashboard.grafana.app/v2beta1/namespaces/org-2/dashboards");
         let made = request(&model, "x", "f");
         assert_eq!((&made["metadata"]["name"], folder(&made).as_deref()), (&json!("x"), Some("f")));
         assert_eq!(made["spec"], model["spec"]);
-        assert_eq!(Place::for_restore(&json!({"title": "a"}), "default"), None);
+        for (version, namespace) in [
+            ("../../api/org/invites?x=", "default"),
+            ("..", "default"),
+            ("", "default"),
+            ("1", "default"),
+            ("v1/..", "default"),
+            ("v2", ".."),
+            ("v2", ""),
+            ("v2%2e", "default"),
+        ] {
+            assert_eq!(Place::new(version, namespace), None, "{version} {namespace}");
+        }
     }
 }

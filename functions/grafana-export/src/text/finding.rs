@@ -27,18 +27,18 @@ fn sentence(finding: &Finding, language: Language) -> String {
         ),
         Finding::SecretFound { place, .. } => shared::tr!(
             language,
-            "tem em `{place}` o que parece um segredo, à vista de quem abre o objeto; ficou fora da exportação",
-            "has in `{place}` what looks like a secret, which everyone who opens the object can see; it is not in the export",
+            "tem em `{place}` o que parece um segredo, à vista de quem abre o objeto; a exportação tem a forma anterior, se havia uma sem isso",
+            "has in `{place}` what looks like a secret, which everyone who opens the object can see; the export has its earlier form, if there was one without it",
         ),
         Finding::NotExported { why, .. } => shared::tr!(
             language,
             "não pôde ser lido; a exportação tem a forma anterior, se havia uma: {why}",
             "could not be read; the export has its earlier form, if there was one: {why}",
         ),
-        Finding::Shrunk { before, now } => shared::tr!(
+        Finding::Shrunk { before, now, .. } => shared::tr!(
             language,
-            "mais da metade dos dashboards sumiu desde a última exportação: eram {before}, são {now}",
-            "more than half of the dashboards are gone since the last export: {now} of {before} are left",
+            "mais da metade dos objetos desta lista sumiu: eram {before}, são {now}",
+            "more than half of the objects in this list are gone: {now} of {before} are left",
         ),
         Finding::NotProposed { why } => shared::tr!(
             language,
@@ -47,13 +47,13 @@ fn sentence(finding: &Finding, language: Language) -> String {
         ),
         Finding::CheckNotMade { why } => shared::tr!(
             language,
-            "não se sabe se a exportação pode ser restaurada; o teste não foi feito: {why}",
-            "it is not known whether the export can be restored; the check was not made: {why}",
+            "não se sabe se a exportação pode ser restaurada; o teste não foi feito, ou não por inteiro: {why}",
+            "it is not known whether the export can be restored; the check was not made, or not of all: {why}",
         ),
         Finding::LeftBehind { why, .. } => shared::tr!(
             language,
-            "esta pasta do teste de restauração não pôde ser apagada: {why}",
-            "this folder of the restore check could not be removed: {why}",
+            "o que o teste de restauração fez com este UID não pôde ser apagado: {why}",
+            "what the restore check made with this UID could not be removed: {why}",
         ),
         Finding::VersionUntested { version } => shared::tr!(
             language,
@@ -90,8 +90,8 @@ fn next_step(finding: &Finding, about: &str, language: Language) -> String {
         ),
         Finding::Shrunk { .. } => language
             .pick(
-                "conferir a organização e o papel do token (docs/grafana.md#token); se foram mesmo apagados, nada a fazer",
-                "check the organization and the role of the token (docs/grafana.md#token); if they were deleted, there is nothing to do",
+                "conferir a organização e o papel do token; se foram mesmo apagados, aceitar (docs/grafana.md#token)",
+                "check the organization and the role of the token; if they were deleted, accept it (docs/grafana.md#token)",
             )
             .to_owned(),
         Finding::NotProposed { .. } => language
@@ -108,8 +108,8 @@ fn next_step(finding: &Finding, about: &str, language: Language) -> String {
             .to_owned(),
         Finding::LeftBehind { .. } => shared::tr!(
             language,
-            "a próxima execução tenta de novo; à mão, apagar no Grafana a pasta {about}",
-            "the next run tries again; by hand, delete the folder {about} in Grafana",
+            "a próxima execução tenta de novo; à mão, apagar no Grafana a pasta ou o dashboard {about}",
+            "the next run tries again; by hand, delete the folder or dashboard {about} in Grafana",
         ),
         Finding::VersionUntested { .. } => language
             .pick("ler as novidades da API (docs/grafana.md#versões)", "read what is new in the API (docs/grafana.md#versões)")

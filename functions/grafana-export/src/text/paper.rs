@@ -21,8 +21,8 @@ pub(crate) fn title(settings: &Settings) -> String {
     )
 }
 
-/// The pull request's body.
-pub(crate) fn body(changes: &Changes, key: &str, language: Language) -> String {
+/// The pull request's body. `left_out` are files of objects that are as they were before, or not there.
+pub(crate) fn body(changes: &Changes, left_out: &BTreeSet<String>, key: &str, language: Language) -> String {
     let mut body = vec![
         language
             .pick(
@@ -36,6 +36,13 @@ pub(crate) fn body(changes: &Changes, key: &str, language: Language) -> String {
         (language.pick("Novos", "New"), &changes.added),
         (language.pick("Mudados", "Changed"), &changes.changed),
         (language.pick("Apagados", "Removed"), &changes.removed),
+        (
+            language.pick(
+                "Na forma anterior, ou de fora: não foram lidos, ou têm um segredo",
+                "In their earlier form, or left out: they could not be read, or have a secret",
+            ),
+            left_out,
+        ),
     ] {
         body.extend(list(label, files));
     }
@@ -102,7 +109,11 @@ mod tests {
         let model = json!({"title": "<script> [x](http://evil.example)\n# y"});
         let bundle = Bundle {
             folders: [("f1".to_owned(), folder)].into(),
-            dashboards: [("d1".to_owned(), Dashboard { folder: Some("f1".to_owned()), model })].into(),
+            dashboards: [(
+                "d1".to_owned(),
+                Dashboard { folder: Some("f1".to_owned()), version: None, model },
+            )]
+            .into(),
             ..Bundle::default()
         };
         let index = index(&bundle, Language::Portuguese);
@@ -110,7 +121,9 @@ mod tests {
         assert!(row.starts_with("| &lt;script&gt; \\[x\\]("), "{row}");
         assert!(row.contains("API \\| @\u{2060}team") && row.ends_with("(dashboards/f1/d1.json) |"), "{row}");
         let changes = Changes { added: ["a`b.json".to_owned()].into(), ..Changes::default() };
-        let body = body(&changes, "grafana/exports/x.json", Language::English);
+        let left_out = ["dashboards/general/x.json".to_owned()].into();
+        let body = body(&changes, &left_out, "grafana/exports/x.json", Language::English);
         assert!(body.contains("**New**\n\n* `a'b.json`") && !body.contains("**Removed**"), "{body}");
+        assert!(body.contains("have a secret**\n\n* `dashboards/general/x.json`"), "{body}");
     }
 }

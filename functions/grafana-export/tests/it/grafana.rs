@@ -7,21 +7,34 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use shared::testing::Web;
 
-/// The state of a Grafana 11.
+/// A folder of the restore check of another run.
+pub(crate) const ANOTHER: &str = "govcheck-0123456789abcdef0123";
+
+const APIS: &str = "dashboard.grafana.app";
+
+/// The state of a Grafana 11, whose groups take no rule with a UID that is not there.
 #[derive(Default)]
 pub(crate) struct State {
     /// Titles and parents of folders, by UID.
     pub(crate) folders: BTreeMap<String, (String, String)>,
     /// Folders and models of dashboards, by UID.
     pub(crate) dashboards: BTreeMap<String, (String, Value)>,
+    /// Folders and resources of dashboards of the new schema, by UID: a Grafana 13 answers where they are.
+    pub(crate) resources: BTreeMap<String, (String, Value)>,
     /// Groups of rules by folder and title.
     pub(crate) groups: BTreeMap<(String, String), Value>,
+    /// Library panels; one a page, whatever is asked for.
+    pub(crate) panels: Vec<Value>,
     pub(crate) contact_points: Value,
     pub(crate) version: String,
     /// Answers with this status to a request whose method and path begin with this text.
     pub(crate) refuses: Option<(String, u16)>,
     /// A field that a saved dashboard loses.
     pub(crate) loses: String,
+    /// A dashboard that is deleted after it was listed.
+    pub(crate) vanishes: String,
+    /// Whether another run begins its check after the folders were listed.
+    pub(crate) is_joined: bool,
     /// Requests that were not expected.
     pub(crate) unknown: Vec<String>,
     /// Rules that a request created and that are evaluated.
@@ -44,8 +57,7 @@ pub(crate) fn start() -> (Web, Shared) {
             json!({"uid": uid, "title": format!("Painel {uid}"), "panels": [{"id": 1, "title": "5xx"}]});
         state.dashboards.insert(uid.to_owned(), (folder.to_owned(), model));
     }
-    let rule =
-        json!({"uid": "r1", "title": "5xx", "condition": "A", "data": [], "for": "5m", "isPaused": false});
+    let rule = json!({"uid": "r1", "title": "5xx", "condition": "A", "data": [], "for": "5m", "isPaused": false, "folderUID": "f1", "ruleGroup": "api"});
     let group = json!({"title": "api", "folderUid": "f1", "interval": 60, "rules": [rule]});
     state.groups.insert(("f1".to_owned(), "api".to_owned()), group);
     let state = Shared::new(Mutex::new(state));
@@ -66,6 +78,9 @@ impl State {
         let uri = request.uri();
         let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
         let asked = format!("{} {path}", request.method());
+        if asked == format!("GET /api/dashboards/uid/{}", self.vanishes) {
+            self.dashboards.remove(&self.vanishes);
+        }
         if let Some((begin, status)) = &self.refuses
             && asked.starts_with(begin)
         {
@@ -79,7 +94,14 @@ impl State {
         let body = request.body();
         match (request.method().as_str(), parts.as_slice()) {
             ("GET", ["api", "health"]) => (200, json!({"database": "ok", "version": self.version})),
-            ("GET", ["api", "search"]) => (200, self.search(&query)),
+            ("GET", ["api", "search"]) => {
+                let found = self.search(&query);
+                if self.is_joined && query.contains("type=dash-folder") && found == json!([]) {
+                    self.join();
+                }
+                (200, found)
+            }
+            ("GET", ["api", "frontend", "settings"]) => (200, json!({"namespace": "org-7"})),
             ("GET", ["api", "folders", uid]) => self.folder(uid),
             ("POST", ["api", "folders"]) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
@@ -91,6 +113,9 @@ impl State {
             }
             ("DELETE", ["api", "folders", uid]) if query == "forceDeleteRules=true" => self.delete(uid),
             ("GET", ["api", "dashboards", "uid", uid]) => match self.dashboards.get(*uid) {
+                None if self.resources.contains_key(*uid) => {
+                    (200, json!({"dashboard": {"title": "less"}, "meta": {"apiVersion": "v2beta1"}}))
+                }
                 None => refused(404, "Dashboard not found"),
                 Some((folder, model)) => {
                     self.saves += 1;
@@ -110,7 +135,23 @@ impl State {
                 self.dashboards.insert(uid, (folder.to_owned(), model));
                 (200, json!({"status": "success"}))
             }
-            ("GET", ["api", "library-elements"]) => (200, json!({"result": {"elements": []}})),
+            ("GET", ["apis", APIS, "v2beta1", "namespaces", "org-7", "dashboards", uid]) => {
+                match self.resources.get(*uid) {
+                    None => refused(404, "not found"),
+                    Some((_, resource)) => (200, resource.clone()),
+                }
+            }
+            ("POST", ["apis", APIS, "v2beta1", "namespaces", "org-7", "dashboards"]) => {
+                let folder = body["metadata"]["annotations"]["grafana.app/folder"].as_str().unwrap();
+                let uid = body["metadata"]["name"].as_str().unwrap();
+                self.resources.insert(uid.to_owned(), (folder.to_owned(), body.clone()));
+                (201, body.clone())
+            }
+            ("GET", ["api", "library-elements"]) => {
+                let page: usize = query.rsplit_once("page=").unwrap().1.parse().unwrap();
+                let elements: Vec<&Value> = self.panels.iter().skip(page - 1).take(1).collect();
+                (200, json!({"result": {"totalCount": self.panels.len(), "elements": elements}}))
+            }
             ("GET", ["api", "v1", "provisioning", "alert-rules"]) => {
                 let rules = self
                     .groups
@@ -124,12 +165,29 @@ impl State {
                     Some(group) => (200, group.clone()),
                 }
             }
-            ("PUT", ["api", "v1", "provisioning", "folder", folder, "rule-groups", group]) => {
-                for rule in body["rules"].as_array().unwrap() {
+            ("POST", ["api", "v1", "provisioning", "alert-rules"]) => {
+                let text = |name: &str| body[name].as_str().unwrap().to_owned();
+                let (folder, title) = (text("folderUID"), text("ruleGroup"));
+                self.evaluated += usize::from(body["isPaused"] != json!(true));
+                let empty = json!({"title": title, "folderUid": folder, "interval": 60, "rules": []});
+                let group = self.groups.entry((folder, title)).or_insert(empty);
+                group["rules"].as_array_mut().unwrap().push(body.clone());
+                (201, body.clone())
+            }
+            ("PUT", ["api", "v1", "provisioning", "folder", folder, "rule-groups", title]) => {
+                let key = ((*folder).to_owned(), (*title).to_owned());
+                let known = self.groups.get(&key).map(|group| group["rules"].to_string()).unwrap_or_default();
+                let mut group = body.clone();
+                for rule in group["rules"].as_array_mut().unwrap() {
+                    if !known.contains(&rule["uid"].to_string()) {
+                        return refused(500, "Internal Server Error");
+                    }
                     self.evaluated += usize::from(rule["isPaused"] != json!(true));
+                    rule["folderUID"] = json!(folder);
+                    rule["ruleGroup"] = json!(title);
                 }
-                self.groups.insert(((*folder).to_owned(), (*group).to_owned()), body.clone());
-                (200, body.clone())
+                self.groups.insert(key, group.clone());
+                (200, group)
             }
             ("GET", ["api", "v1", "provisioning", "contact-points"]) => (200, self.contact_points.clone()),
             ("GET", ["api", "v1", "provisioning", "policies"]) => {
@@ -153,9 +211,20 @@ impl State {
             }
             false => {
                 let hit = |(uid, (folder, _)): (&String, &(String, Value))| json!({"uid": uid, "title": uid, "folderUid": folder});
-                self.dashboards.iter().map(hit).collect()
+                self.dashboards.iter().chain(&self.resources).map(hit).collect()
             }
         }
+    }
+
+    /// What another run's restore check makes.
+    fn join(&mut self) {
+        let folder = ("governance-restore-check f1".to_owned(), String::new());
+        self.folders.insert(ANOTHER.to_owned(), folder);
+        let model = json!({"uid": "govcheck-0123456789abcdef9999", "title": "Painel d1"});
+        let uid = model["uid"].as_str().unwrap().to_owned();
+        self.dashboards.insert(uid, (ANOTHER.to_owned(), model));
+        let group = json!({"title": "api", "folderUid": ANOTHER, "interval": 60, "rules": []});
+        self.groups.insert((ANOTHER.to_owned(), "api".to_owned()), group);
     }
 
     fn folder(&self, uid: &str) -> (u16, Value) {
@@ -170,6 +239,7 @@ impl State {
             return refused(404, "folder not found");
         }
         self.dashboards.retain(|_, (folder, _)| folder != uid);
+        self.resources.retain(|_, (folder, _)| folder != uid);
         self.groups.retain(|(folder, _), _| folder != uid);
         let inner: Vec<String> = self
             .folders
@@ -186,6 +256,7 @@ impl State {
     /// UIDs of everything, to see that nothing of a check stays.
     pub(crate) fn uids(&self) -> Vec<String> {
         let groups = self.groups.keys().map(|(folder, group)| format!("{folder}/{group}"));
-        self.folders.keys().cloned().chain(self.dashboards.keys().cloned()).chain(groups).collect()
+        let dashboards = self.dashboards.keys().chain(self.resources.keys()).cloned();
+        self.folders.keys().cloned().chain(dashboards).chain(groups).collect()
     }
 }

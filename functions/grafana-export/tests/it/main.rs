@@ -102,6 +102,16 @@ impl Cloud {
         self.slack.asked().iter().map(|request| request.body().to_string()).collect()
     }
 
+    /// Whose turn it is to check.
+    fn turn(&self, change: impl Fn(&mut Value)) {
+        let is_turn = |key: &String| self.object(key).get("is_done").is_some();
+        let key = self.keys("runs/grafana-export/").into_iter().find(is_turn).unwrap();
+        let mut turn = self.object(&key);
+        change(&mut turn);
+        let put = http::Request::put(format!("https://evidence.example/{key}"));
+        self.bucket.answer(&put.body(SdkBody::from(turn.to_string())).unwrap());
+    }
+
     fn change(&self, uid: &str, change: impl Fn(&mut Value)) {
         change(&mut self.grafana.lock().unwrap().dashboards.get_mut(uid).unwrap().1);
     }
@@ -199,6 +209,12 @@ async fn a_secret_in_a_dashboard_goes_nowhere() {
     cloud.change("d1", |model| model["panels"][0]["url"] = json!("https://x.example/"));
     let cured = cloud.export(json!({}), "2026-12-03T12:00:00Z").await;
     assert_eq!((cured.result, cured.dashboards, cloud.messages().len()), ("succeeded", 2, 2));
+    // What was clean before stays as it was then: its file is not removed.
+    cloud.change("d1", |model| model["panels"][0]["url"] = json!(secret));
+    let again = cloud.export(json!({}), "2026-12-04T12:00:00Z").await;
+    assert_eq!((&again.export, again.dashboards, again.changes), (&cured.export, 2, [0, 0, 0]));
+    assert_eq!(again.findings, ["SecretFound dashboards/f1/d1.json"]);
+    assert_eq!(cloud.note()["left_out"], 1);
 }
 
 #[tokio::test]
@@ -207,7 +223,7 @@ async fn what_cannot_be_read_keeps_its_earlier_form() {
     let first = cloud.export(json!({}), NOW).await;
     cloud.grafana.lock().unwrap().refuses = Some(("GET /api/dashboards/uid/d1".to_owned(), 500));
     let second = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
-    assert_eq!((second.result, second.export, second.dashboards), ("failed", first.export, 2));
+    assert_eq!((second.result, &second.export, second.dashboards), ("failed", &first.export, 2));
     assert_eq!(second.findings, ["NotExported dashboards/f1/d1.json"]);
     // A list that cannot be read is the end of the run: it would look as if everything had been deleted.
     cloud.grafana.lock().unwrap().refuses = Some(("GET /api/search".to_owned(), 500));
@@ -216,10 +232,110 @@ async fn what_cannot_be_read_keeps_its_earlier_form() {
     assert_eq!(cloud.note()["exported_at"], "2026-12-02T12:00:00Z");
     let told = cloud.messages();
     assert!(told.last().unwrap().contains("A exportação do Grafana falhou"), "{told:?}");
+    // What is listed and answers 404 is not gone.
+    for (day, path, file) in [
+        (4, "/api/dashboards/uid/d1", "dashboards/f1/d1.json"),
+        (5, "/api/v1/provisioning/folder/f1/", "alerting/rule-groups/f1/api.json"),
+        (6, "/api/folders/f1", "folders.json"),
+    ] {
+        cloud.grafana.lock().unwrap().refuses = Some((format!("GET {path}"), 404));
+        let lost = cloud.export(json!({}), &format!("2026-12-0{day}T12:00:00Z")).await;
+        assert_eq!((&lost.export, lost.changes), (&second.export, [0, 0, 0]), "{file}");
+        assert_eq!(lost.findings, [format!("NotExported {file}")]);
+        assert_eq!(cloud.note()["left_out"], 1);
+    }
+    cloud.grafana.lock().unwrap().refuses = None;
     // Gone between the list and the read.
-    cloud.grafana.lock().unwrap().refuses = Some(("GET /api/dashboards/uid/d1".to_owned(), 404));
-    let gone = cloud.export(json!({}), "2026-12-04T12:00:00Z").await;
-    assert_eq!((gone.dashboards, gone.changes), (1, [0, 0, 1]));
+    cloud.grafana.lock().unwrap().vanishes = "d1".to_owned();
+    let gone = cloud.export(json!({}), "2026-12-07T12:00:00Z").await;
+    assert_eq!((gone.result, gone.dashboards, gone.changes), ("succeeded", 1, [0, 0, 1]));
+}
+
+#[tokio::test]
+async fn a_group_whose_name_leads_elsewhere_is_named_and_never_asked_for() {
+    let cloud = Cloud::new();
+    let group = json!({"title": "..", "folderUid": "f1", "interval": 60, "rules": []});
+    cloud.grafana.lock().unwrap().groups.insert(("f1".to_owned(), "..".to_owned()), group);
+    let report = cloud.export(json!({}), NOW).await;
+    let [finding] = report.findings.try_into().unwrap();
+    assert!(finding.starts_with("NotExported alerting/rule-groups/f1/"), "{finding}");
+    assert!(cloud.grafana.lock().unwrap().unknown.is_empty());
+}
+
+#[tokio::test]
+async fn library_panels_are_read_to_the_end_however_short_a_page_is() {
+    let cloud = Cloud::new();
+    let panel = |uid: &str| json!({"id": 1, "uid": uid, "name": uid, "kind": 1, "model": {"type": "stat"}});
+    cloud.grafana.lock().unwrap().panels = vec![panel("p1"), panel("p2"), panel("p3")];
+    let report = cloud.export(json!({}), NOW).await;
+    let panels = cloud.object(&report.export)["library_panels"].clone();
+    assert_eq!(panels.as_object().unwrap().keys().collect::<Vec<_>>(), ["p1", "p2", "p3"]);
+}
+
+#[tokio::test]
+async fn a_dashboard_of_the_new_schema_is_read_and_restored_where_it_is() {
+    let cloud = Cloud::new();
+    let annotations = json!({"grafana.app/folder": "f1"});
+    let resource = json!({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "metadata": {"name": "d3", "annotations": annotations}, "spec": {"title": "Novo"}});
+    cloud.grafana.lock().unwrap().resources.insert("d3".to_owned(), ("f1".to_owned(), resource));
+    // What an editor writes into a model chooses no call.
+    cloud.change("d1", |model| {
+        model["apiVersion"] = json!("dashboard.grafana.app/../../api/org/invites?x=");
+    });
+    let before = cloud.grafana.lock().unwrap().uids();
+    let report = cloud.export(json!({}), NOW).await;
+    assert_eq!((report.result, report.check, report.dashboards), ("succeeded", "passed", 3), "{report:?}");
+    let export = cloud.object(&report.export);
+    let new = &export["dashboards"]["d3"];
+    assert_eq!((&new["version"], &new["folder"]), (&json!("v2beta1"), &json!("f1")));
+    assert_eq!(new["model"]["spec"], json!({"title": "Novo"}));
+    assert!(export["dashboards"]["d1"].get("version").is_none());
+    let state = cloud.grafana.lock().unwrap();
+    assert_eq!((state.uids(), state.unknown.len()), (before, 0));
+}
+
+#[tokio::test]
+async fn a_check_of_another_run_is_not_exported_and_not_waited_for() {
+    let cloud = Cloud::new();
+    let first = cloud.export(json!({}), NOW).await;
+    cloud.turn(|turn| {
+        turn["is_done"] = json!(false);
+        turn["at"] = json!("2026-12-02T11:59:00Z");
+        turn["request"] = json!("another");
+    });
+    cloud.grafana.lock().unwrap().is_joined = true;
+    for at in ["2026-12-02T12:00:00Z", "2026-12-02T12:01:00Z"] {
+        let second = cloud.export(json!({}), at).await;
+        assert_eq!((second.result, second.check, second.findings.len()), ("succeeded", "not_due", 0));
+        assert_eq!(second.export, first.export);
+    }
+    assert!(cloud.grafana.lock().unwrap().folders.contains_key(grafana::ANOTHER));
+    // What was moved out of such a folder stays, and is named.
+    cloud.grafana.lock().unwrap().is_joined = false;
+    let uid = "govcheck-0123456789abcdef9999";
+    cloud.grafana.lock().unwrap().dashboards.get_mut(uid).unwrap().0 = "f1".to_owned();
+    let moved = cloud.export(json!({}), "2026-12-02T13:00:00Z").await;
+    assert_eq!((moved.export, moved.findings), (first.export, vec![format!("LeftBehind {uid}")]));
+    assert!(!cloud.grafana.lock().unwrap().folders.contains_key(grafana::ANOTHER));
+}
+
+#[tokio::test]
+async fn a_list_that_shrank_stays_a_finding_until_a_person_accepts_it() {
+    let cloud = Cloud::new();
+    for number in 0..4 {
+        let (uid, model) = (format!("e{number}"), json!({"uid": format!("e{number}"), "title": "E"}));
+        cloud.grafana.lock().unwrap().dashboards.insert(uid, (String::new(), model));
+    }
+    assert_eq!(cloud.export(json!({}), NOW).await.dashboards, 6);
+    cloud.grafana.lock().unwrap().dashboards.retain(|uid, _| uid.starts_with('d'));
+    for day in [2, 3] {
+        let shrunk = cloud.export(json!({}), &format!("2026-12-0{day}T12:00:00Z")).await;
+        assert_eq!((shrunk.result, shrunk.findings), ("failed", vec!["Shrunk dashboards".to_owned()]));
+    }
+    let accepted = cloud.export(json!({"accept_shrunk": true}), "2026-12-03T13:00:00Z").await;
+    assert_eq!(accepted.result, "succeeded");
+    assert!(accepted.run_id.starts_with("2026-12-03/accepted/"), "{}", accepted.run_id);
+    assert_eq!(cloud.export(json!({}), "2026-12-04T12:00:00Z").await.result, "succeeded");
 }
 
 #[tokio::test]
@@ -253,6 +369,14 @@ async fn a_check_that_cannot_be_made_is_not_known_to_be_good() {
     assert_eq!(report.findings, ["CheckNotMade grafana"]);
     let note = cloud.note();
     assert_eq!((&note["exported_at"], &note["checked_at"]), (&json!(NOW), &Value::Null));
+    // A failure of Grafana at one object leaves the others known.
+    cloud.grafana.lock().unwrap().refuses = Some(("PUT /api/v1/provisioning/folder/".to_owned(), 500));
+    let unknown = cloud.export(json!({}), NOW).await;
+    assert_eq!((unknown.check, unknown.findings), ("not_made", vec!["CheckNotMade grafana".to_owned()]));
+    cloud.grafana.lock().unwrap().loses = "panels".to_owned();
+    let both = cloud.export(json!({}), NOW).await;
+    assert_eq!((both.check, both.findings.len()), ("failed", 3), "{:?}", both.findings);
+    cloud.grafana.lock().unwrap().loses = String::new();
     // What it had made is gone all the same.
     assert_eq!(cloud.grafana.lock().unwrap().uids(), ["f1", "d1", "d2", "f1/api"]);
     // What cannot be removed is named, and removed by the next run.

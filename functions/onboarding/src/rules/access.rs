@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 use shared::policy::Policy;
 
-use super::person::{Person, is_same};
+use super::person::{People, Person, is_same};
 
 /// What was read of one kind of access.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -35,7 +36,9 @@ pub(crate) enum Membership {
     Member,
     /// No.
     NotMember,
-    /// The person's login there is not known.
+    /// No: the person has no login there, says a person.
+    SaidNone,
+    /// The person's login there is not known, so nothing can be looked up.
     NoLogin,
     /// The stack does not have it.
     NotCovered,
@@ -43,8 +46,16 @@ pub(crate) enum Membership {
     Unknown(String),
 }
 
+impl Membership {
+    /// Whether access remains, or may remain unseen. A place that the stack does not have is a finding of its own.
+    pub(crate) fn may_remain(&self) -> bool {
+        matches!(self, Self::Member | Self::NoLogin | Self::Unknown(_))
+    }
+}
+
 /// A place where access may remain.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Place {
     /// The IAM group.
     AwsGroup,
@@ -71,16 +82,28 @@ impl Place {
 impl Access {
     /// Whether a person is in the IAM group. Names of IAM users are compared as IAM does: unique without regard to case.
     pub(crate) fn in_group(&self, person: &Person) -> Membership {
-        membership(&self.group, person.iam_user.as_deref(), |known, user| {
+        let is_said = person.no_login.contains(&Place::AwsGroup);
+        membership(&self.group, person.iam_user.as_deref(), is_said, |known, user| {
             known.iter().any(|known| known.eq_ignore_ascii_case(user))
         })
     }
 
     /// Whether a person is in Grafana's organisation.
     pub(crate) fn in_grafana(&self, person: &Person) -> Membership {
-        membership(&self.grafana, person.grafana_login.as_deref(), |known, login| {
+        let is_said = person.no_login.contains(&Place::Grafana);
+        membership(&self.grafana, person.grafana_login.as_deref(), is_said, |known, login| {
             known.contains(&login.to_lowercase())
         })
+    }
+
+    /// Members of the IAM group who are in nobody's data: their leaving would be seen by nobody.
+    pub(crate) fn not_listed<'a>(&'a self, people: &People) -> Vec<&'a str> {
+        let Read::Known(members) = &self.group else { return Vec::new() };
+        let is_listed = |member: &str| {
+            let mut users = people.people.values().filter_map(|person| person.iam_user.as_deref());
+            users.any(|user| user.eq_ignore_ascii_case(member))
+        };
+        members.iter().map(String::as_str).filter(|member| !is_listed(member)).collect()
     }
 
     /// The access that a person has in all places.
@@ -96,9 +119,15 @@ impl Access {
     }
 }
 
-fn membership<T>(read: &Read<T>, login: Option<&str>, is_in: impl Fn(&T, &str) -> bool) -> Membership {
+fn membership<T>(
+    read: &Read<T>,
+    login: Option<&str>,
+    is_said: bool,
+    is_in: impl Fn(&T, &str) -> bool,
+) -> Membership {
     match (read, login) {
         (Read::NotCovered, _) => Membership::NotCovered,
+        (_, None) if is_said => Membership::SaidNone,
         (_, None) => Membership::NoLogin,
         (Read::Unknown(why), _) => Membership::Unknown(why.clone()),
         (Read::Known(known), Some(login)) if is_in(known, login) => Membership::Member,
@@ -152,9 +181,40 @@ mod tests {
         }
         let access = Access { group: Read::Unknown(String::new()), grafana: known(&["bia@example.org"]) };
         assert_eq!(access.in_grafana(&person()), Membership::Member);
-        let nobody = Person::default();
+        let mut nobody = Person::default();
         assert_eq!(access.in_group(&nobody), Membership::NoLogin);
         assert_eq!(access.in_grafana(&nobody), Membership::NoLogin);
+        nobody.no_login = [Place::AwsGroup].into();
+        assert_eq!(access.in_group(&nobody), Membership::SaidNone);
+        assert_eq!(access.in_grafana(&nobody), Membership::NoLogin);
+    }
+
+    #[test]
+    fn what_is_not_known_may_remain() {
+        for (membership, expected) in [
+            (Membership::Member, true),
+            (Membership::Unknown(String::new()), true),
+            (Membership::NoLogin, true),
+            (Membership::SaidNone, false),
+            (Membership::NotMember, false),
+            (Membership::NotCovered, false),
+        ] {
+            assert_eq!(membership.may_remain(), expected, "{membership:?}");
+        }
+    }
+
+    #[test]
+    fn members_who_are_in_nobodys_data_are_known_only_if_the_group_was_read() {
+        let people = People { people: [("P-A".to_owned(), person())].into(), ..People::default() };
+        for (group, expected) in [
+            (known(&["bia.lima", "rui"]), vec!["rui"]),
+            (known(&["BIA.LIMA"]), vec![]),
+            (Read::NotCovered, vec![]),
+            (Read::Unknown(String::new()), vec![]),
+        ] {
+            let access = Access { group, grafana: Read::NotCovered };
+            assert_eq!(access.not_listed(&people), expected);
+        }
     }
 
     #[test]

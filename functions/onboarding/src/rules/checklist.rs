@@ -94,7 +94,7 @@ pub(crate) fn checklist(person: &Person, policy: &Onboarding, access: &Access) -
         let said = if person.ticks.contains_key(&item.key()) { State::Done } else { State::Open };
         let checked = |membership: Membership| match membership {
             Membership::Member => State::Done,
-            Membership::NotMember | Membership::NoLogin => State::Open,
+            Membership::NotMember | Membership::SaidNone | Membership::NoLogin => State::Open,
             Membership::Unknown(why) => State::Unknown(why),
             Membership::NotCovered => said.clone(),
         };
@@ -126,7 +126,7 @@ pub(crate) fn observe(person: &mut Person, access: &Access, now: Timestamp) {
                     person.ticks.insert(key, Tick { at: now, by: By::Check, evidence: None });
                 }
             }
-            Membership::NotMember => {
+            Membership::NotMember | Membership::SaidNone => {
                 person.ticks.remove(&key);
             }
             Membership::NoLogin | Membership::NotCovered | Membership::Unknown(_) => {}

@@ -1,9 +1,10 @@
 //! What a daily run finds. A finding names a person by the id.
 
-use jiff::civil::Date;
+use jiff::Span;
+use jiff::civil::{Date, DateTime};
 use shared::policy::Policy;
 
-use super::access::{Access, Membership, Place};
+use super::access::{Access, Membership, Place, Read};
 use super::checklist::{State, checklist};
 use super::person::{People, Person, is_same};
 
@@ -12,6 +13,13 @@ use super::person::{People, Person, is_same};
 pub(crate) enum Finding {
     /// A person who has left still has access.
     AccessRemains {
+        /// Where.
+        place: Place,
+        /// The first day without access.
+        since: Date,
+    },
+    /// A person has left, and the login by which access would be found is not known. Never a pass.
+    LoginUnknown {
         /// Where.
         place: Place,
         /// The first day without access.
@@ -35,12 +43,18 @@ pub(crate) enum Finding {
     },
     /// Nobody is reminded.
     MentorUnreachable,
+    /// The stack does not have the place, so access of people who have left may remain there unseen.
+    NotChecked(Place),
+    /// So many members of the IAM group are in nobody's data: their leaving would not be seen.
+    NotListed(usize),
+    /// Nobody is in the list, so nothing is shown.
+    NobodyListed,
 }
 
 /// A finding with what it is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Found {
-    /// The person's id, of access that remains with the place; or the place that was not read.
+    /// The person's id, of access of one who has left with the place; or the place; or `list`.
     pub about: String,
     /// The finding.
     pub finding: Finding,
@@ -51,10 +65,14 @@ impl Finding {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::AccessRemains { .. } => "AccessRemains",
+            Self::LoginUnknown { .. } => "LoginUnknown",
             Self::OnboardingOverdue { .. } => "OnboardingOverdue",
             Self::NotSeen(_) => "NotSeen",
             Self::OnboardingDueSoon { .. } => "OnboardingDueSoon",
             Self::MentorUnreachable => "MentorUnreachable",
+            Self::NotChecked(_) => "NotChecked",
+            Self::NotListed(_) => "NotListed",
+            Self::NobodyListed => "NobodyListed",
         }
     }
 
@@ -65,7 +83,8 @@ impl Finding {
 
     /// Whether a run with this finding fails.
     pub(crate) fn fails(&self) -> bool {
-        self.pages() || matches!(self, Self::OnboardingOverdue { .. } | Self::NotSeen(_))
+        let is_unknown = matches!(self, Self::NotSeen(_) | Self::LoginUnknown { .. });
+        self.pages() || is_unknown || matches!(self, Self::OnboardingOverdue { .. })
     }
 }
 
@@ -73,7 +92,9 @@ impl Found {
     /// The id of the person; none if it is about no person.
     pub(crate) fn person(&self) -> Option<&str> {
         match self.finding {
-            Finding::NotSeen(_) => None,
+            Finding::NotSeen(_) | Finding::NotChecked(_) | Finding::NotListed(_) | Finding::NobodyListed => {
+                None
+            }
             _ => self.about.split('/').next(),
         }
     }
@@ -89,40 +110,22 @@ pub(crate) struct Seen<'a> {
     /// The policy.
     pub policy: &'a Policy,
     /// The present in São Paulo.
-    pub now: jiff::civil::DateTime,
+    pub now: DateTime,
 }
 
 /// The findings, the worst first.
 pub(crate) fn findings(seen: Seen<'_>) -> Vec<Found> {
     let Seen { people, access, policy, now } = seen;
     let today = now.date();
-    let mut found = Vec::new();
-    let mut unseen: Vec<(Place, String)> = Vec::new();
+    let mut found = of_list(people, access, today);
     for (id, person) in &people.people {
-        let mut add = |about: String, finding| found.push(Found { about, finding });
         if person.has_left(today) {
-            for (place, membership) in access.of(person, policy, now) {
-                match membership {
-                    Membership::Member => {
-                        let since = person.left.unwrap_or(today);
-                        add(format!("{id}/{}", place.word()), Finding::AccessRemains { place, since });
-                    }
-                    Membership::Unknown(why) => unseen.push((place, why)),
-                    Membership::NotMember | Membership::NoLogin | Membership::NotCovered => {}
-                }
-            }
-            continue;
+            found.extend(of_leaver(id, person, access, policy, now));
         }
         if !person.is_new(today) {
             continue;
         }
-        for (place, membership) in
-            [(Place::AwsGroup, access.in_group(person)), (Place::Grafana, access.in_grafana(person))]
-        {
-            if let Membership::Unknown(why) = membership {
-                unseen.push((place, why));
-            }
-        }
+        let mut add = |about: String, finding| found.push(Found { about, finding });
         let lines = checklist(person, &policy.onboarding, access);
         let open = lines.iter().filter(|line| line.state != State::Done);
         let open: Vec<String> = open.map(|line| line.item.key()).collect();
@@ -138,28 +141,65 @@ pub(crate) fn findings(seen: Seen<'_>) -> Vec<Found> {
             add(id.clone(), Finding::MentorUnreachable);
         }
     }
-    unseen.sort();
-    unseen.dedup_by_key(|(place, _)| *place);
-    found.extend(
-        unseen
-            .into_iter()
-            .map(|(place, why)| Found { about: place.word().to_owned(), finding: Finding::NotSeen(why) }),
-    );
     found.sort_by_key(|one| {
         (!one.finding.pages(), !one.finding.fails(), one.finding.kind(), one.about.clone())
     });
     found
 }
 
-/// Whether the mentor is reminded today.
-pub(crate) fn is_reminded(person: &Person, policy: &Policy, today: Date) -> bool {
-    let left = days_left(person, today);
-    policy.onboarding.remind_days.iter().any(|days| i64::from(*days) == left)
+/// What may remain of the access of a person who has left. What could not be read is [`Finding::NotSeen`].
+pub(crate) fn of_leaver(
+    id: &str,
+    person: &Person,
+    access: &Access,
+    policy: &Policy,
+    now: DateTime,
+) -> Vec<Found> {
+    let since = person.left.unwrap_or(now.date());
+    let found = access.of(person, policy, now).into_iter().filter_map(|(place, membership)| {
+        let finding = match membership {
+            Membership::Member => Finding::AccessRemains { place, since },
+            Membership::NoLogin => Finding::LoginUnknown { place, since },
+            _ => return None,
+        };
+        Some(Found { about: format!("{id}/{}", place.word()), finding })
+    });
+    found.collect()
+}
+
+/// What is not seen, whoever it is about.
+fn of_list(people: &People, access: &Access, today: Date) -> Vec<Found> {
+    let has_left = people.people.values().any(|person| person.has_left(today));
+    let mut found = Vec::new();
+    let mut add = |about: &str, finding| found.push(Found { about: about.to_owned(), finding });
+    for (place, read) in [(Place::AwsGroup, &access.group), (Place::Grafana, &access.grafana)] {
+        match read {
+            Read::Unknown(why) => add(place.word(), Finding::NotSeen(why.clone())),
+            Read::NotCovered if has_left => add(place.word(), Finding::NotChecked(place)),
+            Read::NotCovered | Read::Known(_) => {}
+        }
+    }
+    match access.not_listed(people).len() {
+        0 => {}
+        members => add(Place::AwsGroup.word(), Finding::NotListed(members)),
+    }
+    if people.people.is_empty() {
+        add("list", Finding::NobodyListed);
+    }
+    found
+}
+
+/// Whether the mentor is reminded: a day for it has come since the last daily run; without one, it is today.
+pub(crate) fn is_reminded(person: &Person, policy: &Policy, last: Option<Date>, today: Date) -> bool {
+    policy.onboarding.remind_days.iter().any(|days| {
+        let day = person.due.checked_sub(Span::new().days(i64::from(*days))).unwrap_or(Date::MIN);
+        day <= today && last.map_or(day == today, |last| day > last)
+    })
 }
 
 /// The id of the mentor's Slack user; none if the policy has none, or if the mentor has left.
 pub(crate) fn slack(person: &Person, people: &People, policy: &Policy, today: Date) -> Option<String> {
-    let has_left = |one: &Person| is_same(&one.name, &person.mentor) && one.has_left(today);
+    let has_left = |one: &Person| one.is_called(&person.mentor) && one.has_left(today);
     if people.people.values().any(has_left) {
         return None;
     }
@@ -180,7 +220,6 @@ fn longest_notice(policy: &Policy) -> i64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::access::Read;
     use super::super::checklist::items;
     use super::super::person::{By, Tick};
     use super::*;
@@ -266,15 +305,50 @@ mod tests {
                 vec![("P-B", done("2026-12-03"))],
                 vec!["NotSeen aws_group", "NotSeen grafana", "OnboardingOverdue P-B"],
             ),
+            // Who is in the group, and in nobody's data, is not known either.
             (
                 vec![("P-C", Person { completed_at: Some(jiff::Timestamp::MIN), ..person("2026-12-01") })],
-                vec![],
+                vec!["NotSeen aws_group", "NotSeen grafana"],
             ),
-            // Nobody's login is known, so nothing had to be read.
-            (vec![("P-D", Person { iam_user: None, grafana_login: None, ..person("2027-12-01") })], vec![]),
         ] {
             assert_eq!(found(&people, &access), expected);
         }
+    }
+
+    #[test]
+    fn what_nobody_can_look_up_of_who_left_is_no_absence() {
+        let left = Person {
+            left: Some(day("2026-12-04")),
+            iam_user: None,
+            grafana_login: None,
+            ..person("2026-12-01")
+        };
+        let none = Person { no_login: [Place::AwsGroup, Place::Grafana].into(), ..left.clone() };
+        let stays = Person { left: None, ..left.clone() };
+        let covered = Access { group: known(&[]), grafana: known(&[]) };
+        let unread = Access { group: Read::Unknown(String::new()), grafana: Read::NotCovered };
+        for (person, access, expected) in [
+            (&left, &covered, vec!["LoginUnknown P-A/aws_group", "LoginUnknown P-A/grafana"]),
+            (&none, &covered, vec![]),
+            (&left, &unread, vec!["LoginUnknown P-A/aws_group", "NotSeen aws_group", "NotChecked grafana"]),
+            (&left, &Access::default(), vec!["NotChecked aws_group", "NotChecked grafana"]),
+            (&stays, &Access::default(), vec!["OnboardingOverdue P-A"]),
+        ] {
+            assert_eq!(found(&[("P-A", person.clone())], access), expected);
+        }
+        for finding in [Finding::NotChecked(Place::Grafana), Finding::NotListed(1), Finding::NobodyListed] {
+            assert!(!finding.fails() && !finding.pages(), "{finding:?}");
+        }
+        let unknown = Finding::LoginUnknown { place: Place::Grafana, since: day("2026-12-04") };
+        assert!(unknown.fails() && !unknown.pages());
+    }
+
+    #[test]
+    fn who_is_in_nobodys_data_and_an_empty_list_are_mentioned() {
+        let access = Access { group: known(&["ana", "BIA"]), grafana: known(&["ana"]) };
+        assert_eq!(found(&[("P-A", person("2027-12-01"))], &access), ["NotListed aws_group"]);
+        assert_eq!(found(&[], &access), ["NobodyListed list", "NotListed aws_group"]);
+        assert_eq!(found(&[], &Access::default()), ["NobodyListed list"]);
     }
 
     #[test]
@@ -288,7 +362,20 @@ mod tests {
             ("2026-12-04", false),
             ("2026-12-03", false),
         ] {
-            assert_eq!(is_reminded(&person(due), &policy, day("2026-12-04")), expected, "{due}");
+            let last = Some(day("2026-12-03"));
+            for last in [last, None] {
+                assert_eq!(is_reminded(&person(due), &policy, last, day("2026-12-04")), expected, "{due}");
+            }
+        }
+        // Some days had no run; a second run on a day reminds nobody again.
+        for (due, last, expected) in [
+            ("2026-12-17", "2026-12-02", true),
+            ("2026-12-16", "2026-12-02", false),
+            ("2026-12-16", "2026-12-01", true),
+            ("2026-12-18", "2026-12-04", false),
+        ] {
+            let last = Some(day(last));
+            assert_eq!(is_reminded(&person(due), &policy, last, day("2026-12-04")), expected, "{due}");
         }
         let one = person("2026-12-18");
         let mentor = Person { name: "Ana Souza".to_owned(), ..Person::default() };

@@ -7,6 +7,8 @@ use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::access::Place;
+
 /// Name of the document.
 pub(crate) const NAME: &str = "people";
 
@@ -37,7 +39,7 @@ pub(crate) struct Person {
     pub name: String,
     /// What the person does in the team.
     pub role: String,
-    /// Name of the mentor, as in the policy's `incidents.people`.
+    /// Name of the mentor, as in the policy's `incidents.people`; empty if the mentor's data was deleted.
     pub mentor: String,
     /// The first day.
     pub start: Date,
@@ -47,15 +49,19 @@ pub(crate) struct Person {
     pub iam_user: Option<String>,
     /// Login or e-mail address in Grafana.
     pub grafana_login: Option<String>,
+    /// Places where the person has no login, says a person.
+    pub no_login: BTreeSet<Place>,
     /// Name in the policy, if it is another one.
     pub policy_name: Option<String>,
+    /// SHA-256 of the request to begin, in hexadecimal, by which it is known when it comes again.
+    pub asked: String,
     /// What is done, by the item's key.
     pub ticks: BTreeMap<String, Tick>,
     /// When everything was done.
     pub completed_at: Option<Timestamp>,
     /// The first day without access.
     pub left: Option<Date>,
-    /// How often name, role, mentor, due day and logins were changed by request.
+    /// How often names, role, mentor, days and logins were changed by request.
     pub changes: u32,
     /// How often the first day without access was set, changed or taken back.
     pub leaves: u32,
@@ -117,6 +123,11 @@ impl Person {
     /// The name that the policy has for the person.
     pub(crate) fn name_in_policy(&self) -> &str {
         self.policy_name.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether a name is the person's, here or in the policy.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        is_same(&self.name, name) || is_same(self.name_in_policy(), name)
     }
 
     /// Whether the person has left by a day.

@@ -1,9 +1,10 @@
 //! Findings in sentences, in groups, and as pages.
 
-use jiff::civil::Date;
+use serde_json::json;
 use shared::audit::findings::{self, Item, NAME};
 use shared::audit::first_week;
 use shared::policy::Area;
+use shared::run::command::Command;
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -18,11 +19,6 @@ const SHOWN: usize = 300;
 /// The line of a finding in the evidence record: its key, `: `, the sentence.
 pub(crate) fn line(found: &Found) -> String {
     format!("{}: {}", key(found), sentence(found, Language::English))
-}
-
-/// The line of access that remains, for the record of the request by which a person leaves.
-pub(crate) fn line_of_access(id: &str, place: Place, since: Date) -> String {
-    line(&Found { about: format!("{id}/{}", place.word()), finding: Finding::AccessRemains { place, since } })
 }
 
 /// Key of a finding: findings of two runs with the same key are the same finding.
@@ -40,6 +36,14 @@ pub(crate) fn sentence(found: &Found, language: Language) -> String {
                 language,
                 "saiu em {since} e ainda tem acesso: {at}",
                 "left on {since} and still has access: {at}",
+            )
+        }
+        Finding::LoginUnknown { place: at, since } => {
+            let at = place(*at, language);
+            shared::tr!(
+                language,
+                "saiu em {since}, e o login não é conhecido, por isso não se sabe se tem acesso: {at}",
+                "left on {since}, and the login is not known, so nobody knows whether access remains: {at}",
             )
         }
         Finding::OnboardingOverdue { due, open } => {
@@ -66,6 +70,24 @@ pub(crate) fn sentence(found: &Found, language: Language) -> String {
             "o mentor não tem Slack em incidents.people da política, ou saiu: ninguém é lembrado",
             "the mentor has no Slack in the policy's incidents.people, or has left: nobody is reminded",
         ),
+        Finding::NotChecked(at) => {
+            let at = place(*at, language);
+            shared::tr!(
+                language,
+                "a stack não confere se quem saiu tem acesso: {at}",
+                "the stack does not check whether people who left have access: {at}",
+            )
+        }
+        Finding::NotListed(members) => shared::tr!(
+            language,
+            "{members} membro(s) do grupo do IAM não estão na lista: a saída deles não seria vista",
+            "{members} member(s) of the IAM group are not in the list: their leaving would not be seen",
+        ),
+        Finding::NobodyListed => shared::tr!(
+            language,
+            "ninguém está na lista: nada foi verificado",
+            "nobody is in the list: nothing was checked",
+        ),
     }
 }
 
@@ -80,6 +102,14 @@ fn next_step(found: &Found, id: &str, settings: &Settings) -> String {
                 language,
                 "tirar o acesso; quem é e com que comando: {command}",
                 "end the access; who it is and by which command: {command}",
+            )
+        }
+        Finding::LoginUnknown { .. } => {
+            let command = command();
+            shared::tr!(
+                language,
+                "dizer o login, ou que não há; quem é e com que comando: {command}",
+                "say the login, or that there is none; who it is and by which command: {command}",
             )
         }
         Finding::OnboardingOverdue { .. } | Finding::OnboardingDueSoon { .. } => {
@@ -100,6 +130,19 @@ fn next_step(found: &Found, id: &str, settings: &Settings) -> String {
             "completar a pessoa na política, ou dizer outro mentor ({PAGE}#mudar)",
             "complete the person in the policy, or name another mentor ({PAGE}#mudar)",
         ),
+        Finding::NotChecked(_) => shared::tr!(
+            language,
+            "conferir à mão a cada saída ({PAGE}#saída)",
+            "check by hand whenever a person leaves ({PAGE}#saída)",
+        ),
+        Finding::NotListed(_) | Finding::NobodyListed => {
+            let command = Command::invoke(&settings.function, &json!({"show": {}})).code();
+            shared::tr!(
+                language,
+                "começar cada um ({PAGE}#começar), ou tirá-lo do grupo; quem falta: {command}",
+                "begin each one ({PAGE}#começar), or remove it from the group; who is missing: {command}",
+            )
+        }
     }
 }
 

@@ -6,18 +6,30 @@ use shared::run::notify::Message;
 use shared::runtime::settings::Settings;
 
 use super::finding::{item, key};
+use super::place;
+use crate::rules::access::{Access, Place, Read};
 use crate::rules::finding::Found;
 
 /// The message of a daily run: what is new, what goes on, what was settled, and `lines` about what the run did.
-pub(crate) fn summary(settings: &Settings, found: &[Found], news: &News<'_>, lines: &[String]) -> Message {
+pub(crate) fn summary(
+    settings: &Settings,
+    found: &[Found],
+    access: &Access,
+    news: &News<'_>,
+    lines: &[String],
+) -> Message {
     let language = settings.language;
     let count = |kind: &str| found.iter().filter(|one| one.finding.kind() == kind).count();
     let (late, remains) = (count("OnboardingOverdue"), count("AccessRemains"));
-    let title = shared::tr!(
+    let mut title = shared::tr!(
         language,
         "Onboarding: {late} atrasado(s), {remains} acesso(s) de quem saiu",
         "Onboarding: {late} overdue, {remains} access(es) of people who left",
     );
+    let unknown = count("LoginUnknown") + count("NotSeen");
+    if unknown > 0 {
+        title += &shared::tr!(language, ", {unknown} não verificado(s)", ", {unknown} not checked");
+    }
     let lists_all = news.is_weekly || news.unread.is_some();
     let is_new = |one: &&Found| lists_all || news.changes.new.contains(&key(one));
     let new: Vec<_> = found.iter().filter(is_new).map(|one| item(one, settings)).collect();
@@ -32,11 +44,17 @@ pub(crate) fn summary(settings: &Settings, found: &[Found], news: &News<'_>, lin
     all.extend(listed(language.pick("Resolvido:", "Resolved:"), resolved));
     all.extend(lines.iter().cloned());
     if all.is_empty() {
-        let nothing = language.pick(
-            "Nada está atrasado, e quem saiu não tem acesso.",
-            "Nothing is overdue, and nobody who left has access.",
-        );
-        all.push(nothing.to_owned());
+        let checked = [
+            (access.group != Read::NotCovered).then(|| place(Place::AwsGroup, language)),
+            (access.grafana != Read::NotCovered).then(|| place(Place::Grafana, language)),
+            Some(language.pick("política", "policy")),
+        ];
+        let checked = checked.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        all.push(shared::tr!(
+            language,
+            "Nada está atrasado, e quem saiu e está na lista não tem acesso ao que é conferido: {checked}.",
+            "Nothing is overdue, and nobody in the list who left has access to what is checked: {checked}.",
+        ));
     }
     Message::new(settings, &title, all, news.run_id)
 }

@@ -55,10 +55,15 @@ pub(crate) fn body(app: &App, id: &str, wanted: Wanted) -> String {
 }
 
 /// Last comment of a closed task.
-pub(crate) fn done(wanted: Wanted, language: Language) -> String {
-    let text = match wanted {
-        Wanted::Access => language.pick("O acesso foi visto.", "The access was seen."),
-        Wanted::Removal => language.pick("Não resta acesso.", "No access remains."),
+pub(crate) fn done(wanted: Wanted, has_left: bool, language: Language) -> String {
+    let text = match (wanted, has_left) {
+        (Wanted::Access, false) => language.pick("O acesso foi visto.", "The access was seen."),
+        (Wanted::Access, true) => language.pick("A pessoa saiu.", "The person has left."),
+        (Wanted::Removal, true) => language
+            .pick("Não resta acesso onde a stack confere.", "No access remains where the stack checks it."),
+        (Wanted::Removal, false) => {
+            language.pick("A pessoa fica, ou sai mais tarde.", "The person stays, or leaves later.")
+        }
     };
     text.to_owned()
 }

@@ -1,7 +1,9 @@
+use shared::audit::course::News;
 use shared::policy::Policy;
 
-use super::finding::{key, line, line_of_access, pages, sentence};
+use super::finding::{key, line, pages};
 use super::*;
+use crate::rules::access::{Access, Read};
 use crate::rules::finding::{Finding, Found};
 
 fn settings(language: Language) -> Settings {
@@ -29,6 +31,13 @@ fn every() -> Vec<Found> {
         found("grafana", Finding::NotSeen("Grafana did not answer".to_owned())),
         found("P-01Z0ZA47", Finding::OnboardingDueSoon { due: day("2026-12-31"), open: open() }),
         found("P-01Z0ZA47", Finding::MentorUnreachable),
+        found(
+            "P-01Z0ZA47/grafana",
+            Finding::LoginUnknown { place: Place::Grafana, since: day("2026-12-10") },
+        ),
+        found("grafana", Finding::NotChecked(Place::Grafana)),
+        found("aws_group", Finding::NotListed(7)),
+        found("list", Finding::NobodyListed),
     ]
 }
 
@@ -40,6 +49,10 @@ fn every_finding_has_a_next_step_in_both_languages() {
         "Grafana did not answer",
         "show",
         "incidents.people",
+        "show",
+        "docs/onboarding.md#saída",
+        "7 mem",
+        r#"{"show":{}}"#,
     ]) {
         let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
             let item = finding::item(one, &settings(language));
@@ -52,13 +65,6 @@ fn every_finding_has_a_next_step_in_both_languages() {
         assert!(line(one).starts_with(&format!("{}: ", key(one))), "{}", line(one));
         assert_eq!(shared::audit::findings::key_of(&line(one)), key(one));
     }
-}
-
-#[test]
-fn the_line_of_a_leaving_is_that_of_the_daily_run() {
-    let one = remains("P-01Z0ZA47", Place::Grafana);
-    assert_eq!(line_of_access("P-01Z0ZA47", Place::Grafana, day("2026-12-10")), line(&one));
-    assert!(sentence(&one, Language::Portuguese).contains("Grafana"));
 }
 
 #[test]
@@ -100,6 +106,12 @@ fn the_message_of_a_leaving_says_what_remains_and_what_nobody_looked_at() {
         }
         let none = left(&settings(language), "P-01Z0ZA47", day("2026-12-10"), &of[1..3]).text();
         assert!(!none.contains("show"), "{none}");
+        // A login that is not known is no absence; that there is none was said.
+        let of = [(Place::AwsGroup, Membership::NoLogin), (Place::Grafana, Membership::SaidNone)];
+        for (of, expected) in [(&of[..1], true), (&of[1..], false)] {
+            let text = left(&settings(language), "P-01Z0ZA47", day("2026-12-10"), of).text();
+            assert_eq!(text.contains("show"), expected, "{text}");
+        }
         let later = leaves(&settings(language), "P-01Z0ZA47", day("2026-12-10")).text();
         assert!(later.contains("2026-12-10") && later.contains("show"), "{later}");
     }
@@ -110,6 +122,43 @@ fn the_command_of_a_message_is_one_that_the_function_accepts() {
     let words = shared::testing::words(&show(&settings(Language::Portuguese), "P-01Z0ZA47").to_string());
     let event = words.last().unwrap();
     crate::check(serde_json::from_str(event).unwrap()).unwrap();
+}
+
+#[test]
+fn both_commands_about_a_login_are_accepted() {
+    for (place, parts) in [
+        (Place::AwsGroup, [r#""iam_user":"USUARIO""#, r#""no_login":["aws_group"]"#]),
+        (Place::Grafana, [r#""grafana_login":"LOGIN""#, r#""no_login":["grafana"]"#]),
+    ] {
+        let text = unknown_login(&settings(Language::Portuguese), "P-01Z0ZA47", place);
+        let events: Vec<_> = text.split('\'').filter(|part| part.starts_with('{')).collect();
+        assert_eq!(events.len(), 2, "{text}");
+        for (event, part) in events.into_iter().zip(parts) {
+            assert!(event.contains(part), "{part} is not in {event}");
+            crate::check(serde_json::from_str(event).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_quiet_day_says_whose_access_was_checked_and_where() {
+    let changes = shared::audit::findings::Changes::default();
+    let news = News { run_id: "2026-12-01", changes: &changes, is_weekly: true, unread: None, quiet: None };
+    let settings = settings(Language::Portuguese);
+    let known = || Read::Known(std::collections::BTreeSet::new());
+    for (access, places) in [
+        (Access { group: known(), grafana: known() }, "grupo do IAM, Grafana, política"),
+        (Access { group: known(), grafana: Read::NotCovered }, "grupo do IAM, política"),
+    ] {
+        let text = summary::summary(&settings, &[], &access, &news, &[]).text();
+        assert!(
+            text.contains(&format!("está na lista não tem acesso ao que é conferido: {places}.")),
+            "{text}"
+        );
+    }
+    let unknown = found("P-01Z0ZA47/grafana", every().remove(5).finding);
+    let text = summary::summary(&settings, &[unknown], &Access::default(), &news, &[]).text();
+    assert!(text.contains("1 não verificado(s)"), "{text}");
 }
 
 #[test]

@@ -22,10 +22,12 @@ pub(crate) const JWT: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secr
 pub(crate) struct State {
     /// Names of the IAM users in the group; none if IAM does not answer.
     pub(crate) group: Option<BTreeSet<String>>,
-    /// Pages of the IAM group that were asked for.
-    pub(crate) pages: usize,
     /// Texts that were published.
     pub(crate) published: Vec<String>,
+    /// What another request writes about people while IAM answers.
+    pub(crate) overtaken: Option<String>,
+    /// Whether S3 refuses to write records of this procedure.
+    pub(crate) refuses: bool,
     /// Calls of AWS so far.
     pub(crate) calls: usize,
     /// The call after whose effect the process dies, which is before the next call.
@@ -41,7 +43,7 @@ pub(crate) struct Cloud {
     web: Web,
     slack: Web,
     more: Vec<(&'static str, &'static str)>,
-    policy: Value,
+    pub(crate) policy: Value,
 }
 
 impl Cloud {
@@ -166,10 +168,13 @@ impl Cloud {
 
     /// Stores an object in the evidence bucket.
     pub(crate) fn put(&self, key: &str, text: &str) {
-        let request = http::Request::put(format!("https://evidence.s3.amazonaws.com/{key}"));
-        let answer = self.evidence.answer(&request.body(SdkBody::from(text)).unwrap());
-        assert_eq!(answer.0, 200);
+        put(&self.evidence, key, text);
     }
+}
+
+fn put(bucket: &Bucket, key: &str, text: &str) {
+    let request = http::Request::put(format!("https://bucket.s3.amazonaws.com/{key}"));
+    assert_eq!(bucket.answer(&request.body(SdkBody::from(text)).unwrap()).0, 200);
 }
 
 /// Answers AWS, and dies at a call.
@@ -188,8 +193,17 @@ fn answer(
     let body = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
     let (status, text) = match host.split('.').next().unwrap() {
         "people" => people.answer(request),
+        "evidence" if state.lock().unwrap().refuses && is_record(request) => {
+            (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_owned())
+        }
         "evidence" => evidence.answer(request),
-        "iam" => group(&body, &mut state.lock().unwrap()),
+        "iam" => {
+            if let Some(text) = state.lock().unwrap().overtaken.take() {
+                let key = people.objects().into_keys().next().unwrap();
+                put(people, &key, &text);
+            }
+            group(&body, &state.lock().unwrap())
+        }
         "secretsmanager" => (200, json!({"SecretString": "xoxb-1"}).to_string()),
         "sns" => {
             state.lock().unwrap().published.push(body);
@@ -207,10 +221,14 @@ fn answer(
     answer
 }
 
+/// Whether a record of the procedure is written.
+fn is_record(request: &http::Request<SdkBody>) -> bool {
+    request.method() == http::Method::PUT && request.uri().path().starts_with("/evidence/onboarding/")
+}
+
 /// The IAM group, one user on a page.
-fn group(body: &str, state: &mut State) -> (u16, String) {
+fn group(body: &str, state: &State) -> (u16, String) {
     assert!(body.contains("Action=GetGroup") && body.contains("GroupName=moveongs-ops"), "{body}");
-    state.pages += 1;
     let Some(users) = &state.group else {
         let refused =
             "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 pub(crate) use incident::metrics::{Group, Metrics, Named, Repeated, Row, Stat};
 use incident::{Incident, Severity, is_own_drill};
 use jiff::{SignedDuration, Timestamp};
+use shared::policy::Policy;
 
 use super::journal::Journal;
 use super::times::{Times, times};
@@ -18,12 +19,14 @@ pub(crate) fn month(at: Timestamp) -> String {
     local_date(at).strftime("%Y-%m").to_string()
 }
 
-/// The metrics of a month's incidents. Parts of other incidents and exercises of the pager itself are not counted.
+/// The metrics of a month's incidents at `now`. Parts of other incidents and exercises of the pager itself are not counted.
 pub(crate) fn metrics(
     month: &str,
     incidents: &[Incident],
     journal: &Journal,
     definitions: BTreeMap<String, String>,
+    policy: &Policy,
+    now: Timestamp,
 ) -> Metrics {
     let counted = incidents
         .iter()
@@ -42,11 +45,14 @@ pub(crate) fn metrics(
         first_at: one.first_at,
     };
     let is_unacknowledged = |one: &Incident| times(one).acknowledge.is_none();
+    let is_unclassified = |one: &Incident| one.severity_confirmed_by.is_empty() || one.commander.is_empty();
     Metrics {
         month: month.to_owned(),
         definitions,
         rows: by.into_iter().map(|((group, severity), times)| row(group, severity, &times)).collect(),
         unacknowledged: counted.iter().filter(|(_, one)| is_unacknowledged(one)).map(named).collect(),
+        unclassified: counted.iter().filter(|(_, one)| is_unclassified(one)).map(named).collect(),
+        silent: counted.iter().filter(|(_, one)| is_silent(one, policy, now)).map(named).collect(),
         open: counted.iter().filter(|(_, one)| one.is_open()).map(named).collect(),
         repeated: counted
             .iter()
@@ -54,6 +60,18 @@ pub(crate) fn metrics(
             .filter_map(|(_, one)| repeated(one, journal))
             .collect(),
     }
+}
+
+/// Whether an incident had fewer updates than its severity asks for, from its page or the end of its mute until the end of its
+/// impact. An incident that nobody was paged for waits for none.
+fn is_silent(incident: &Incident, policy: &Policy, now: Timestamp) -> bool {
+    let interval = i64::from(incident.severity.update_minutes(policy.incidents.update_minutes));
+    let Some(paged_at) = incident.paged_at.filter(|_| interval > 0) else { return false };
+    let begin = incident.muted.as_ref().map_or(paged_at, |mute| paged_at.max(mute.until));
+    let resolved = incident.resolved_at.filter(|_| !incident.is_open());
+    let ends = [incident.mitigated_at, resolved].into_iter().flatten();
+    let end = ends.filter(|end| *end >= begin).min().unwrap_or(now);
+    i64::from(incident.updates) < end.duration_since(begin).as_mins() / interval
 }
 
 /// The post-mortem after whose closing an incident's problem came back.
@@ -142,6 +160,47 @@ mod tests {
         }
     }
 
+    fn measured(incidents: &[Incident], journal: &Journal) -> Metrics {
+        let now = "2026-11-10T20:00:00Z".parse().unwrap();
+        metrics("2026-11", incidents, journal, BTreeMap::new(), &"".parse().unwrap(), now)
+    }
+
+    #[test]
+    fn what_nobody_classified_and_what_had_too_few_updates_is_listed() {
+        let known = |minutes: i64| {
+            let whole = incident("INC-1", Some(2));
+            let mitigated_at = Some(whole.first_at + SignedDuration::from_mins(minutes));
+            let paged_at = Some(whole.first_at);
+            let (ana, bia) = ("Ana".to_owned(), "Bia".to_owned());
+            Incident { severity_confirmed_by: ana, commander: bia, paged_at, mitigated_at, ..whole }
+        };
+        let open = |updates| Incident {
+            state: State::Acknowledged,
+            mitigated_at: None,
+            resolved_at: None,
+            updates,
+            ..known(0)
+        };
+        let none = String::new();
+        for (incident, expected) in [
+            (known(29), (0, 0)),
+            (known(30), (0, 1)),
+            (Incident { updates: 1, ..known(59) }, (0, 0)),
+            (Incident { updates: 1, ..known(60) }, (0, 1)),
+            (Incident { paged_at: None, ..known(59) }, (0, 0)),
+            // Eight hours so far.
+            (open(15), (0, 1)),
+            (open(16), (0, 0)),
+            // It came back: the end before does not count.
+            (Incident { mitigated_at: known(-5).mitigated_at, ..open(15) }, (0, 1)),
+            (Incident { severity_confirmed_by: none.clone(), ..known(0) }, (1, 0)),
+            (Incident { commander: none, ..known(0) }, (1, 0)),
+        ] {
+            let made = measured(std::slice::from_ref(&incident), &Journal::default());
+            assert_eq!((made.unclassified.len(), made.silent.len()), expected, "{incident:?}");
+        }
+    }
+
     #[test]
     fn groups_are_apart_and_what_nobody_took_is_listed_and_not_averaged() {
         let incidents = [
@@ -154,7 +213,7 @@ mod tests {
             Incident { problem: format!("{}x", incident::DRILL), ..incident("INC-7", Some(500)) },
             Incident { severity: Severity::S0, state: State::Triggered, ..incident("INC-8", None) },
         ];
-        let made = metrics("2026-11", &incidents, &Journal::default(), BTreeMap::new());
+        let made = measured(&incidents, &Journal::default());
         let rows: Vec<_> = made
             .rows
             .iter()
@@ -190,7 +249,7 @@ mod tests {
         ];
         let journal = Journal { postmortems: postmortems.into_iter().collect(), ..Journal::default() };
         let incidents = [incident("INC-1", None), incident("INC-2", None), incident("INC-3", None)];
-        let made = metrics("2026-11", &incidents, &journal, BTreeMap::new());
+        let made = measured(&incidents, &journal);
         let repeated: Vec<_> =
             made.repeated.iter().map(|one| (one.incident.as_str(), one.after.as_str())).collect();
         assert_eq!(repeated, [("INC-1", "INC-0"), ("INC-2", "INC-2")]);

@@ -34,6 +34,20 @@ pub(crate) fn definitions(language: Language) -> BTreeMap<String, String> {
             ),
         ),
         (
+            "unclassified",
+            language.pick(
+                "incidentes cuja severidade ninguém confirmou, ou sem comandante (IC)",
+                "incidents whose severity nobody confirmed, or without a commander (IC)",
+            ),
+        ),
+        (
+            "silent",
+            language.pick(
+                "incidentes com menos atualizações do que a política pede no tempo do impacto (incidents.update_minutes)",
+                "incidents with fewer updates than the policy asks for in the time of the impact (incidents.update_minutes)",
+            ),
+        ),
+        (
             "p90",
             language.pick(
                 "o menor tempo que nove em cada dez não passam",

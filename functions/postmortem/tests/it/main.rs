@@ -212,6 +212,12 @@ async fn the_daily_run_begins_what_was_lost_and_pages_what_is_late() {
     let found = cloud.daily("2026-12-01T12:30:00Z").await;
     assert_eq!(found.begun, [ID]);
     assert_eq!(found.findings, [format!("NotBegun {ID}")]);
+    // What changes on the same day has its record and its message, too.
+    let again = cloud.daily("2026-12-01T15:30:00Z").await;
+    assert!(again.findings.is_empty() && again.run_id != found.run_id, "{again:?}");
+    assert!(cloud.records().contains(&again.run_id), "{:?}", cloud.records());
+    let resolved = format!("Resolvido: NotBegun {ID}");
+    assert!(cloud.messages().last().unwrap().contains(&resolved), "{:?}", cloud.messages());
     let due = cloud.daily("2026-12-03T12:30:00Z").await;
     assert_eq!(
         (due.result, due.findings.as_slice()),

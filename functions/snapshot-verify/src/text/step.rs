@@ -26,8 +26,7 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         Subject::Region(_) => Kind::Instance,
     };
     let (cli, listed) = (kind.cli(), kind.listed());
-    let invoke = Command::invoke(&settings.function, &json!({}));
-    let again = command!("{invoke} --cli-read-timeout 310", invoke).code();
+    let again = Command::invoke(&settings.function, &json!({})).code();
     let delete =
         || command!("aws rds delete-{cli} --{cli}-identifier {name}{region}", cli, name, region).code();
     let keep = |tag: &str, value: &str| {

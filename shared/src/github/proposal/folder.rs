@@ -34,7 +34,7 @@ pub(super) struct Tree {
     commit: String,
     /// The whole tree of the commit.
     tree: String,
-    /// SHA-1 of each file's blob, by its path in the folder.
+    /// [`Entry::content`] of each file, by its path in the folder.
     files: BTreeMap<String, String>,
 }
 
@@ -57,9 +57,17 @@ struct Listing {
 #[derive(Deserialize)]
 struct Entry {
     path: String,
+    mode: String,
     #[serde(rename = "type")]
     kind: String,
     sha: String,
+}
+
+impl Entry {
+    /// What tells its content from another one. A symbolic link is none to a file with its target as text.
+    fn content(self) -> String {
+        if self.mode == MODE { self.sha } else { format!("{} {}", self.mode, self.sha) }
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -85,8 +93,8 @@ impl<'a> Wanted<'a> {
         }
         let prefix = format!("{}/", self.path);
         let own = |entry: Entry| {
-            let path = entry.path.strip_prefix(&prefix).filter(|_| entry.kind == "blob")?;
-            Some((path.to_owned(), entry.sha))
+            let path = entry.path.strip_prefix(&prefix).filter(|_| entry.kind == "blob")?.to_owned();
+            Some((path, entry.content()))
         };
         let files = listing.tree.into_iter().filter_map(own).collect();
         Ok(Tree { commit: commit.to_owned(), tree, files })
@@ -193,6 +201,22 @@ mod tests {
         ];
         assert_eq!(wanted.parts(&held), [expected.to_vec()]);
         assert!(wanted.parts(&tree(&[("a.json", "1"), ("b/c.json", "2"), ("d.json", "3")])).is_empty());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_no_file() {
+        let listed = |mode: &str| {
+            let entry = json!({"path": "docs/x/a", "mode": mode, "type": "blob", "sha": blob("1")});
+            let entry: Entry = serde_json::from_value(entry).unwrap();
+            let files = [("a".to_owned(), entry.content())].into();
+            Tree { commit: "c".to_owned(), tree: "t".to_owned(), files }
+        };
+        let wanted = files(&[("a", "1")]);
+        let wanted = Wanted::new("docs/x", &wanted);
+        for (mode, is_held) in [("100644", true), ("120000", false), ("100755", false)] {
+            assert_eq!(wanted.is_held(&listed(mode)), is_held, "{mode}");
+            assert_eq!(wanted.parts(&listed(mode)).is_empty(), is_held, "{mode}");
+        }
     }
 
     #[test]

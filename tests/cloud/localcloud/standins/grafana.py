@@ -11,12 +11,15 @@ EmbeddedContactPoint, Route, MuteTimeInterval, NotificationTemplate, OrgUserDTO)
 - `GET`, `POST /api/folders`, `GET`, `DELETE /api/folders/{uid}?forceDeleteRules`: a folder with alert rules is
   deleted only with `forceDeleteRules=true`; `parentUid` only where folders nest (a toggle in 10, always since 11).
 - `GET /api/dashboards/uid/{uid}`, `POST /api/dashboards/db`: ids and versions are the server's. Where folders do not
-  nest, a title occurs once in a folder. Since 12, a dashboard of the new schema answers 406 and names its place.
+  nest, a title occurs once in a folder. In 12, a dashboard of the new schema answers 406 and names its place; in 13 it
+  answers 200 with a model that has less, and `meta.apiVersion`.
+- `GET /api/frontend/settings`: `namespace`.
 - `GET`, `POST /apis/dashboard.grafana.app/{version}/namespaces/default/dashboards` and `GET` of one, since 12.
 - `GET /api/library-elements?kind&perPage&page`.
-- `GET /api/v1/provisioning/alert-rules`, `GET`, `PUT /api/v1/provisioning/folder/{folderUid}/rule-groups/{group}`:
-  the server sets folder and organization of the rules; a UID or a title in a folder occurs once; a group's interval
-  is at least 10 seconds; `X-Disable-Provenance`.
+- `GET`, `POST /api/v1/provisioning/alert-rules`, `GET`, `PUT
+  /api/v1/provisioning/folder/{folderUid}/rule-groups/{group}`: the server sets folder and organization of the rules; a
+  UID or a title in a folder occurs once; a group's interval is at least 10 seconds; `X-Disable-Provenance`. Before
+  11.5.2 a group takes no rule with a UID that is not there (grafana/grafana#98283): 500.
 - `GET /api/v1/provisioning/contact-points`, `policies`, `mute-timings`, `templates`: secure settings are `[REDACTED]`.
 - `GET /api/org/users`.
 - Answers 401, 403, 404, 409 and 412 with `message`.
@@ -156,6 +159,10 @@ class Grafana:
         return int(self.settings["version"].partition(".")[0])
 
     @property
+    def version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.settings["version"])[:3])
+
+    @property
     def nests(self) -> bool:
         return self.major >= 11 or self.settings["nests"]
 
@@ -196,8 +203,10 @@ class Grafana:
             place = rf"/apis/{GROUP}/(v2[a-z0-9]*)/namespaces/default/dashboards"
             yield "GET", f"{place}/{word}", "Viewer", self._resource
             yield "POST", place, "Editor", self._add_resource
+        yield "GET", "/api/frontend/settings", "Viewer", lambda _: answer_json(200, {"namespace": "default"})
         yield "GET", "/api/library-elements", "Viewer", self._elements
         yield "GET", f"{provisioning}/alert-rules", "Admin", self._rules
+        yield "POST", f"{provisioning}/alert-rules", "Admin", self._add_rule
         yield "GET", f"{provisioning}/folder/{word}/rule-groups/{word}", "Admin", self._group
         yield "PUT", f"{provisioning}/folder/{word}/rule-groups/{word}", "Admin", self._put_group
         yield "GET", f"{provisioning}/contact-points", "Admin", self._contact_points
@@ -317,6 +326,9 @@ class Grafana:
         one = self.dashboards[uid]
         if "resource" in one:
             version = one["resource"]["apiVersion"].removeprefix(f"{GROUP}/")
+            if self.major >= 13:
+                less = {"uid": uid, "title": self._title(one)}
+                return answer_json(200, {"meta": {"type": "db", "apiVersion": version}, "dashboard": less})
             place = f"/apis/{GROUP}/{version}/namespaces/default/dashboards/{quote(uid)}"
             raise GrafanaError(406, f"dashboard api version not supported, use {place} instead")
         folder = self.folders.get(one["folderUid"])
@@ -395,7 +407,7 @@ class Grafana:
 
     def _elements(self, request: Request) -> Answer:
         query = request.query
-        size, page = int(query.get("perPage", 100)), int(query.get("page", 1))
+        size, page = min(int(query.get("perPage", 100)), self.settings["page"]), int(query.get("page", 1))
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         elements = [
             {"orgId": 1, "folderId": 0, "meta": {"folderUid": one["folderUid"], "updated": now}, **one}
@@ -434,24 +446,41 @@ class Grafana:
         if type(interval) is not int or interval < 10 or interval % 10:
             raise GrafanaError(400, "interval must be a multiple of 10 seconds")
         others = {key: one["rules"] for key, one in self.rule_groups.items() if key != (folder, group)}
-        uids = {rule["uid"] for rules in others.values() for rule in rules}
-        titles = {rule["title"] for key, rules in others.items() if key[0] == folder for rule in rules}
+        own = {rule["uid"] for rule in self.rule_groups.get((folder, group), {"rules": []})["rules"]}
+        if self.version < (11, 5, 2) and any(rule.get("uid") not in own for rule in given.get("rules", [])):
+            raise GrafanaError(500, "Internal Server Error")
         kept = []
         for rule in given.get("rules", []):
-            if unknown := rule.keys() - RULE - PLACED:
-                raise GrafanaError(400, f"unknown fields of a rule: {sorted(unknown)}")
-            if missing := [name for name in REQUIRED if not rule.get(name)]:
-                raise GrafanaError(400, f"invalid alert rule: {missing}")
-            if not UID.fullmatch(rule.get("uid", "")) or rule["uid"] in uids:
-                raise GrafanaError(409, "alert rule UID is not valid or is taken")
-            if rule["title"] in titles:
-                raise GrafanaError(400, "a conflicting alert rule is found: rule title under the same folder is taken")
-            uids.add(rule["uid"])
-            titles.add(rule["title"])
-            self.evaluated += rule.get("isPaused") is not True
-            kept.append({"isPaused": False, **{name: value for name, value in rule.items() if name not in PLACED}})
+            kept.append(self._placed(rule, folder, {**others, (folder, group): kept}))
         self.rule_groups[folder, group] = {"folderUid": folder, "title": group, "interval": interval, "rules": kept}
         return answer_json(200, self._shown_group((folder, group)))
+
+    def _placed(
+        self, rule: dict[str, Any], folder: str, others: dict[tuple[str, str], list[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        if unknown := rule.keys() - RULE - PLACED:
+            raise GrafanaError(400, f"unknown fields of a rule: {sorted(unknown)}")
+        if missing := [name for name in REQUIRED if not rule.get(name)]:
+            raise GrafanaError(400, f"invalid alert rule: {missing}")
+        taken = {one["uid"] for of in others.values() for one in of}
+        if not UID.fullmatch(rule.get("uid", "")) or rule["uid"] in taken:
+            raise GrafanaError(409, "alert rule UID is not valid or is taken")
+        if rule["title"] in {one["title"] for key, of in others.items() if key[0] == folder for one in of}:
+            raise GrafanaError(400, "a conflicting alert rule is found: rule title under the same folder is taken")
+        self.evaluated += rule.get("isPaused") is not True
+        return {"isPaused": False, **{name: value for name, value in rule.items() if name not in PLACED}}
+
+    def _add_rule(self, request: Request) -> Answer:
+        given = self._json(request)
+        folder, group = given.get("folderUID"), given.get("ruleGroup")
+        if not is_text(folder) or not is_text(group):
+            raise GrafanaError(400, "invalid alert rule: folderUID and ruleGroup are required")
+        if folder not in self.folders:
+            raise GrafanaError(404, "folder does not exist")
+        rule = self._placed(given, folder, {key: one["rules"] for key, one in self.rule_groups.items()})
+        place = {"folderUid": folder, "title": group, "interval": 60, "rules": []}
+        self.rule_groups.setdefault((folder, group), place)["rules"].append(rule)
+        return answer_json(201, self._shown_group((folder, group))["rules"][-1])
 
     def _contact_points(self, _: Request) -> Answer:
         points = []
@@ -560,7 +589,7 @@ INITIAL = {
 
 def _action(method: str, path: str) -> str:
     patterns = {
-        r"/api/(search|health|folders|dashboards/db|library-elements|org/users)": r"/api/\1",
+        r"/api/(search|health|folders|dashboards/db|frontend/settings|library-elements|org/users)": r"/api/\1",
         r"/api/folders/[^/]+": "/api/folders/{uid}",
         r"/api/dashboards/uid/[^/]+": "/api/dashboards/uid/{uid}",
         r"/apis/dashboard\.grafana\.app/[^/]+/namespaces/[^/]+/dashboards": "/apis/dashboards",

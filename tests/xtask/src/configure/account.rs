@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::facts::{
     Caller, Database, Facts, Named, PLAIN, Secret, SecurityGroup, Seen, Service, Stack, StateBucket, Subnet,
+    SubnetGroup, Target,
 };
 use super::names::{Owner, Place, words};
 use crate::aws::text;
@@ -42,23 +43,23 @@ pub(crate) fn caller(aws: Aws<'_>) -> Result<Caller> {
 
 /// Reads everything else. `say` is told what is read.
 pub(crate) fn read(aws: Aws<'_>, caller: Caller, place: &Place) -> Facts {
-    let services = services(aws, place);
-    let balancers =
-        services.as_ref().map_or_else(|_| Ok(Vec::new()), |(_, services)| balancers(aws, services));
-    let (clusters, services) = match services {
+    let (clusters, services) = match services(aws, place) {
         Ok((clusters, services)) => (Ok(clusters), Ok(services)),
         Err(why) => (Err(why.clone()), Err(why)),
     };
+    let targets = services.clone().and_then(|services| targets(aws, &services));
     let buckets = buckets(aws);
     let states = buckets.clone().map(|buckets| states(aws, place, &buckets));
-    let databases = databases(aws);
     Facts {
         caller,
         // iam:ListRoles
         roles: strings(aws, &["iam", "list-roles", "--query", "Roles[].Arn"]),
         // iam:ListUsers
         users: strings(aws, &["iam", "list-users", "--query", "Users[].UserName"]),
-        databases,
+        // iam:ListGroups
+        groups: strings(aws, &["iam", "list-groups", "--query", "Groups[].GroupName"]),
+        databases: databases(aws),
+        database_clusters: database_clusters(aws),
         services,
         clusters,
         secrets: secrets(aws),
@@ -69,14 +70,10 @@ pub(crate) fn read(aws: Aws<'_>, caller: Caller, place: &Place) -> Facts {
         // logs:DescribeLogGroups
         log_groups: strings(aws, &["logs", "describe-log-groups", "--query", "logGroups[].logGroupName"]),
         keys: keys(aws),
-        balancers,
+        targets,
         subnets: subnets(aws),
         security_groups: security_groups(aws),
-        // rds:DescribeDBSubnetGroups
-        subnet_groups: strings(
-            aws,
-            &["rds", "describe-db-subnet-groups", "--query", "DBSubnetGroups[].DBSubnetGroupName"],
-        ),
+        subnet_groups: subnet_groups(aws),
         senders: senders(aws),
         stacks: stacks(aws, place),
     }
@@ -111,46 +108,72 @@ fn tags(list: &[Value]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Needs `rds:DescribeDBInstances` and `rds:DescribeDBClusters`.
+/// The instances. Needs `rds:DescribeDBInstances`.
 fn databases(aws: Aws<'_>) -> Seen<Database> {
-    let instances = aws(&["rds", "describe-db-instances"]).map_err(|error| why(&error))?;
-    let clusters = aws(&["rds", "describe-db-clusters"]).map_err(|error| why(&error))?;
-    Ok(of_rds(&instances, &clusters))
+    aws(&["rds", "describe-db-instances"]).map(|found| instances(&found)).map_err(|error| why(&error))
 }
 
-/// The databases that an application may use: no replica, and not what a restore test left.
-fn of_rds(instances: &Value, clusters: &Value) -> Vec<Database> {
-    let is_postgres = |one: &&Value| text(one, "/Engine").is_some_and(|engine| engine.contains("postgres"));
-    let groups = |one: &Value| -> Vec<String> {
-        items(one, "/VpcSecurityGroups").iter().map(|group| owned(group, "/VpcSecurityGroupId")).collect()
-    };
-    let key = |one: &Value| text(one, "/KmsKeyId").map(str::to_owned);
-    let named =
-        |one: &Value, name: &str| Named { name: owned(one, name), tags: tags(items(one, "/TagList")) };
-    let own = items(instances, "/DBInstances").iter().filter(is_postgres).filter(|one| {
-        text(one, "/DBClusterIdentifier").is_none()
+/// The clusters. Needs `rds:DescribeDBClusters`.
+fn database_clusters(aws: Aws<'_>) -> Seen<Database> {
+    aws(&["rds", "describe-db-clusters"]).map(|found| clusters(&found)).map_err(|error| why(&error))
+}
+
+/// The instances that an application may use: no replica, and no member of a cluster.
+fn instances(found: &Value) -> Vec<Database> {
+    let is_own = |one: &&Value| {
+        is_postgres(one)
+            && text(one, "/DBClusterIdentifier").is_none()
             && text(one, "/ReadReplicaSourceDBInstanceIdentifier").is_none()
-    });
-    let own = own.map(|one| Database {
-        named: named(one, "/DBInstanceIdentifier"),
-        is_cluster: false,
+    };
+    let own = items(found, "/DBInstances").iter().filter(is_own).map(|one| Database {
         port: one.pointer("/Endpoint/Port").and_then(Value::as_u64),
-        vpc: text(one, "/DBSubnetGroup/VpcId").map(str::to_owned),
-        groups: groups(one),
+        subnet_group: text(one, "/DBSubnetGroup/DBSubnetGroupName").map(str::to_owned),
         parameter_group: text(one, "/DBParameterGroups/0/DBParameterGroupName").map(str::to_owned),
-        key: key(one),
+        ..database(one, "/DBInstanceIdentifier")
     });
-    let clusters = items(clusters, "/DBClusters").iter().filter(is_postgres).map(|one| Database {
-        named: named(one, "/DBClusterIdentifier"),
+    own.filter(|one| !is_restored(one)).collect()
+}
+
+fn clusters(found: &Value) -> Vec<Database> {
+    let members = |one: &Value| {
+        items(one, "/DBClusterMembers").iter().map(|member| owned(member, "/DBInstanceIdentifier")).collect()
+    };
+    let all = items(found, "/DBClusters").iter().filter(is_postgres).map(|one| Database {
         is_cluster: true,
+        members: members(one),
         port: one.get("Port").and_then(Value::as_u64),
-        groups: groups(one),
-        key: key(one),
-        ..Database::default()
+        subnet_group: text(one, "/DBSubnetGroup").map(str::to_owned),
+        ..database(one, "/DBClusterIdentifier")
     });
-    let is_restored =
-        |one: &Database| words(&one.named.name).iter().any(|word| word == "restore" || word == "restored");
-    own.chain(clusters).filter(|one| !is_restored(one)).collect()
+    all.filter(|one| !is_restored(one)).collect()
+}
+
+/// What RDS says of instances and clusters in the same way.
+fn database(one: &Value, name: &str) -> Database {
+    let groups = items(one, "/VpcSecurityGroups").iter();
+    Database {
+        named: Named { name: owned(one, name), tags: tags(items(one, "/TagList")) },
+        groups: groups.map(|group| owned(group, "/VpcSecurityGroupId")).collect(),
+        key: text(one, "/KmsKeyId").map(str::to_owned),
+        ..Database::default()
+    }
+}
+
+fn is_postgres(one: &&Value) -> bool {
+    text(one, "/Engine").is_some_and(|engine| engine.contains("postgres"))
+}
+
+/// Whether a restore test left it.
+fn is_restored(one: &Database) -> bool {
+    words(&one.named.name).iter().any(|word| word == "restore" || word == "restored")
+}
+
+/// Needs `rds:DescribeDBSubnetGroups`.
+fn subnet_groups(aws: Aws<'_>) -> Seen<SubnetGroup> {
+    let found = aws(&["rds", "describe-db-subnet-groups"]).map_err(|error| why(&error))?;
+    let one =
+        |group: &Value| SubnetGroup { name: owned(group, "/DBSubnetGroupName"), vpc: owned(group, "/VpcId") };
+    Ok(items(&found, "/DBSubnetGroups").iter().map(one).collect())
 }
 
 /// The clusters that are not another environment's, and their services. Needs `ecs:ListClusters`,
@@ -224,17 +247,21 @@ fn service(cluster: &str, service: &Value, containers: &Value) -> Service {
     }
 }
 
-/// The load balancers before the services. Needs `elasticloadbalancing:DescribeTargetGroups`.
-fn balancers(aws: Aws<'_>, services: &[Service]) -> Seen<String> {
+/// The services' target groups. Needs `elasticloadbalancing:DescribeTargetGroups`.
+fn targets(aws: Aws<'_>, services: &[Service]) -> Seen<Target> {
     let arns: BTreeSet<&str> =
         services.iter().flat_map(|service| &service.targets).map(String::as_str).collect();
     let arns: Vec<&str> = arns.into_iter().collect();
-    let mut found = Vec::new();
+    let mut targets = Vec::new();
     for some in arns.chunks(MOST_TARGETS) {
-        let describe = ["elbv2", "describe-target-groups", "--query", "TargetGroups[].LoadBalancerArns[]"];
-        found.extend(strings(aws, &[&describe[..], &["--target-group-arns"], some].concat())?);
+        let describe = ["elbv2", "describe-target-groups", "--target-group-arns"];
+        let found = aws(&[&describe[..], some].concat()).map_err(|error| why(&error))?;
+        targets.extend(items(&found, "/TargetGroups").iter().map(|one| {
+            let balancers = items(one, "/LoadBalancerArns").iter().filter_map(Value::as_str);
+            Target { arn: owned(one, "/TargetGroupArn"), balancers: balancers.map(str::to_owned).collect() }
+        }));
     }
-    Ok(found)
+    Ok(targets)
 }
 
 /// Names, keys and tags of the secrets. Needs `secretsmanager:ListSecrets`, which returns no value.
@@ -245,9 +272,17 @@ fn secrets(aws: Aws<'_>) -> Seen<Secret> {
         .map(|one| Secret {
             named: Named { name: owned(one, "/Name"), tags: tags(items(one, "/Tags")) },
             arn: owned(one, "/ARN"),
+            has_value: has_value(one),
             key: text(one, "/KmsKeyId").map(str::to_owned),
         })
         .collect())
+}
+
+fn has_value(secret: &Value) -> bool {
+    let versions = secret.get("SecretVersionsToStages").and_then(Value::as_object);
+    let mut labels =
+        versions.into_iter().flat_map(|versions| versions.values()).flat_map(|all| items(all, ""));
+    labels.any(|label| label == "AWSCURRENT")
 }
 
 /// Needs `s3:ListAllMyBuckets`.
@@ -348,18 +383,26 @@ fn security_groups(aws: Aws<'_>) -> Seen<SecurityGroup> {
     Ok(items(&found, "/SecurityGroups").iter().map(one).collect())
 }
 
-/// The mail addresses from which SES may send. Needs `ses:ListEmailIdentities`.
+/// The mail addresses from which SES may send. Needs `ses:ListEmailIdentities`, of which the AWS CLI reads one page only.
 fn senders(aws: Aws<'_>) -> Seen<String> {
-    let found = aws(&["sesv2", "list-email-identities"]).map_err(|error| why(&error))?;
     let is_address = |one: &&Value| {
         text(one, "/IdentityType") == Some("EMAIL_ADDRESS")
             && one.get("SendingEnabled").and_then(Value::as_bool) != Some(false)
     };
-    Ok(items(&found, "/EmailIdentities")
-        .iter()
-        .filter(is_address)
-        .map(|one| owned(one, "/IdentityName"))
-        .collect())
+    let mut senders = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let of_page = next.iter().flat_map(|token| ["--next-token", token.as_str()]);
+        let list: Vec<&str> = ["sesv2", "list-email-identities"].into_iter().chain(of_page).collect();
+        let found = aws(&list).map_err(|error| why(&error))?;
+        let addresses = items(&found, "/EmailIdentities").iter().filter(is_address);
+        senders.extend(addresses.map(|one| owned(one, "/IdentityName")));
+        let token = text(&found, "/NextToken").map(str::to_owned);
+        if token.is_none() || token == next {
+            return Ok(senders);
+        }
+        next = token;
+    }
 }
 
 /// The stacks of other environments. Needs `cloudformation:DescribeStacks`.
@@ -390,7 +433,7 @@ mod tests {
     fn the_databases_of_an_application_are_instances_and_clusters_of_postgresql() {
         let instance = |id: &str, more: Value| {
             let mut one = json!({"DBInstanceIdentifier": id, "Engine": "postgres", "Endpoint": {"Port": 5432},
-                "DBSubnetGroup": {"VpcId": "vpc-1"}, "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-db"}],
+                "DBSubnetGroup": {"DBSubnetGroupName": "private"}, "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-db"}],
                 "DBParameterGroups": [{"DBParameterGroupName": "default.postgres15"}],
                 "TagList": [{"Key": "Environment", "Value": "dev"}]});
             if let (Some(one), Some(more)) = (one.as_object_mut(), more.as_object()) {
@@ -398,21 +441,30 @@ mod tests {
             }
             one
         };
-        let instances = json!({"DBInstances": [
+        let of_instances = json!({"DBInstances": [
             instance("moveongs-dev-db", json!({"KmsKeyId": "arn:aws:kms:us-east-1:1:key/k"})),
             instance("moveongs-dev-db-replica", json!({"ReadReplicaSourceDBInstanceIdentifier": "moveongs-dev-db"})),
             instance("moveongs-dev-restore-test-20260101", json!({})),
             instance("moveongs-dev-aurora-1", json!({"DBClusterIdentifier": "moveongs-dev-aurora", "Engine": "aurora-postgresql"})),
             instance("moveongs-dev-blog", json!({"Engine": "mysql"})),
         ]});
-        let clusters = json!({"DBClusters": [{"DBClusterIdentifier": "moveongs-dev-aurora", "Engine": "aurora-postgresql", "Port": 5433}]});
-        let found = of_rds(&instances, &clusters);
-        let names: Vec<_> =
-            found.iter().map(|one| (one.named.name.as_str(), one.is_cluster, one.port)).collect();
+        let of_clusters = json!({"DBClusters": [{"DBClusterIdentifier": "moveongs-dev-aurora", "Engine": "aurora-postgresql",
+            "Port": 5433, "DBSubnetGroup": "private", "DBClusterMembers": [{"DBInstanceIdentifier": "moveongs-dev-aurora-1"}]}]});
+        let found = instances(&of_instances);
+        let aurora = clusters(&of_clusters);
+        let names: Vec<_> = found
+            .iter()
+            .chain(&aurora)
+            .map(|one| (one.named.name.as_str(), one.is_cluster, one.port, one.subnet_group.as_deref()))
+            .collect();
         assert_eq!(
             names,
-            [("moveongs-dev-db", false, Some(5432)), ("moveongs-dev-aurora", true, Some(5433))]
+            [
+                ("moveongs-dev-db", false, Some(5432), Some("private")),
+                ("moveongs-dev-aurora", true, Some(5433), Some("private"))
+            ]
         );
+        assert_eq!(aurora[0].members, ["moveongs-dev-aurora-1"]);
         assert_eq!(found[0].groups, ["sg-db"]);
         assert_eq!(found[0].named.tags.get("Environment").map(String::as_str), Some("dev"));
     }
@@ -483,9 +535,13 @@ mod tests {
                     "plain": [{"name": "S3_BUCKET", "value": "moveongs-dev-attachments"}]}]),
                 )
             }
-            ["elbv2", "describe-target-groups", .., "--target-group-arns", "arn:tg"] => Ok(json!(["arn:lb"])),
+            ["elbv2", "describe-target-groups", "--target-group-arns", "arn:tg"] => {
+                Ok(json!({"TargetGroups": [{"TargetGroupArn": "arn:tg", "LoadBalancerArns": ["arn:lb"]}]}))
+            }
             ["secretsmanager", "list-secrets"] => Ok(json!({"SecretList": [
-                {"Name": "/moveongs/dev/jwt", "ARN": "arn:jwt", "Tags": [{"Key": "Environment", "Value": "dev"}]},
+                {"Name": "/moveongs/dev/jwt", "ARN": "arn:jwt", "Tags": [{"Key": "Environment", "Value": "dev"}],
+                    "SecretVersionsToStages": {"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT", "AWSPENDING"]}},
+                {"Name": "/moveongs/dev/slack", "ARN": "arn:slack"},
                 {"Name": "/moveongs/dev/old", "ARN": "arn:old", "DeletedDate": "2026-01-01"}]})),
             ["s3api", "list-buckets", ..] => {
                 Ok(json!(["moveongs-terraform-state", "moveongs-prod-terraform-state", "logs"]))
@@ -501,7 +557,14 @@ mod tests {
                 Ok(json!([{"name": "moveongs-governance-staging", "health": "true"},
                 {"name": "moveongs-governance-dev", "health": "true"}, {"name": "other", "health": null}]))
             }
-            ["rds" | "ec2" | "sesv2" | "iam" | "dynamodb" | "logs", verb, ..]
+            ["rds", "describe-db-instances"] => Ok(json!({"DBInstances": [
+                {"DBInstanceIdentifier": "moveongs-dev-db", "Engine": "postgres"}]})),
+            ["sesv2", "list-email-identities"] => Ok(json!({"NextToken": "2", "EmailIdentities": [
+                {"IdentityType": "EMAIL_ADDRESS", "IdentityName": "a@moveongs.org"},
+                {"IdentityType": "DOMAIN", "IdentityName": "moveongs.org"}]})),
+            ["sesv2", "list-email-identities", "--next-token", "2"] => Ok(json!({"EmailIdentities": [
+                {"IdentityType": "EMAIL_ADDRESS", "IdentityName": "b@moveongs.org"}]})),
+            ["rds" | "ec2" | "iam" | "dynamodb" | "logs", verb, ..]
                 if verb.starts_with("describe-") || verb.starts_with("list-") =>
             {
                 bail!("An error occurred (AccessDenied)\nwhen calling")
@@ -518,8 +581,15 @@ mod tests {
         assert_eq!(services.len(), 1);
         assert_eq!(services[0].secrets, [("JWT_SECRET".to_owned(), "arn:jwt".to_owned())]);
         assert_eq!(services[0].plain.get("S3_BUCKET").unwrap(), "moveongs-dev-attachments");
-        assert_eq!(facts.balancers.unwrap(), ["arn:lb"]);
-        assert_eq!(facts.secrets.unwrap().len(), 1);
+        let targets = facts.targets.unwrap();
+        assert_eq!(
+            (targets[0].arn.as_str(), targets[0].balancers.as_slice()),
+            ("arn:tg", &["arn:lb".to_owned()][..])
+        );
+        let has_value: Vec<bool> = facts.secrets.unwrap().iter().map(|secret| secret.has_value).collect();
+        assert_eq!(has_value, [true, false]);
+        // Every page, and addresses only.
+        assert_eq!(facts.senders.unwrap(), ["a@moveongs.org", "b@moveongs.org"]);
         let states = facts.states.unwrap();
         assert_eq!(states.len(), 1);
         assert_eq!(states[0].keys.as_deref().unwrap(), ["dev/terraform.tfstate"]);
@@ -528,9 +598,23 @@ mod tests {
             "arn:aws:kms:us-east-1:1:key/k"
         );
         assert_eq!(facts.stacks.unwrap().len(), 1);
-        for unseen in [facts.roles, facts.tables, facts.log_groups, facts.senders, facts.subnet_groups] {
+        for unseen in [facts.roles, facts.users, facts.groups, facts.tables, facts.log_groups] {
             assert_eq!(unseen.unwrap_err(), "An error occurred (AccessDenied)");
         }
-        assert!(facts.databases.is_err() && facts.subnets.is_err() && facts.security_groups.is_err());
+        assert!(facts.subnet_groups.is_err() && facts.subnets.is_err() && facts.security_groups.is_err());
+        // Clusters that may not be seen hide no instance.
+        assert!(facts.database_clusters.is_err());
+        assert_eq!(facts.databases.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_the_services_their_target_groups_are_unseen_too() {
+        let caller = Caller { account: "1".to_owned(), partition: "aws".to_owned(), arn: None };
+        let denied = |arguments: &[&str]| match arguments {
+            ["ecs", ..] => bail!("AccessDenied: ecs"),
+            other => cli(other),
+        };
+        let facts = read(&denied, caller, &place());
+        assert_eq!(facts.targets.unwrap_err(), "AccessDenied: ecs");
     }
 }

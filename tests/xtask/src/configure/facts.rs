@@ -13,7 +13,11 @@ pub(crate) struct Facts {
     pub(crate) roles: Seen<String>,
     /// Names of the IAM users.
     pub(crate) users: Seen<String>,
+    /// Names of the IAM groups.
+    pub(crate) groups: Seen<String>,
+    /// Instances that are in no cluster.
     pub(crate) databases: Seen<Database>,
+    pub(crate) database_clusters: Seen<Database>,
     pub(crate) services: Seen<Service>,
     pub(crate) clusters: Seen<Named>,
     pub(crate) secrets: Seen<Secret>,
@@ -27,16 +31,23 @@ pub(crate) struct Facts {
     pub(crate) log_groups: Seen<String>,
     /// ARN of the key by alias.
     pub(crate) keys: Result<BTreeMap<String, String>, String>,
-    /// ARNs of the load balancers before the services' target groups.
-    pub(crate) balancers: Seen<String>,
+    /// The services' target groups.
+    pub(crate) targets: Seen<Target>,
     pub(crate) subnets: Seen<Subnet>,
     pub(crate) security_groups: Seen<SecurityGroup>,
-    /// Names of the DB subnet groups.
-    pub(crate) subnet_groups: Seen<String>,
+    pub(crate) subnet_groups: Seen<SubnetGroup>,
     /// Verified mail addresses.
     pub(crate) senders: Seen<String>,
     /// The other governance stacks.
     pub(crate) stacks: Seen<Stack>,
+}
+
+impl Facts {
+    /// The database with this identifier, or the cluster that it is a member of.
+    pub(crate) fn database(&self, id: &str) -> Option<&Database> {
+        let mut all = [&self.databases, &self.database_clusters].into_iter().flatten().flatten();
+        all.find(|one| one.named.name == id || one.members.iter().any(|member| member == id))
+    }
 }
 
 /// Who calls.
@@ -55,13 +66,16 @@ pub(crate) struct Named {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// A PostgreSQL instance or cluster; members of a cluster are not listed.
+/// A PostgreSQL instance or cluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Database {
     pub(crate) named: Named,
     pub(crate) is_cluster: bool,
+    /// Identifiers of a cluster's instances.
+    pub(crate) members: Vec<String>,
     pub(crate) port: Option<u64>,
-    pub(crate) vpc: Option<String>,
+    /// Name of its DB subnet group.
+    pub(crate) subnet_group: Option<String>,
     /// Ids of its security groups.
     pub(crate) groups: Vec<String>,
     pub(crate) parameter_group: Option<String>,
@@ -94,11 +108,21 @@ pub(crate) const PLAIN: [&str; 5] = [
     "SEED_ADMIN_EMAIL",
 ];
 
+/// A target group of a load balancer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Target {
+    pub(crate) arn: String,
+    /// ARNs of the load balancers before it.
+    pub(crate) balancers: Vec<String>,
+}
+
 /// A secret, never its value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secret {
     pub(crate) named: Named,
     pub(crate) arn: String,
+    /// Whether it has a value in use, a version labelled AWSCURRENT.
+    pub(crate) has_value: bool,
     /// Its key, in the form that Secrets Manager has it: id, ARN or alias.
     pub(crate) key: Option<String>,
 }
@@ -119,6 +143,13 @@ pub(crate) struct Subnet {
     pub(crate) id: String,
     pub(crate) vpc: String,
     pub(crate) has_nat: bool,
+}
+
+/// A group of subnets for databases.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SubnetGroup {
+    pub(crate) name: String,
+    pub(crate) vpc: String,
 }
 
 /// A security group.

@@ -142,6 +142,13 @@ pub(crate) fn samconfig(existing: &str, place: &Place, file: &str) -> Result<(St
     Ok((document.to_string(), kept))
 }
 
+/// A text of an environment's `deploy` section of `samconfig.toml`.
+pub(crate) fn setting(text: &str, environment: &str, key: &str) -> Option<String> {
+    let document: DocumentMut = text.parse().ok()?;
+    let parameters = document.get(environment)?.get("deploy")?.get("parameters")?;
+    parameters.get(key)?.as_str().map(str::to_owned)
+}
+
 /// The table below another one, which is made if it is missing.
 fn table<'a>(parent: &'a mut dyn TableLike, key: &str, is_implicit: bool) -> Result<&'a mut dyn TableLike> {
     let mut empty = Table::new();
@@ -292,6 +299,8 @@ mod tests {
              [dev.deploy.parameters]\nstack_name = \"moveongs-governance-dev\"\nregion = \"us-east-1\"\n\
              parameter_overrides = \"file://dev.yaml\"\ncapabilities = \"CAPABILITY_IAM\"\nresolve_s3 = true\n"
         );
+        assert_eq!(setting(&text, "dev", "capabilities").as_deref(), Some("CAPABILITY_IAM"));
+        assert_eq!(setting(&text, "dev", "resolve_s3"), None);
         assert_eq!(samconfig(&text, &place(), "dev.yaml").unwrap(), (text, Vec::new()));
     }
 

@@ -33,6 +33,13 @@ pub(crate) enum Owner {
     Other,
 }
 
+impl Owner {
+    /// The owner, or where nothing says whose the resource is, that of what uses or holds it.
+    pub(crate) fn or(self, of_its_user: Self) -> Self {
+        if self == Self::Unknown { of_its_user } else { self }
+    }
+}
+
 impl Place {
     /// Beginning of the resources' names: `moveongs-dev`.
     pub(crate) fn prefix(&self) -> String {

@@ -54,6 +54,21 @@ struct Fit {
     why: String,
 }
 
+/// What the template's rules want together: without the second parameter, the first is left out.
+const NEEDS: [(&str, &str); 8] = [
+    ("GitHubSecretName", "GitHubRepository"),
+    ("GrafanaSecretName", "GrafanaUrl"),
+    ("RestoreSubnetGroup", "RestoreSecurityGroups"),
+    ("SesSecretName", "SesFromAddress"),
+    ("SesSecretName", "SesUserName"),
+    ("TwilioSecretName", "TwilioAccountSid"),
+    ("VpcSecurityGroupIds", "VpcSubnetIds"),
+    ("VpcSubnetIds", "VpcSecurityGroupIds"),
+];
+
+/// The template's default of `OpsGroupName`.
+const OPS_GROUP: &str = "moveongs-ops";
+
 /// What is known of one deployment.
 pub(crate) struct Known<'a> {
     pub(crate) facts: &'a Facts,
@@ -67,7 +82,7 @@ pub(crate) struct Known<'a> {
 
 /// Plans the parameters.
 pub(crate) fn plan(known: &Known<'_>) -> Plan {
-    let mut planner = Planner { known, plan: Plan::default() };
+    let mut planner = Planner { known, plan: Plan::default(), told: BTreeSet::new() };
     planner.environment();
     planner.database();
     planner.cluster();
@@ -83,18 +98,22 @@ pub(crate) fn plan(known: &Known<'_>) -> Plan {
     let Known { required, language, .. } = *known;
     for name in required {
         if !planner.is_settled(name) {
-            let why = tr!(language, "nada na conta diz qual é", "nothing in the account tells");
+            let why =
+                tr!(language, "nada do que se viu na conta diz qual é", "nothing seen in the account tells");
             planner.ask(name, Vec::new(), why);
         }
     }
     let absent = std::mem::take(&mut planner.plan.absent);
-    planner.plan.absent = absent.into_iter().filter(|name| !planner.is_settled(name)).collect();
+    let is_absent = |name: &String| !planner.is_settled(name) && !planner.told.contains(name);
+    planner.plan.absent = absent.into_iter().filter(is_absent).collect();
     planner.plan
 }
 
 struct Planner<'a> {
     known: &'a Known<'a>,
     plan: Plan,
+    /// The parameters of which a notice says why they are not found: not read, or not usable. They are not absent.
+    told: BTreeSet<String>,
 }
 
 impl Planner<'_> {
@@ -123,7 +142,14 @@ impl Planner<'_> {
     fn find(&mut self, name: &str, value: impl Into<String>, why: impl Into<String>) {
         let value = value.into();
         match self.known.given.get(name) {
-            None => self.plan.found.push(Found { name: name.to_owned(), value, why: why.into() }),
+            None => match self.left_out(name) {
+                None => self.plan.found.push(Found { name: name.to_owned(), value, why: why.into() }),
+                Some(need) => self.plan.notices.push(tr!(
+                    self.language(),
+                    "{name} fica de fora ({value}), porque {need}, sem o qual não vale, ficou",
+                    "{name} is left out ({value}), because {need}, which it requires, was"
+                )),
+            },
             Some(given) if *given != value && !given.is_empty() => {
                 let why = why.into();
                 let notice = tr!(
@@ -137,9 +163,21 @@ impl Planner<'_> {
         }
     }
 
+    /// What the parameter needs and a person left out.
+    fn left_out(&self, name: &str) -> Option<&'static str> {
+        let is_empty = |need: &str| self.known.given.get(need).is_some_and(String::is_empty);
+        NEEDS.iter().find(|(one, need)| *one == name && is_empty(need)).map(|(_, need)| *need)
+    }
+
+    /// Whether a parameter that a person chose needs it.
+    fn is_needed(&self, name: &str) -> bool {
+        let is_chosen = |one: &str| self.known.given.get(one).is_some_and(|value| !value.is_empty());
+        NEEDS.iter().any(|(one, need)| *need == name && is_chosen(one))
+    }
+
     fn ask(&mut self, name: &str, candidates: Vec<String>, why: impl Into<String>) {
-        if !self.is_settled(name) {
-            let is_required = self.known.required.contains(name);
+        if !self.is_settled(name) && self.left_out(name).is_none() {
+            let is_required = self.known.required.contains(name) || self.is_needed(name);
             let ask = Ask { name: name.to_owned(), candidates, why: why.into(), is_required };
             self.plan.asks.push(ask);
         }
@@ -191,14 +229,15 @@ impl Planner<'_> {
         match list {
             Ok(list) => list,
             Err(error) => {
+                self.told.extend(parameters.iter().map(|name| (*name).to_owned()));
                 let open: Vec<&str> =
                     parameters.iter().copied().filter(|name| !self.is_given(name)).collect();
                 if !open.is_empty() {
                     let (what, open) = (self.language().pick(what[0], what[1]), open.join(", "));
                     self.plan.notices.push(tr!(
                         self.language(),
-                        "não foi possível ver {what}: {error}. Não procurados: {open}",
-                        "{what} could not be seen: {error}. Not looked for: {open}"
+                        "não foi possível ver {what}: {error}. Dependem disso: {open}",
+                        "{what} could not be seen: {error}. On it depend: {open}"
                     ));
                 }
                 &[]
@@ -221,14 +260,17 @@ impl Planner<'_> {
 
     fn database(&mut self) {
         let facts = self.known.facts;
-        let list =
-            self.seen(&facts.databases, ["os bancos do RDS", "the RDS databases"], &["DatabaseInstanceId"]);
+        let parameters = ["DatabaseInstanceId"];
+        let instances =
+            self.seen(&facts.databases, ["as instâncias do RDS", "the RDS instances"], &parameters);
+        let clusters =
+            self.seen(&facts.database_clusters, ["os clusters do RDS", "the RDS clusters"], &parameters);
         let why = tr!(
             self.language(),
             "o banco PostgreSQL deste ambiente",
             "this environment's PostgreSQL database"
         );
-        let fits = list.iter().map(|one| Fit {
+        let fits = instances.iter().chain(clusters).map(|one| Fit {
             value: one.named.name.clone(),
             owner: self.owner(&one.named),
             why: why.clone(),
@@ -296,6 +338,15 @@ impl Planner<'_> {
             "nothing in the account tells; none for no one"
         );
         self.ask("PagingEmail", Vec::new(), why);
+        if self.value("SesFromAddress").is_some() {
+            let why = tr!(
+                language,
+                "nada na conta diz qual é; recebe o resumo do mês",
+                "nothing in the account tells; gets the monthly summary"
+            );
+            self.ask("ManagerEmail", Vec::new(), why);
+        }
+        self.operations();
         let extra: Vec<&str> = [("SlackWebhookSecretName", "webhook"), ("PagerDutySecretName", "pagerduty")]
             .into_iter()
             .filter(|(secret, _)| self.value(secret).is_some())
@@ -321,6 +372,23 @@ impl Planner<'_> {
                 "the events of AWS Health are the account's, and {other} pages about them"
             );
             self.find("PageHealthEvents", "false", why);
+        }
+    }
+
+    /// Says it if the IAM group in which `onboarding` looks people up does not exist.
+    fn operations(&mut self) {
+        let facts = self.known.facts;
+        self.seen(&facts.groups, ["os grupos do IAM", "the IAM groups"], &["OpsGroupName"]);
+        let group = self.known.given.get("OpsGroupName").map_or(OPS_GROUP, String::as_str);
+        if let Ok(groups) = &facts.groups
+            && !group.is_empty()
+            && !groups.iter().any(|one| one == group)
+        {
+            self.plan.notices.push(tr!(
+                self.language(),
+                "o IAM não tem o grupo {group} (OpsGroupName): crie-o, ponha o nome do que há, ou deixe-o vazio onde o acesso não é dado por um grupo (onboarding.md, A lista)",
+                "IAM has no group {group} (OpsGroupName): create it, name the one that there is, or leave it empty where no group gives access (onboarding.md, A lista)"
+            ));
         }
     }
 }

@@ -60,6 +60,11 @@ impl Template {
         required.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The parameter's default; none if it has none.
+    pub(crate) fn default(&self, name: &str) -> Option<&str> {
+        self.parameter(name)?.default.as_deref()
+    }
+
     /// The parameter's description, in English.
     pub(crate) fn description(&self, name: &str) -> &str {
         self.parameter(name).map(|one| one.description.as_str()).unwrap_or_default()

@@ -49,10 +49,11 @@ fn account(arguments: &[&str]) -> Result<Value> {
             json!([{"secrets": [{"name": "JWT_SECRET", "valueFrom": arn("moveongs-dev-jwt")}], "plain": null}])
         }
         ["secretsmanager", "list-secrets"] => json!({"SecretList": [
-            {"Name": "moveongs-dev-jwt", "ARN": arn("moveongs-dev-jwt")},
-            {"Name": "/moveongs/dev/slack", "ARN": arn("/moveongs/dev/slack")}]}),
+            {"Name": "moveongs-dev-jwt", "ARN": arn("moveongs-dev-jwt"), "SecretVersionsToStages": {"a": ["AWSCURRENT"]}},
+            {"Name": "/moveongs/dev/slack", "ARN": arn("/moveongs/dev/slack"), "SecretVersionsToStages": {"b": ["AWSCURRENT"]}}]}),
         ["s3api", "list-buckets", ..] => json!(["moveongs-dev-attachments"]),
-        ["iam" | "dynamodb" | "logs", ..] | ["rds", "describe-db-subnet-groups", ..] => json!([]),
+        ["iam", "list-groups", ..] => json!(["moveongs-ops"]),
+        ["iam" | "dynamodb" | "logs", ..] => json!([]),
         ["rds" | "ec2" | "kms" | "sesv2" | "cloudformation", ..] => json!({}),
         other => bail!("unexpected: {other:?}"),
     })
@@ -71,16 +72,17 @@ fn run(options: &Options) -> (Result<bool>, String) {
     (result, said)
 }
 
-const ANSWERS: [(&str, &str); 3] = [
+const ANSWERS: [(&str, &str); 4] = [
     ("PagingEmail", "plantao@moveongs.org"),
     ("DeployerArns", "arn:aws:iam::111122223333:role/deployer-dev"),
+    ("AnchorBucketName", ""),
     ("AppUrl", ""),
 ];
 
 #[test]
 fn with_an_open_question_nothing_is_written_and_the_question_is_told() {
     let folder = folder("open");
-    let (result, said) = run(&options(&folder, &[("AppUrl", "")]));
+    let (result, said) = run(&options(&folder, &[("AnchorBucketName", ""), ("AppUrl", "")]));
     assert!(!result.unwrap());
     for line in ["--set PagingEmail=", "--set DeployerArns=arn:aws:iam::111122223333:user/ana"] {
         assert!(said.contains(line), "{said}");
@@ -137,6 +139,8 @@ fn a_wrong_answer_and_another_environments_file_are_refused_before_anything_is_w
         ("DeployerArns", "arn:aws:sts::111122223333:assumed-role/a/b", "DeployerArns: expected"),
         ("TwilioSecretName", "x", "TwilioAccountSid"),
         ("Environment", "prod", "one file for each environment"),
+        ("Project", "another", "one file for each project"),
+        ("CodeVersion", "abc", "on the command line of each deployment"),
     ] {
         if name == "TwilioSecretName" {
             // What it needs is asked.
@@ -152,6 +156,66 @@ fn a_wrong_answer_and_another_environments_file_are_refused_before_anything_is_w
     fs::write(folder.join("dev.yaml"), "Environment: dev\nPagingEmail: a@b.org\n").unwrap();
     let error = format!("{:#}", run(&options(&folder, &ANSWERS)).0.unwrap_err());
     assert!(error.contains("change it there"), "{error}");
+    // The file of one project is not another's, whether it says so or not.
+    for (text, project) in
+        [("Environment: dev\n", "another"), ("Project: another\nEnvironment: dev\n", "moveongs")]
+    {
+        fs::write(folder.join("dev.yaml"), text).unwrap();
+        let options = Options { project: project.to_owned(), ..options(&folder, &ANSWERS) };
+        let error = format!("{:#}", run(&options).0.unwrap_err());
+        assert!(error.contains("one file for each project"), "{error}");
+        assert_eq!(fs::read_to_string(folder.join("dev.yaml")).unwrap(), text);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn every_parameter_is_written_left_out_or_said_to_stay_at_its_default() {
+    let folder = folder("all");
+    let (result, said) = run(&options(&folder, &ANSWERS));
+    assert!(result.unwrap(), "{said}");
+    let values = written(&folder, "dev").unwrap();
+    let absent = said.split("De fora, porque").nth(1).unwrap().lines().next().unwrap();
+    let absent: Vec<&str> = absent.rsplit(": ").next().unwrap().split(", ").collect();
+    let defaults = said.split("Ficam no padrão:\n").nth(1).unwrap();
+    let defaults: Vec<&str> = defaults
+        .lines()
+        .map_while(|line| line.strip_prefix("  ")?.split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    for name in template::ours().names().filter(|name| *name != CODE_VERSION) {
+        let places = [values.contains_key(name), absent.contains(&name), defaults.contains(&name)];
+        assert_eq!(places.iter().filter(|is_there| **is_there).count(), 1, "{name}: {places:?}\n{said}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn an_enter_at_a_question_that_may_stay_empty_never_loses_the_other_answers() {
+    // A token of GitHub: its repository is asked; Enter leaves both out, and the files are written.
+    let folder = folder("enter");
+    let with_github = |arguments: &[&str]| {
+        let mut answer = account(arguments)?;
+        if arguments == ["secretsmanager", "list-secrets"] {
+            let secret = json!({"Name": "/moveongs/dev/github", "ARN": "arn:github", "SecretVersionsToStages": {"c": ["AWSCURRENT"]}});
+            answer["SecretList"].as_array_mut().unwrap().push(secret);
+        }
+        Ok(answer)
+    };
+    let mut asked = Vec::new();
+    let mut said = String::new();
+    let options = options(&folder, &ANSWERS);
+    let mut person = |_: &str, ask: &Ask| {
+        asked.push(ask.name.clone());
+        Ok(answer(ask, "\n"))
+    };
+    let result = write(&repo(), &options, "us-east-1", &with_github, &mut person, &mut |line| said += line);
+    assert!(result.unwrap(), "{said}");
+    assert_eq!(asked, ["GitHubRepository"]);
+    let values = written(&folder, "dev").unwrap();
+    assert_eq!(values.get("GitHubRepository").map(String::as_str), Some(""));
+    assert!(!values.contains_key("GitHubSecretName"), "{values:?}");
+    assert!(said.contains("GitHubSecretName fica de fora"), "{said}");
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -180,6 +244,8 @@ fn a_line_at_the_terminal_chooses_types_or_leaves_out() {
         (ask(&["a", "b"], true), "2\n", Some("b")),
         (ask(&["a", "b"], true), "3\n", Some("3")),
         (ask(&["a", "b"], true), " c \n", Some("c")),
+        (ask(&["a", "b", "c"], true), "3, 1\n", Some("c,a")),
+        (ask(&["a", "b"], true), "1,x\n", Some("1,x")),
         (ask(&[], true), "\n", None),
         (ask(&["a"], false), "\n", Some("")),
         (ask(&["a"], false), "1\n", Some("a")),
@@ -256,7 +322,8 @@ fn the_page_of_adoption_lists_exactly_the_actions_that_are_called() {
                 json!({"services": [{"serviceName": "a", "taskDefinition": "a:1", "loadBalancers": [{"targetGroupArn": "arn:tg"}]}]})
             }
             ["s3api", "list-buckets", ..] => json!(["moveongs-terraform-state"]),
-            ["elbv2", ..] | ["s3api", "list-objects-v2", ..] => json!([]),
+            ["elbv2", ..] => json!({}),
+            ["s3api", "list-objects-v2", ..] => json!([]),
             ["s3api", ..] => json!({}),
             other => account(other)?,
         })

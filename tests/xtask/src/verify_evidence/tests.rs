@@ -51,7 +51,11 @@ impl Copy {
 
     /// The list of versions that S3 would print for this copy.
     fn listed(&self) -> Value {
-        let versions: Vec<Value> = objects(&self.path("evidence"), "evidence")
+        self.listed_below("evidence")
+    }
+
+    fn listed_below(&self, folder: &str) -> Value {
+        let versions: Vec<Value> = objects(&self.path(folder), folder)
             .unwrap()
             .into_iter()
             .map(|Object { key, path }| {
@@ -131,9 +135,13 @@ backup-audit   verified  3     3       2026-03-03 12:00Z  ";
     copy.write(&anchor.key(), std::str::from_utf8(&anchor.bytes()).unwrap());
     copy.write("anchor.json", std::str::from_utf8(&anchor.bytes()).unwrap());
     copy.write("versions.json", &copy.listed().to_string());
+    copy.write("anchor-versions.json", &copy.listed_below("anchors").to_string());
     let path = |name: &str| copy.path(name).display().to_string();
     let (versions, folder, file) = (path("versions.json"), path("anchors"), path("anchor.json"));
-    let all = ["--versions", &versions, "--anchors", &folder, "--anchors", &file];
+    let (_, said) = copy.told(&["--versions", &versions, "--anchors", &folder]);
+    assert!(said.contains("(--versions of the anchors' bucket)"), "{said}");
+    let of_anchors = path("anchor-versions.json");
+    let all = ["--versions", &versions, "--versions", &of_anchors, "--anchors", &folder, "--anchors", &file];
     let all = [&all[..], &["--project", "moveongs", "--environment", "dev", "--bucket", BUCKET]].concat();
     let (is_verified, said) = copy.told(&all);
     assert!(is_verified && said.contains("verified: 3 chains, 13 objects"), "{said}");
@@ -278,6 +286,59 @@ fn what_only_the_list_of_versions_shows_is_named() {
 }
 
 #[test]
+fn a_file_that_is_no_anchor_of_the_stack_verifies_nothing() {
+    let copy = whole();
+    let own = copy.anchor(None);
+    let mut other = own.clone();
+    other.stack.environment = "prod".to_owned();
+    let text = |anchor: &Anchor| String::from_utf8(anchor.bytes()).unwrap();
+    let file = copy.path("anchor.json").display().to_string();
+    for (held, named) in [
+        (String::new(), "EvidenceInvalid"),
+        ("x".to_owned(), "EvidenceInvalid"),
+        (text(&other), "EvidenceOfOtherStack"),
+    ] {
+        copy.write("anchor.json", &held);
+        copy.fails(&["--anchors", &file], &[named, "anchor.json", "(--anchors)"]);
+    }
+    // One that names no chain shows nothing.
+    let mut none = own.clone();
+    none.heads.clear();
+    copy.write("anchor.json", &text(&none));
+    assert!(copy.told(&["--anchors", &file]).1.contains("(--anchors)"));
+    copy.write("anchor.json", &text(&own));
+    let (is_verified, said) = copy.told(&["--anchors", &file]);
+    assert!(is_verified && !said.contains("(--anchors)"), "{said}");
+}
+
+#[test]
+fn what_only_the_list_of_the_anchors_versions_shows_is_named() {
+    let copy = whole();
+    let first = copy.anchor(None);
+    copy.write(&first.key(), std::str::from_utf8(&first.bytes()).unwrap());
+    let [folder, file] = ["anchors", "versions.json"].map(|name| copy.path(name).display().to_string());
+    let with = |change: fn(&mut Value), expected: &str| {
+        let mut listed = copy.listed_below("anchors");
+        change(&mut listed);
+        copy.write("versions.json", &listed.to_string());
+        copy.fails(&["--anchors", &folder, "--versions", &file], &[expected]);
+    };
+    with(
+        |listed| {
+            let mut again = listed["Versions"][0].clone();
+            again["IsLatest"] = false.into();
+            again["VersionId"] = "v0".into();
+            listed["Versions"].as_array_mut().unwrap().push(again);
+        },
+        "EvidenceReplaced: number 1 of anchors was written more than once",
+    );
+    with(
+        |listed| listed["Versions"][0]["Key"] = "anchors/moveongs/dev/9999999997.json".into(),
+        "the list of versions has it, and the copy does not",
+    );
+}
+
+#[test]
 fn a_copy_that_is_consistent_in_itself_is_contradicted_by_anchors() {
     let copy = whole();
     let first = copy.anchor(None);
@@ -320,6 +381,18 @@ fn the_way_to_a_copy_is_told_in_both_languages() {
         ] {
             assert!(said.contains(part), "{said}");
         }
+        // A run during the copy makes no witness know more than the copy.
+        let order = [
+            "git fetch",
+            "git show",
+            "--prefix anchors/",
+            "/anchors/",
+            "--prefix evidence/",
+            "/evidence/ ",
+            "/runs/ ",
+        ];
+        let places = order.map(|part| said.find(part).unwrap());
+        assert!(places.is_sorted(), "{places:?}: {said}");
     }
     let judged = judged(whole().0.path(), &options(&[])).unwrap();
     let said = judged.text(Language::Portuguese);

@@ -73,7 +73,7 @@ pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> Comman
     let instance = (name != context.database).then_some(("instance", name.as_str()));
     let event: Value = event.into_iter().chain(instance).collect();
     let function = format!("{}-{}-snapshot-create", context.project, context.environment);
-    command!("{invoke} --cli-read-timeout 90", invoke = Command::invoke(&function, &event))
+    Command::invoke(&function, &event)
 }
 
 fn status(instance: &Instance) -> &str {
@@ -220,7 +220,7 @@ mod tests {
             (
                 DB,
                 DB,
-                "--payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 90; aws rds describe-events ",
+                "--payload fileb:///dev/stdin /dev/stdout --cli-read-timeout 910; aws rds describe-events ",
             ),
             ("main", DB, r#""instance":"moveongs-prod-db""#),
             ("main", "main", r#""deploy":"backup-audit-main-2026-11-26","#),

@@ -31,7 +31,7 @@ pub(super) fn plan_or(bucket: &Bucket, rule: &str, by_hand: &Command, context: &
     let function = format!("{}-{}-backup-audit", context.project, context.environment);
     let event = json!({"repair": {"resource": bucket.name, "rule": rule}});
     command!(
-        r#"{invoke} --cli-read-timeout 910  # "apply":true aplica / applies; ou / or: {by_hand}"#,
+        r#"{invoke}  # "apply":true aplica / applies; ou / or: {by_hand}"#,
         invoke = Command::invoke(&function, &event),
         by_hand
     )

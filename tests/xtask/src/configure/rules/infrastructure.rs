@@ -1,6 +1,6 @@
 //! Keys, buckets, Terraform, monitoring, network and the restore tests' place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use policy::tr;
 
@@ -14,15 +14,15 @@ const MOST_STATES: usize = 8;
 impl Planner<'_> {
     /// The database that the stack governs.
     fn chosen_database(&self) -> Option<&Database> {
-        let id = self.value("DatabaseInstanceId")?;
-        self.known.facts.databases.as_deref().unwrap_or_default().iter().find(|one| one.named.name == id)
+        self.known.facts.database(self.value("DatabaseInstanceId")?)
     }
 
     pub(super) fn keys(&mut self) {
         let facts = self.known.facts;
         let language = self.language();
         let list = facts.keys.as_ref().map(|_| Vec::<()>::new()).map_err(Clone::clone);
-        self.seen(&list, ["as chaves do KMS", "the KMS keys"], &["AppKmsKeyArn", "DatabaseKmsKeyArn"]);
+        let parameters = ["AppKmsKeyArn", "DatabaseKmsKeyArn", "SecretsKmsKeyArn"];
+        self.seen(&list, ["as chaves do KMS", "the KMS keys"], &parameters);
         let own: Vec<String> = self.keys_of_secrets().into_iter().collect();
         match own.as_slice() {
             [] => {}
@@ -61,44 +61,89 @@ impl Planner<'_> {
 
     pub(super) fn buckets(&mut self) {
         let facts = self.known.facts;
-        let parameters =
-            ["AttachmentsBucketName", "UploadsBucketName", "GrafanaExportBucketName", "AnchorBucketName"];
+        let language = self.language();
+        let place = self.known.place;
+        let parameters = [
+            "AttachmentsBucketName",
+            "UploadsBucketName",
+            "GrafanaExportBucketName",
+            "AnchorBucketName",
+            "OtherEvidenceBuckets",
+        ];
         let buckets = self.seen(&facts.buckets, ["os buckets", "the buckets"], &parameters);
-        let prefix = self.known.place.prefix();
-        let why = tr!(self.language(), "pelo nome do bucket", "by the bucket's name");
-        let of = |planner: &Self, about: &[&str]| -> Vec<Fit> {
+        let why = tr!(language, "pelo nome do bucket", "by the bucket's name");
+        let of = |about: &[&str]| -> Vec<Fit> {
             let is_it = |name: &&String| words(name).iter().any(|word| about.contains(&word.as_str()));
             let fit = |name: &String| Fit {
                 value: name.clone(),
-                owner: planner.known.place.owner(name, &BTreeMap::new()),
+                owner: place.owner(name, &BTreeMap::new()),
                 why: why.clone(),
             };
             buckets.iter().filter(is_it).map(fit).collect()
         };
-        for (parameter, own, about) in [
-            ("AttachmentsBucketName", "attachments", &["attachments", "anexos"][..]),
-            ("UploadsBucketName", "uploads", &["uploads"][..]),
-        ] {
-            // The stack's own default.
-            if buckets.contains(&format!("{prefix}-{own}")) {
-                continue;
-            }
-            if parameter == "AttachmentsBucketName"
-                && let Some((name, service)) = self.plain("S3_BUCKET")
-                && self.known.place.owner(&name, &BTreeMap::new()) != Owner::Other
-            {
-                let why = tr!(self.language(), "S3_BUCKET de {service}", "S3_BUCKET of {service}");
-                self.find(parameter, name, why);
-                continue;
-            }
-            let fits = of(self, about);
-            self.choose(parameter, fits);
+        self.attachments(buckets, of(&["attachments", "anexos"]));
+        if !buckets.contains(&format!("{}-uploads", place.prefix())) {
+            self.choose("UploadsBucketName", of(&["uploads"]));
         }
-        for (parameter, about) in
-            [("GrafanaExportBucketName", &["grafana"][..]), ("AnchorBucketName", &["anchors", "ancoras"])]
-        {
-            let fits = of(self, about);
-            self.choose(parameter, fits);
+        self.choose("GrafanaExportBucketName", of(&["grafana"]));
+        let anchors = of(&["anchors", "ancoras"]).into_iter().filter(|fit| fit.owner != Owner::Other);
+        let why = tr!(
+            language,
+            "guarda as pontas das cadeias de evidência, melhor em outra conta, que daqui não se vê; vazio: nenhum",
+            "keeps the heads of the chains of evidence, better in another account, which is not seen from here; empty: none"
+        );
+        self.ask("AnchorBucketName", anchors.map(|fit| fit.value).collect(), why);
+        if self.value("AnchorBucketName").is_some() && self.value("GitHubRepository").is_some() {
+            let why = tr!(
+                language,
+                "pasta em que GitHubRepository guarda a âncora mais nova; vazio: nenhuma",
+                "folder in which GitHubRepository keeps the newest anchor; empty: none"
+            );
+            self.ask("AnchorFolder", vec!["governance/anchors".to_owned()], why);
+        }
+        // The one place where another environment's resource is wanted: so a person says it.
+        let evidence =
+            |environment: &str| format!("{}-{environment}-evidence-{}", place.project, place.account);
+        let others = ["dev", "staging", "prod"].into_iter().filter(|one| *one != place.environment);
+        let others: Vec<String> = others.map(evidence).filter(|name| buckets.contains(name)).collect();
+        if !others.is_empty() {
+            let why = tr!(
+                language,
+                "para ver os outros ambientes na mesma página, cujo papel então lê a evidência deles",
+                "to see the other environments on the same page, whose role then reads their evidence"
+            );
+            self.ask("OtherEvidenceBuckets", vec![others.join(",")], why);
+        }
+    }
+
+    /// The attachments' bucket: that of the services, else the stack's default if there is one, else by name.
+    fn attachments(&mut self, buckets: &[String], by_name: Vec<Fit>) {
+        let language = self.language();
+        let parameter = "AttachmentsBucketName";
+        let own = format!("{}-attachments", self.known.place.prefix());
+        let Some((name, service)) = self.plain("S3_BUCKET") else {
+            if !buckets.contains(&own) {
+                self.choose(parameter, by_name);
+            }
+            return;
+        };
+        if self.known.place.owner(&name, &BTreeMap::new()) == Owner::Other {
+            self.told.insert(parameter.to_owned());
+            self.plan.notices.push(tr!(
+                language,
+                "S3_BUCKET de {service} é {name}, que é de outro ambiente: não proposto",
+                "S3_BUCKET of {service} is {name}, which is another environment's: not proposed"
+            ));
+        } else if name != own || self.is_given(parameter) {
+            if name != own && buckets.contains(&own) {
+                self.plan.notices.push(tr!(
+                    language,
+                    "{own} existe, e não é o S3_BUCKET de {service}, que é {name}",
+                    "{own} exists, and is not the S3_BUCKET of {service}, which is {name}"
+                ));
+            }
+            let why = tr!(language, "S3_BUCKET de {service}", "S3_BUCKET of {service}");
+            self.find(parameter, name, why);
         }
     }
 
@@ -109,34 +154,39 @@ impl Planner<'_> {
         let states = self.seen(&facts.states, ["os buckets de estado", "the state buckets"], &parameters);
         for unseen in states.iter().filter(|bucket| bucket.keys.is_none()) {
             let name = &unseen.name;
+            self.told.extend(parameters.map(str::to_owned));
             self.plan.notices.push(tr!(
                 language,
                 "não foi possível listar {name} (s3:ListBucket): os estados dele não foram procurados",
                 "{name} could not be listed (s3:ListBucket): its states were not looked for"
             ));
         }
-        let held = |planner: &Self, bucket: &StateBucket| -> Vec<String> {
-            let is_ours = planner.known.place.owner(&bucket.name, &BTreeMap::new()) == Owner::Ours;
+        let place = self.known.place;
+        // A state's key says whose it is, else the bucket's name. The project may be in that only.
+        let held = |bucket: &StateBucket, owner: Owner| -> Vec<String> {
+            let of_bucket = place.owner(&bucket.name, &BTreeMap::new());
+            let of_key = |key: &str| place.owner(&format!("{}/{key}", place.project), &BTreeMap::new());
             let all = bucket.keys.as_deref().unwrap_or_default();
-            let is_key = |key: &&String| planner.is_state(key, is_ours);
-            all.iter().filter(is_key).cloned().collect()
+            all.iter().filter(|key| of_key(key).or(of_bucket) == owner).cloned().collect()
         };
         let why = tr!(
             language,
             "o bucket com estados do Terraform deste ambiente",
             "the bucket with Terraform states of this environment"
         );
-        let fits = states.iter().filter(|bucket| !held(self, bucket).is_empty()).map(|bucket| Fit {
-            value: bucket.name.clone(),
-            // The states in it say whose it is; it may serve several environments.
-            owner: Owner::Ours,
-            why: why.clone(),
+        // The states in it say whose it is; it may serve several environments.
+        let owner = |bucket: &StateBucket| {
+            [Owner::Ours, Owner::Unknown].into_iter().find(|owner| !held(bucket, *owner).is_empty())
+        };
+        let fits = states.iter().filter_map(|bucket| {
+            Some(Fit { value: bucket.name.clone(), owner: owner(bucket)?, why: why.clone() })
         });
         let fits = fits.collect();
         self.choose("TerraformStateBucketName", fits);
         let Some(bucket) = self.value("TerraformStateBucketName").map(str::to_owned) else { return };
         if let Some(bucket) = states.iter().find(|one| one.name == bucket) {
-            let keys = held(self, bucket);
+            let keys = held(bucket, Owner::Ours);
+            let doubtful = held(bucket, Owner::Unknown);
             let why = tr!(language, "os estados que estão nele", "the states that are in it");
             if let Some(keys) = one_value(bucket, &keys) {
                 self.find("TerraformStateKey", keys, why);
@@ -148,6 +198,14 @@ impl Planner<'_> {
                     "there are {count} states, more than {most}, and no prefix is only theirs"
                 );
                 self.ask("TerraformStateKey", keys, why);
+            } else if !doubtful.is_empty() {
+                let environment = &place.environment;
+                let why = tr!(
+                    language,
+                    "nem a chave nem o bucket dizem se o estado é de {environment}",
+                    "neither key nor bucket says whether the state is of {environment}"
+                );
+                self.ask("TerraformStateKey", doubtful, why);
             }
             if let Some(key) = bucket.key_arn.clone() {
                 let why =
@@ -179,24 +237,17 @@ impl Planner<'_> {
         self.choose("TerraformLockTableName", fits);
     }
 
-    /// Whether a state is this environment's: by its key, or in a bucket of its own by no word of another.
-    fn is_state(&self, key: &str, is_ours: bool) -> bool {
-        let place = self.known.place;
-        // The project may be in the bucket's name only.
-        match place.owner(&format!("{}/{key}", place.project), &BTreeMap::new()) {
-            Owner::Ours => true,
-            Owner::Unknown => is_ours,
-            Owner::Other => false,
-        }
-    }
-
     /// The log, the load balancer and the target group of the services, and the application's address.
     pub(super) fn monitoring(&mut self) {
         let facts = self.known.facts;
         let language = self.language();
         let place = self.known.place;
+        let parameters = ["ApplicationLoadBalancerName", "ApplicationTargetGroupName"];
+        let listed = self.seen(&facts.targets, ["os target groups", "the target groups"], &parameters);
         let mut logs: Vec<Fit> = Vec::new();
-        let mut targets: BTreeSet<String> = BTreeSet::new();
+        let mut targets: Vec<Fit> = Vec::new();
+        let mut balancers: Vec<Fit> = Vec::new();
+        let registers = tr!(language, "em que o serviço se registra", "with which the service registers");
         for service in self.watched() {
             let name = &service.named.name;
             let why = tr!(language, "o log de {name}", "the log of {name}");
@@ -205,7 +256,18 @@ impl Planner<'_> {
                 owner: place.owner(group, &BTreeMap::new()),
                 why: why.clone(),
             }));
-            targets.extend(service.targets.iter().cloned());
+            let owner = self.owner_of(service);
+            let fit = |name: &str| Fit {
+                value: name.to_owned(),
+                owner: place.owner(name, &BTreeMap::new()).or(owner),
+                why: registers.clone(),
+            };
+            for target in listed.iter().filter(|one| service.targets.contains(&one.arn)) {
+                targets.extend(target.arn.rsplit(':').next().map(fit));
+                let names = target.balancers.iter().filter_map(|arn| arn.split_once(":loadbalancer/"));
+                balancers
+                    .extend(names.map(|(_, name)| name).filter(|name| name.starts_with("app/")).map(fit));
+            }
         }
         if logs.is_empty() {
             let groups = self.seen(
@@ -221,21 +283,9 @@ impl Planner<'_> {
                 .collect();
         }
         self.choose("ApplicationLogGroupName", logs);
-        let parameters = ["ApplicationLoadBalancerName", "ApplicationTargetGroupName"];
-        let arns = self.seen(&facts.balancers, ["os target groups", "the target groups"], &parameters);
-        let why = tr!(language, "em que o serviço se registra", "with which the service registers");
-        let fit = |value: String| Fit { value, owner: Owner::Ours, why: why.clone() };
-        let balancers: Vec<Fit> = arns
-            .iter()
-            .filter_map(|arn| arn.split_once(":loadbalancer/"))
-            .filter(|(_, name)| name.starts_with("app/"))
-            .map(|(_, name)| fit(name.to_owned()))
-            .collect();
         self.choose("ApplicationLoadBalancerName", balancers);
         if self.value("ApplicationLoadBalancerName").is_some() {
-            let ends = targets.iter().filter_map(|arn| arn.rsplit(':').next());
-            let fits = ends.map(|end| fit(end.to_owned())).collect();
-            self.choose("ApplicationTargetGroupName", fits);
+            self.choose("ApplicationTargetGroupName", targets);
         }
         let why = tr!(
             language,
@@ -245,25 +295,32 @@ impl Planner<'_> {
         self.ask("AppUrl", Vec::new(), why);
     }
 
-    /// The private subnets of the database's VPC that have NAT, and the functions' group, which the database admits.
+    /// The private subnets of the database's VPC that have NAT, and the functions' group, which the database admits. One
+    /// that a person gave needs the other.
     pub(super) fn network(&mut self) {
         let facts = self.known.facts;
         let language = self.language();
         let parameters = ["VpcSubnetIds", "VpcSecurityGroupIds"];
-        if parameters.iter().any(|name| self.is_given(name)) {
+        let given = parameters.map(|name| self.known.given.get(name).cloned());
+        if given.iter().all(Option::is_some) || given.iter().flatten().any(String::is_empty) {
             return;
         }
         let subnets = self.seen(&facts.subnets, ["as sub-redes", "the subnets"], &parameters);
         let groups =
             self.seen(&facts.security_groups, ["os grupos de segurança", "the security groups"], &parameters);
-        let Some((vpc, port, of_database)) = self
-            .chosen_database()
-            .and_then(|database| Some((database.vpc.clone()?, database.port, database.groups.clone())))
-        else {
-            return;
-        };
+        let subnet_groups = self.seen(
+            &facts.subnet_groups,
+            ["os grupos de sub-redes do RDS", "RDS's subnet groups"],
+            &parameters,
+        );
+        let Some(id) = self.value("DatabaseInstanceId").map(str::to_owned) else { return };
+        let database = self.chosen_database().cloned().unwrap_or_default();
+        let vpc = subnet_groups.iter().find(|one| Some(&one.name) == database.subnet_group.as_ref());
+        let vpc = vpc.map(|one| one.vpc.clone()).unwrap_or_default();
+        let [given_subnets, given_group] = given;
         let private: Vec<&str> =
             subnets.iter().filter(|one| one.vpc == vpc && one.has_nat).map(|one| one.id.as_str()).collect();
+        let private = given_subnets.clone().unwrap_or_else(|| private.join(","));
         let is_function = |group: &&SecurityGroup| {
             group.vpc == vpc
                 && self.owner(&group.named) == Owner::Ours
@@ -271,37 +328,61 @@ impl Planner<'_> {
                     .iter()
                     .any(|word| ["governance", "governanca", "lambda", "functions"].contains(&word.as_str()))
         };
-        let functions: Vec<&SecurityGroup> = groups.iter().filter(is_function).collect();
-        let is_admitted = |id: &str| {
-            groups.iter().filter(|group| of_database.contains(&group.id)).flat_map(|group| &group.admits).any(
-                |(ports, from)| {
-                    from == id
-                        && ports.is_none_or(|(first, last)| {
-                            port.is_none_or(|port| (first..=last).contains(&port))
-                        })
-                },
-            )
+        let is_admitted = |group: &&SecurityGroup| {
+            let of_database = groups.iter().filter(|one| database.groups.contains(&one.id));
+            of_database.flat_map(|one| &one.admits).any(|(ports, from)| {
+                *from == group.id
+                    && ports.is_none_or(|(first, last)| {
+                        database.port.is_none_or(|port| (first..=last).contains(&port))
+                    })
+            })
         };
-        let admitted: Vec<String> =
-            functions.iter().filter(|group| is_admitted(&group.id)).map(|group| group.id.clone()).collect();
-        match (private.as_slice(), admitted.as_slice()) {
-            ([], _) => self.plan.notices.push(tr!(
+        let functions = groups.iter().filter(is_function).filter(is_admitted);
+        let admitted: Vec<String> = match &given_group {
+            Some(group) => vec![group.clone()],
+            None => functions.map(|group| group.id.clone()).collect(),
+        };
+        match (private.as_str(), admitted.as_slice()) {
+            ("", _) if given_group.is_some() => {
+                let why = tr!(
+                    language,
+                    "as sub-redes privadas, com NAT, do grupo de VpcSecurityGroupIds",
+                    "the private subnets, with NAT, of the group in VpcSecurityGroupIds"
+                );
+                self.ask("VpcSubnetIds", Vec::new(), why);
+            }
+            (_, []) if given_subnets.is_some() => {
+                let why = tr!(
+                    language,
+                    "o grupo das funções, que o do banco admite",
+                    "the functions' group, which the database's admits"
+                );
+                self.ask("VpcSecurityGroupIds", Vec::new(), why);
+            }
+            // What could not be seen is said already.
+            _ if parameters.iter().any(|name| self.told.contains(*name)) => {}
+            _ if vpc.is_empty() && given_group.is_none() && given_subnets.is_none() => self.plan.notices.push(tr!(
+                language,
+                "VpcSubnetIds fica vazio: a VPC de {id} (DatabaseInstanceId) não é conhecida. As funções só chegam ao banco se ele for público (implantacao.md, Rede)",
+                "VpcSubnetIds stays empty: the VPC of {id} (DatabaseInstanceId) is not known. The functions reach the database only if it is public (implantacao.md, Rede)"
+            )),
+            ("", _) => self.plan.notices.push(tr!(
                 language,
                 "VpcSubnetIds fica vazio: nenhuma sub-rede de {vpc}, a VPC do banco, sai por um NAT. As funções só chegam ao banco se ele for público (implantacao.md, Rede)",
                 "VpcSubnetIds stays empty: no subnet of {vpc}, the database's VPC, goes out by a NAT. The functions reach the database only if it is public (implantacao.md, Rede)"
             )),
             (_, []) => self.plan.notices.push(tr!(
                 language,
-                "VpcSubnetIds fica vazio: nenhum grupo de segurança das funções (…-governance) de {vpc} é admitido pelo do banco (implantacao.md, Rede; terraform/rede.tf)",
-                "VpcSubnetIds stays empty: no security group of the functions (…-governance) of {vpc} is admitted by the database's (implantacao.md, Rede; terraform/rede.tf)"
+                "VpcSubnetIds fica vazio: nenhum grupo de segurança das funções (…-governance) de {vpc} é admitido pelo do banco (implantacao.md, Rede; terraform/novo/rede.tf)",
+                "VpcSubnetIds stays empty: no security group of the functions (…-governance) of {vpc} is admitted by the database's (implantacao.md, Rede; terraform/novo/rede.tf)"
             )),
-            (_, [group]) => {
+            (private, [group]) => {
                 let why = tr!(
                     language,
                     "as sub-redes da VPC do banco ({vpc}) que saem por um NAT",
                     "the subnets of the database's VPC ({vpc}) that go out by a NAT"
                 );
-                self.find("VpcSubnetIds", private.join(","), why);
+                self.find("VpcSubnetIds", private, why);
                 let why = tr!(
                     language,
                     "o grupo das funções, que o do banco admite",
@@ -309,14 +390,14 @@ impl Planner<'_> {
                 );
                 self.find("VpcSecurityGroupIds", group.clone(), why);
             }
+            // The answer brings the subnets.
             (_, several) => {
                 let why = tr!(
                     language,
                     "o banco admite mais de um grupo que pode ser o das funções",
                     "the database admits more than one group that may be the functions'"
                 );
-                self.ask("VpcSecurityGroupIds", several.to_vec(), why.clone());
-                self.ask("VpcSubnetIds", vec![private.join(",")], why);
+                self.ask("VpcSecurityGroupIds", several.to_vec(), why);
             }
         }
     }
@@ -337,15 +418,16 @@ impl Planner<'_> {
         let why = tr!(language, "feito para os testes de restauração", "made for the restore tests");
         let fits: Vec<Fit> = groups
             .iter()
-            .filter(|name| is_restore(name))
-            .map(|name| Fit {
-                value: name.clone(),
-                owner: place.owner(name, &BTreeMap::new()),
+            .filter(|group| is_restore(&group.name))
+            .map(|group| Fit {
+                value: group.name.clone(),
+                owner: place.owner(&group.name, &BTreeMap::new()),
                 why: why.clone(),
             })
             .collect();
         let security =
             self.seen(&facts.security_groups, ["os grupos de segurança", "the security groups"], &parameters);
+        let security_is_unseen = facts.security_groups.is_err();
         let of_security: Vec<Fit> = security
             .iter()
             .filter(|group| is_restore(&group.named.name))
@@ -365,7 +447,8 @@ impl Planner<'_> {
             None
         };
         if let Some(lacks) = lacks {
-            if !self.is_given("RestoreSubnetGroup") {
+            let is_unseen = lacks == "RestoreSecurityGroups" && security_is_unseen;
+            if !self.is_given("RestoreSubnetGroup") && !is_unseen {
                 self.plan.notices.push(tr!(
                     language,
                     "RestoreSubnetGroup fica vazio, e não há testes de restauração: falta {lacks} (restauracao.md, Preparar)",

@@ -94,31 +94,39 @@ const RANDOM_TAGS: [&str; 2] = ["rotation:bytes", "rotation:length"];
 /// Tag by which a database secret names its administrator's.
 const ADMIN_TAG: &str = "rotation:admin-secret";
 
-/// The secrets that the stack names by themselves.
-const NAMED: [&str; 9] = [
-    "JwtSecretName",
-    "WebhookSecretName",
-    "DatabaseSecretName",
-    "SesSecretName",
-    "TwilioSecretName",
-    "SeedAdminSecretName",
-    "SlackSecretName",
-    "SmokeSecretName",
-    "GitHubSecretName",
+/// The parameters that name one secret each.
+fn parameters() -> impl Iterator<Item = &'static str> {
+    SECRETS.iter().chain([&DATABASE, &GITHUB, &GRAFANA]).map(|one| one.parameter)
+}
+
+/// The parameters that have ARNs of secrets.
+const ARNS: [&str; 4] = [
+    "DatabaseAdminSecretArn",
+    "OtherRandomSecretArns",
+    "OtherDatabaseSecretArns",
+    "OtherDatabaseAdminSecretArns",
 ];
 
-impl Planner<'_> {
-    /// The services of the cluster that the stack watches.
+impl<'a> Planner<'a> {
+    /// The services of the cluster that the stack watches. A cluster may serve several environments.
     pub(super) fn watched(&self) -> Vec<&Service> {
         let cluster = self.value("EcsClusterName");
-        let services = self.known.facts.services.as_deref().unwrap_or_default();
-        services.iter().filter(|one| cluster == Some(one.cluster.as_str())).collect()
+        let services = self.known.facts.services.as_deref().unwrap_or_default().iter();
+        services
+            .filter(|one| cluster == Some(one.cluster.as_str()) && self.owner(&one.named) != Owner::Other)
+            .collect()
+    }
+
+    /// Whose a service is: what neither its name nor its tags say, its cluster's do.
+    pub(super) fn owner_of(&self, service: &Service) -> Owner {
+        let clusters = self.known.facts.clusters.as_deref().unwrap_or_default();
+        let cluster = clusters.iter().find(|one| one.name == service.cluster);
+        self.owner(&service.named).or(cluster.map_or(Owner::Unknown, |cluster| self.owner(cluster)))
     }
 
     pub(super) fn secrets(&mut self) {
         let facts = self.known.facts;
-        let names: Vec<&str> =
-            SECRETS.iter().map(|one| one.parameter).chain(["DatabaseSecretName"]).collect();
+        let names: Vec<&str> = parameters().chain(ARNS).chain(["SecretsKmsKeyArn"]).collect();
         self.seen(&facts.secrets, ["os segredos", "the secrets"], &names);
         for wanted in &SECRETS {
             let fits = self.fits(wanted);
@@ -147,6 +155,14 @@ impl Planner<'_> {
             );
             self.ask("GrafanaUrl", Vec::new(), why);
         }
+        if self.value("GrafanaUrl").is_some() && self.value("GitHubRepository").is_some() {
+            let why = tr!(
+                self.language(),
+                "onde a exportação do Grafana é proposta por pull request; vazio: só no bucket",
+                "where the export of Grafana is proposed by pull request; empty: only in the bucket"
+            );
+            self.ask("GrafanaExportPath", vec!["docs/observability/grafana".to_owned()], why);
+        }
     }
 
     /// The secrets that fit, by variable if a watched service reads one, else by name.
@@ -155,7 +171,9 @@ impl Planner<'_> {
         let language = self.language();
         let mut read: Vec<Fit> = Vec::new();
         let mut foreign: BTreeSet<String> = BTreeSet::new();
+        let mut without_value: BTreeSet<&str> = BTreeSet::new();
         for service in self.watched() {
+            let owner = self.owner_of(service);
             for (variable, from) in &service.secrets {
                 if !wanted.variables.contains(&variable.as_str()) {
                     continue;
@@ -170,33 +188,55 @@ impl Planner<'_> {
                     ));
                     continue;
                 }
+                if !secret.has_value {
+                    without_value.insert(name);
+                    continue;
+                }
                 let why = tr!(language, "{service} o lê como {variable}", "{service} reads it as {variable}");
                 // A service of the environment says whose it is.
-                read.push(Fit { value: name.clone(), owner: Owner::Ours, why });
+                read.push(Fit { value: name.clone(), owner: self.owner(&secret.named).or(owner), why });
             }
         }
         self.plan.notices.extend(foreign);
-        if !read.is_empty() {
-            return read;
+        if !read.iter().any(|fit| fit.owner == Owner::Ours) {
+            let why = tr!(language, "pelo nome do segredo", "by the secret's name");
+            for secret in self.named(wanted.names) {
+                let name = &secret.named.name;
+                if !secret.has_value {
+                    without_value.insert(name);
+                    continue;
+                }
+                read.push(Fit { value: name.clone(), owner: self.owner(&secret.named), why: why.clone() });
+            }
         }
-        let why = tr!(language, "pelo nome do segredo", "by the secret's name");
-        let by_name = secrets.iter().filter(|secret| {
-            let rest = self.known.place.rest(&secret.named.name);
-            wanted.names.contains(&rest.as_str())
-        });
-        by_name
-            .map(|secret| Fit {
-                value: secret.named.name.clone(),
-                owner: self.owner(&secret.named),
-                why: why.clone(),
-            })
+        self.tell_without_value(wanted.parameter, &without_value);
+        read
+    }
+
+    /// The secrets with one of these names, but for another environment's.
+    fn named(&self, names: &[&str]) -> Vec<&'a Secret> {
+        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default().iter();
+        secrets
+            .filter(|secret| names.contains(&self.known.place.rest(&secret.named.name).as_str()))
+            .filter(|secret| self.owner(&secret.named) != Owner::Other)
             .collect()
+    }
+
+    /// A secret that nobody has given a value to is one to finish, not one to use.
+    fn tell_without_value(&mut self, parameter: &str, names: &BTreeSet<&str>) {
+        let given = self.known.given.get(parameter);
+        for name in names.iter().filter(|name| given.is_none_or(|given| given == **name)) {
+            self.told.insert(parameter.to_owned());
+            self.plan.notices.push(tr!(
+                self.language(),
+                "{name} existe, mas sem valor: {parameter} não o recebe. Grave o valor (adotar.md, 2) e repita",
+                "{name} exists, but has no value: it is not taken for {parameter}. Put the value (adotar.md, 2) and run it again"
+            ));
+        }
     }
 
     /// With an administrator's secret two users alternate, so nothing breaks; without one, a person decides.
     fn database_secret(&mut self) {
-        let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
-        let place = self.known.place;
         let language = self.language();
         let fits = self.fits(&DATABASE);
         let why = tr!(
@@ -204,9 +244,12 @@ impl Planner<'_> {
             "o login que troca os usuários do banco",
             "the login that changes the database's users"
         );
-        let admins =
-            secrets.iter().filter(|secret| DATABASE_ADMIN.contains(&place.rest(&secret.named.name).as_str()));
+        let (admins, empty): (Vec<&Secret>, Vec<&Secret>) =
+            self.named(&DATABASE_ADMIN).into_iter().partition(|secret| secret.has_value);
+        let empty: BTreeSet<&str> = empty.iter().map(|secret| secret.named.name.as_str()).collect();
+        self.tell_without_value("DatabaseAdminSecretArn", &empty);
         let admins: Vec<Fit> = admins
+            .into_iter()
             .map(|secret| Fit {
                 value: secret.arn.clone(),
                 owner: self.owner(&secret.named),
@@ -268,10 +311,15 @@ impl Planner<'_> {
                     "o remetente do e-mail que prova uma chave nova",
                     "the sender of the mail that proves a new key"
                 );
-                match senders {
-                    [only] => self.find("SesFromAddress", only.clone(), why),
-                    several => self.ask("SesFromAddress", several.to_vec(), why),
-                }
+                // An account's identities are of all its environments.
+                let fit = |address: &String| Fit {
+                    value: address.clone(),
+                    owner: self.known.place.owner(address, &Default::default()),
+                    why: why.clone(),
+                };
+                let fits = senders.iter().map(fit).collect();
+                self.choose("SesFromAddress", fits);
+                self.ask("SesFromAddress", Vec::new(), why);
             }
             let region = self.known.place.region.clone();
             if self.plain("NOTIFICATIONS_EMAIL_SES_REGION").is_some_and(|(value, _)| value != region) {
@@ -294,11 +342,12 @@ impl Planner<'_> {
         }
     }
 
-    /// The only value of one of the application's settings, and the service that has it.
+    /// The only value that the environment's services have for one of the application's settings, and one that has it.
     pub(super) fn plain(&self, variable: &str) -> Option<(String, String)> {
         let values: Vec<(&String, &String)> = self
             .watched()
             .into_iter()
+            .filter(|service| self.owner_of(service) == Owner::Ours)
             .filter_map(|service| Some((service.plain.get(variable)?, &service.named.name)))
             .collect();
         let (first, service) = values.first().copied()?;
@@ -317,7 +366,7 @@ impl Planner<'_> {
     /// The secrets that say by tag that they are to be rotated.
     fn others(&mut self) {
         let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
-        let named: BTreeSet<&str> = NAMED.iter().filter_map(|name| self.value(name)).collect();
+        let named: BTreeSet<&str> = parameters().filter_map(|name| self.value(name)).collect();
         let tagged = |tags: &[&str]| {
             let is_one = |secret: &&Secret| {
                 self.owner(&secret.named) == Owner::Ours
@@ -345,12 +394,13 @@ impl Planner<'_> {
         }
     }
 
-    /// ARNs of the keys that encrypt the named secrets.
+    /// ARNs of the keys that encrypt the secrets of the stack's parameters.
     pub(super) fn keys_of_secrets(&self) -> BTreeSet<String> {
         let place = self.known.place;
         let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
         let aliases = self.known.facts.keys.as_ref().ok();
-        let named: BTreeSet<&str> = NAMED.iter().filter_map(|name| self.value(name)).collect();
+        let values = parameters().chain(ARNS).filter_map(|name| self.value(name));
+        let named: BTreeSet<&str> = values.flat_map(|value| value.split(',')).collect();
         let arn = |key: &str| -> Option<String> {
             match key {
                 "alias/aws/secretsmanager" => None,
@@ -363,7 +413,10 @@ impl Planner<'_> {
                 }
             }
         };
-        let own = secrets.iter().filter(|secret| named.contains(secret.named.name.as_str()));
+        let is_named = |secret: &&Secret| {
+            [&secret.named.name, &secret.arn].iter().any(|one| named.contains(one.as_str()))
+        };
+        let own = secrets.iter().filter(is_named);
         let default = aliases.and_then(|aliases| aliases.get("alias/aws/secretsmanager"));
         own.filter_map(|secret| arn(secret.key.as_deref()?)).filter(|arn| Some(arn) != default).collect()
     }

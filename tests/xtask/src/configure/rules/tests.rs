@@ -1,17 +1,17 @@
 use super::*;
-use crate::configure::facts::{Caller, Database, Secret, SecurityGroup, Service, Stack, StateBucket, Subnet};
+use crate::configure::facts::{
+    Caller, Database, Secret, SecurityGroup, Service, Stack, StateBucket, Subnet, SubnetGroup, Target,
+};
 use crate::configure::names::place;
 use crate::configure::template::ours;
 
 /// An account as the application's Terraform makes it, with prod beside dev.
 fn facts() -> Facts {
-    let named = |name: &str| Named { name: name.to_owned(), tags: BTreeMap::new() };
     let strings = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
-    let secret = |name: &str| Secret { named: named(name), arn: arn(name), key: None };
     let database = |name: &str| Database {
         named: named(name),
         port: Some(5432),
-        vpc: Some("vpc-1".to_owned()),
+        subnet_group: Some("private".to_owned()),
         groups: vec!["sg-db".to_owned()],
         parameter_group: Some("default.postgres15".to_owned()),
         ..Database::default()
@@ -20,7 +20,9 @@ fn facts() -> Facts {
         caller: Caller { account: "111122223333".to_owned(), partition: "aws".to_owned(), arn: None },
         roles: Ok(Vec::new()),
         users: Ok(Vec::new()),
+        groups: strings(&["moveongs-ops"]),
         databases: Ok(vec![database("moveongs-dev-db"), database("moveongs-prod-db")]),
+        database_clusters: Ok(Vec::new()),
         clusters: Ok(vec![named("moveongs-dev-cluster")]),
         services: Ok(vec![Service {
             named: named("moveongs-dev-api"),
@@ -46,10 +48,10 @@ fn facts() -> Facts {
         tables: Ok(Vec::new()),
         log_groups: strings(&["/aws/ecs/moveongs-dev-api"]),
         keys: Ok(BTreeMap::new()),
-        balancers: Ok(vec![BALANCER.to_owned()]),
+        targets: Ok(vec![Target { arn: TARGET.to_owned(), balancers: vec![BALANCER.to_owned()] }]),
         subnets: Ok(Vec::new()),
         security_groups: Ok(Vec::new()),
-        subnet_groups: Ok(Vec::new()),
+        subnet_groups: Ok(vec![subnet_group("private")]),
         senders: Ok(Vec::new()),
         stacks: Ok(Vec::new()),
     }
@@ -59,6 +61,19 @@ const TARGET: &str =
     "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/moveongs-dev-tg/943f017f100becff";
 const BALANCER: &str =
     "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/moveongs-dev-alb/50dc6c495c0c9188";
+
+fn named(name: &str) -> Named {
+    Named { name: name.to_owned(), tags: BTreeMap::new() }
+}
+
+/// A secret with a value.
+fn secret(name: &str) -> Secret {
+    Secret { named: named(name), arn: arn(name), has_value: true, key: None }
+}
+
+fn subnet_group(name: &str) -> SubnetGroup {
+    SubnetGroup { name: name.to_owned(), vpc: "vpc-1".to_owned() }
+}
 
 fn arn(secret: &str) -> String {
     format!("arn:aws:secretsmanager:us-east-1:111122223333:secret:{secret}-AbCdEf")
@@ -112,7 +127,13 @@ fn an_account_as_the_terraform_makes_it_leaves_only_what_it_cannot_tell() {
     let asks: Vec<_> = plan.asks.iter().map(|ask| (ask.name.as_str(), ask.is_required)).collect();
     assert_eq!(
         asks,
-        [("DatabaseSecretName", false), ("AppUrl", false), ("DeployerArns", true), ("PagingEmail", true)]
+        [
+            ("DatabaseSecretName", false),
+            ("AnchorBucketName", false),
+            ("AppUrl", false),
+            ("DeployerArns", true),
+            ("PagingEmail", true)
+        ]
     );
     for name in
         ["WebhookSecretName", "TerraformStateBucketName", "RestoreSubnetGroup", "GrafanaExportBucketName"]
@@ -150,29 +171,245 @@ fn two_databases_of_the_environment_are_asked_and_another_environments_is_no_can
 
 #[test]
 fn what_could_not_be_read_is_said_and_never_taken_as_nothing() {
+    let denied = |what: &str| format!("AccessDenied: {what}");
     let facts = edit(|facts| {
-        facts.databases = Err("AccessDenied: rds".to_owned());
-        facts.secrets = Err("AccessDenied: secrets".to_owned());
-        facts.tables = Err("AccessDenied: tables".to_owned());
+        facts.databases = Err(denied("instances"));
+        facts.database_clusters = Err(denied("clusters"));
+        facts.services = Err(denied("services"));
+        facts.targets = Err(denied("services"));
+        facts.secrets = Err(denied("secrets"));
+        facts.buckets = Err(denied("buckets"));
+        facts.states = Err(denied("buckets"));
+        facts.tables = Err(denied("tables"));
+        facts.log_groups = Err(denied("logs"));
+        facts.keys = Err(denied("keys"));
+        facts.subnet_groups = Err(denied("subnets"));
+        facts.groups = Err(denied("groups"));
     });
     let plan = planned(&facts, &[]);
     assert!(asked(&plan, "DatabaseInstanceId").is_some() && asked(&plan, "JwtSecretName").is_some());
-    for said in ["AccessDenied: rds", "AccessDenied: secrets", "AccessDenied: tables"] {
-        assert!(plan.notices.iter().any(|notice| notice.contains(said)), "{:?}", plan.notices);
+    for (said, parameter) in [
+        ("instances", "DatabaseInstanceId"),
+        ("clusters", "DatabaseInstanceId"),
+        ("services", "ApplicationTargetGroupName"),
+        ("secrets", "DatabaseSecretName"),
+        ("secrets", "GitHubSecretName"),
+        ("secrets", "SecretsKmsKeyArn"),
+        ("keys", "SecretsKmsKeyArn"),
+        ("buckets", "AttachmentsBucketName"),
+        ("buckets", "TerraformStateBucketName"),
+        ("tables", "TerraformLockTableName"),
+        ("logs", "ApplicationLogGroupName"),
+        ("subnets", "RestoreSubnetGroup"),
+        ("groups", "OpsGroupName"),
+    ] {
+        let is_it = |one: &&String| one.contains(&denied(said)) && one.contains(parameter);
+        assert!(plan.notices.iter().any(|one| is_it(&one)), "{said} {parameter}: {:?}", plan.notices);
     }
-    let of_secrets = plan.notices.iter().find(|notice| notice.contains("secrets")).unwrap();
-    assert!(of_secrets.contains("DatabaseSecretName"), "{of_secrets}");
+    // What depends on a list that was not read is not said to be missing.
+    assert!(plan.absent.is_empty(), "{:?}", plan.absent);
+    // An account that was read wholly has nothing for these.
+    let read = edit(|facts| facts.buckets = Ok(Vec::new()));
+    assert!(planned(&read, &[]).absent.iter().any(|one| one == "AttachmentsBucketName"));
+}
+
+#[test]
+fn clusters_that_may_not_be_seen_hide_no_instance() {
+    let facts = edit(|facts| facts.database_clusters = Err("AccessDenied: clusters".to_owned()));
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "DatabaseInstanceId"), Some("moveongs-dev-db"));
+    assert!(plan.notices.iter().any(|one| one.contains("AccessDenied: clusters")), "{:?}", plan.notices);
+}
+
+#[test]
+fn a_secret_without_a_value_is_said_and_not_taken() {
+    let facts = edit(|facts| {
+        for name in ["/moveongs/dev/twilio", "/moveongs/dev/database-admin"] {
+            add(&mut facts.secrets, Secret { has_value: false, ..secret(name) });
+        }
+        if let Ok(secrets) = &mut facts.secrets {
+            secrets[0].has_value = false;
+        }
+    });
+    let plan = planned(&facts, &[("DatabaseSecretName", "moveongs-dev-database-url")]);
+    // The first of all is the one that the service reads as JWT_SECRET.
+    assert_eq!(value(&plan, "JwtSecretName"), None);
+    assert!(asked(&plan, "JwtSecretName").is_some());
+    for (name, parameter) in [
+        ("moveongs-dev-jwt", "JwtSecretName"),
+        ("/moveongs/dev/twilio", "TwilioSecretName"),
+        ("/moveongs/dev/database-admin", "DatabaseAdminSecretArn"),
+    ] {
+        let is_it = |one: &&String| one.starts_with(&format!("{name} existe, mas sem valor: {parameter} "));
+        assert_eq!(plan.notices.iter().filter(is_it).count(), 1, "{name}: {:?}", plan.notices);
+        assert_eq!(value(&plan, parameter), None);
+        assert!(!plan.absent.iter().any(|one| one == parameter), "{parameter}");
+    }
+}
+
+/// A cluster of no environment, with a service of dev and one of prod.
+fn shared_cluster() -> Facts {
+    edit(|facts| {
+        let cluster = "moveongs-cluster".to_owned();
+        facts.clusters = Ok(vec![named(&cluster)]);
+        let plain = |bucket: &str| BTreeMap::from([("S3_BUCKET".to_owned(), bucket.to_owned())]);
+        let target = |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/{name}/1");
+        let service = |name: &str, secret: &str| Service {
+            named: named(name),
+            cluster: cluster.clone(),
+            targets: vec![target(name)],
+            secrets: vec![("JWT_SECRET".to_owned(), arn(secret))],
+            plain: plain(&format!("{name}-files")),
+            log_groups: Vec::new(),
+        };
+        facts.services = Ok(vec![
+            service("moveongs-prod-api", "jwt-of-prod"),
+            service("moveongs-dev-api", "signing-material"),
+        ]);
+        for name in ["signing-material", "jwt-of-prod"] {
+            add(&mut facts.secrets, secret(name));
+        }
+        let with_balancer = |name: &str| Target {
+            arn: target(name),
+            balancers: vec![format!("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/{name}/2")],
+        };
+        facts.targets = Ok(vec![with_balancer("moveongs-prod-api"), with_balancer("moveongs-dev-api")]);
+    })
+}
+
+#[test]
+fn the_services_of_another_environment_in_a_shared_cluster_say_nothing() {
+    let given = [("EcsClusterName", "moveongs-cluster")];
+    let plan = planned(&shared_cluster(), &given);
+    assert_eq!(value(&plan, "JwtSecretName"), Some("signing-material"));
+    assert_eq!(value(&plan, "AttachmentsBucketName"), Some("moveongs-dev-api-files"));
+    assert_eq!(value(&plan, "ApplicationLoadBalancerName"), Some("app/moveongs-dev-api/2"));
+    assert_eq!(value(&plan, "ApplicationTargetGroupName"), Some("targetgroup/moveongs-dev-api/1"));
+
+    // A service of which nothing says whose it is: what it names is a question, not an answer.
+    let mut facts = shared_cluster();
+    if let Ok(services) = &mut facts.services {
+        services.remove(0);
+        services[0].named = named("api");
+        services[0].targets = vec!["arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/api/1".to_owned()];
+    }
+    if let Ok(secrets) = &mut facts.secrets {
+        secrets.retain(|secret| secret.named.name != "moveongs-dev-jwt");
+    }
+    let balancers = vec!["arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/alb/2".to_owned()];
+    let arn = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/api/1".to_owned();
+    facts.targets = Ok(vec![Target { arn, balancers }]);
+    let plan = planned(&facts, &given);
+    assert_eq!(asked(&plan, "JwtSecretName").unwrap().candidates, ["signing-material"]);
+    assert_eq!(asked(&plan, "ApplicationLoadBalancerName").unwrap().candidates, ["app/alb/2"]);
+    assert_eq!(value(&plan, "AttachmentsBucketName"), None);
+}
+
+#[test]
+fn a_load_balancer_of_another_environment_is_not_taken() {
+    let facts = edit(|facts| {
+        if let Ok(targets) = &mut facts.targets {
+            targets[0].balancers = vec![BALANCER.replace("dev", "prod")];
+        }
+    });
+    assert_eq!(value(&planned(&facts, &[]), "ApplicationLoadBalancerName"), None);
+}
+
+#[test]
+fn the_bucket_that_the_services_write_to_is_the_attachments() {
+    let with = |bucket: &str| {
+        edit(|facts| {
+            if let Ok(services) = &mut facts.services {
+                services[0].plain = BTreeMap::from([("S3_BUCKET".to_owned(), bucket.to_owned())]);
+            }
+        })
+    };
+    // The default is not written.
+    let plan = planned(&with("moveongs-dev-attachments"), &[]);
+    assert_eq!(value(&plan, "AttachmentsBucketName"), None);
+    assert!(!plan.absent.iter().any(|one| one == "AttachmentsBucketName"));
+    // Another one is, although a bucket has the default's name.
+    let plan = planned(&with("moveongs-files"), &[]);
+    assert_eq!(value(&plan, "AttachmentsBucketName"), Some("moveongs-files"));
+    assert!(plan.notices.iter().any(|one| one.contains("moveongs-dev-attachments")), "{:?}", plan.notices);
+    // Prod's is told and not taken.
+    let plan = planned(&with("moveongs-prod-attachments"), &[]);
+    assert_eq!(value(&plan, "AttachmentsBucketName"), None);
+    assert!(plan.notices.iter().any(|one| one.contains("moveongs-prod-attachments")), "{:?}", plan.notices);
+    // The file's other bucket stays, and the difference is told.
+    let plan = planned(&with("moveongs-dev-attachments"), &[("AttachmentsBucketName", "moveongs-files")]);
+    assert!(plan.notices.iter().any(|one| one.contains("moveongs-dev-attachments")), "{:?}", plan.notices);
+}
+
+#[test]
+fn what_is_left_out_takes_with_it_what_needs_it_and_what_a_person_chose_must_have_it() {
+    let template = ours();
+    for (one, need) in NEEDS {
+        let values = BTreeMap::from([(one.to_owned(), "x".to_owned())]);
+        let broken = template.broken(&values).unwrap();
+        assert!(broken.iter().any(|text| text.contains(need)), "{one} does not need {need}: {broken:?}");
+    }
+    let facts = edit(|facts| {
+        for name in ["ses", "twilio", "github", "grafana"] {
+            add(&mut facts.secrets, secret(&format!("/moveongs/dev/{name}")));
+        }
+        facts.subnet_groups = Ok(vec![subnet_group("moveongs-dev-restore")]);
+        let group = SecurityGroup { named: named("moveongs-dev-restore"), ..SecurityGroup::default() };
+        facts.security_groups = Ok(vec![group]);
+    });
+    let database = ("DatabaseSecretName", "moveongs-dev-database-url");
+    for (one, need) in NEEDS.into_iter().filter(|(one, _)| !one.starts_with("Vpc")) {
+        assert!(value(&planned(&facts, &[database]), one).is_some(), "{one}");
+        let plan = planned(&facts, &[database, (need, "")]);
+        assert_eq!((value(&plan, one), asked(&plan, one)), (None, None), "{one} without {need}");
+        let is_told = |notice: &String| notice.contains(one) && notice.contains(need);
+        assert!(plan.notices.iter().any(is_told), "{one} without {need}: {:?}", plan.notices);
+        if let Some(ask) = asked(&planned(&facts, &[database, (one, "chosen")]), need) {
+            assert!(ask.is_required, "{need}, which {one} needs");
+        }
+    }
+}
+
+#[test]
+fn what_only_people_know_is_asked_where_it_is_of_use() {
+    let ask = |given: &[(&str, &str)], facts: &Facts, name: &str| {
+        asked(&planned(facts, given), name).map(|ask| ask.candidates.clone())
+    };
+    let none: Option<Vec<String>> = None;
+    let facts = edit(|facts| {
+        for name in
+            ["moveongs-dev-evidence-111122223333", "moveongs-prod-evidence-111122223333", "moveongs-anchors"]
+        {
+            add(&mut facts.buckets, name.to_owned());
+        }
+    });
+    // Another environment's evidence is seen only if a person says so.
+    assert_eq!(ask(&[], &facts, "OtherEvidenceBuckets").unwrap(), ["moveongs-prod-evidence-111122223333"]);
+    assert_eq!(ask(&[], &facts, "AnchorBucketName").unwrap(), ["moveongs-anchors"]);
+    assert_eq!(ask(&[], &self::facts(), "OtherEvidenceBuckets"), none);
+    for (name, needs) in [
+        ("ManagerEmail", &[("SesFromAddress", "a@b.org")][..]),
+        ("AnchorFolder", &[("AnchorBucketName", "b"), ("GitHubRepository", "a/b")]),
+        ("GrafanaExportPath", &[("GrafanaUrl", "https://g"), ("GitHubRepository", "a/b")]),
+    ] {
+        assert!(ask(needs, &facts, name).is_some(), "{name}");
+        assert_eq!(ask(&needs[1..], &facts, name), none, "{name}");
+    }
+    // The group of the operations team.
+    assert_eq!(ours().default("OpsGroupName"), Some(OPS_GROUP));
+    let without = edit(|facts| facts.groups = Ok(vec!["admins".to_owned()]));
+    let is_told = |given: &[(&str, &str)]| {
+        planned(&without, given).notices.iter().any(|notice| notice.contains("OpsGroupName"))
+    };
+    assert!(is_told(&[]) && is_told(&[("OpsGroupName", "ops")]));
+    assert!(!is_told(&[("OpsGroupName", "admins")]) && !is_told(&[("OpsGroupName", "")]));
+    assert!(planned(&self::facts(), &[]).notices.iter().all(|notice| !notice.contains("OpsGroupName")));
 }
 
 #[test]
 fn the_variable_that_a_service_reads_names_the_secret() {
     // By name, another one would fit.
     let facts = edit(|facts| {
-        let secret = |name: &str| Secret {
-            named: Named { name: name.to_owned(), tags: BTreeMap::new() },
-            arn: arn(name),
-            key: None,
-        };
         add(&mut facts.secrets, secret("/moveongs/dev/jwt"));
         add(&mut facts.secrets, secret("signing-material"));
         if let Ok(services) = &mut facts.services {
@@ -214,8 +451,7 @@ fn the_database_secret_is_taken_only_with_its_administrators() {
     );
     let facts = edit(|facts| {
         let name = "moveongs-dev-database-admin";
-        let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
-        add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+        add(&mut facts.secrets, secret(name));
     });
     let plan = planned(&facts, &[]);
     assert_eq!(value(&plan, "DatabaseSecretName"), Some("moveongs-dev-database-url"));
@@ -230,8 +466,7 @@ fn what_a_rotation_also_needs_is_found_or_asked_with_it() {
     let with = |more: &dyn Fn(&mut Facts)| {
         edit(|facts| {
             for name in ["moveongs-dev-ses", "moveongs-dev-twilio", "moveongs-dev-github"] {
-                let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
-                add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+                add(&mut facts.secrets, secret(name));
             }
             more(facts);
         })
@@ -292,6 +527,8 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
             bucket("moveongs-dev-terraform-state", &["terraform.tfstate", "old/prod.tfstate"]),
             Some("terraform.tfstate"),
         ),
+        // Nothing says whose it is: a question.
+        (bucket("moveongs-terraform-state", &["terraform.tfstate", "prod/terraform.tfstate"]), None),
         (bucket("moveongs-terraform-state", &with_prod), Some("dev/")),
         (bucket("moveongs-terraform-state", &["prod/terraform.tfstate"]), None),
     ] {
@@ -311,12 +548,21 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
     });
     let plan = planned(&two, &[]);
     assert_eq!(asked(&plan, "TerraformStateBucketName").unwrap().candidates.len(), 2);
+    let doubtful = edit(|facts| {
+        facts.states =
+            Ok(vec![bucket("moveongs-terraform-state", &["terraform.tfstate", "prod/terraform.tfstate"])]);
+    });
+    let plan = planned(&doubtful, &[]);
+    assert_eq!(asked(&plan, "TerraformStateBucketName").unwrap().candidates, ["moveongs-terraform-state"]);
+    let plan = planned(&doubtful, &[("TerraformStateBucketName", "moveongs-terraform-state")]);
+    assert_eq!(asked(&plan, "TerraformStateKey").unwrap().candidates, ["terraform.tfstate"]);
     // A bucket that may not be listed is told.
     let unseen = edit(|facts| {
         facts.states =
             Ok(vec![StateBucket { name: "moveongs-terraform-state".to_owned(), ..StateBucket::default() }]);
     });
     let plan = planned(&unseen, &[]);
+    assert!(!plan.absent.iter().any(|one| one == "TerraformStateBucketName"));
     assert!(
         plan.notices.iter().any(|notice| notice.contains("moveongs-terraform-state")),
         "{:?}",
@@ -364,13 +610,53 @@ fn the_functions_get_the_private_subnets_and_the_group_that_the_database_admits(
         assert_eq!(value(&plan, "VpcSubnetIds"), expected.map(|_| "subnet-a,subnet-b"), "{admits:?}");
         assert_eq!(expected.is_none(), plan.notices.iter().any(|notice| notice.contains("VpcSubnetIds")));
     }
+    // Two groups: the answer brings the subnets, and what is left out leaves the other out.
+    let both = network(&[(None, "sg-fn"), (None, "sg-lambda")]);
+    let both = Facts {
+        security_groups: both.security_groups.map(|mut groups| {
+            groups.push(group("sg-lambda", "moveongs-dev-lambda", &[]));
+            groups
+        }),
+        ..both
+    };
+    let plan = planned(&both, &[]);
+    assert_eq!(asked(&plan, "VpcSecurityGroupIds").unwrap().candidates, ["sg-fn", "sg-lambda"]);
+    assert_eq!((asked(&plan, "VpcSubnetIds"), value(&plan, "VpcSubnetIds")), (None, None));
+    let plan = planned(&both, &[("VpcSecurityGroupIds", "sg-lambda")]);
+    assert_eq!(value(&plan, "VpcSubnetIds"), Some("subnet-a,subnet-b"));
+    let plan = planned(&both, &[("VpcSecurityGroupIds", "")]);
+    assert_eq!((asked(&plan, "VpcSubnetIds"), value(&plan, "VpcSubnetIds")), (None, None));
+    // Subnets by hand find the group; a group by hand in a VPC without NAT needs them.
+    let plan = planned(&network(&[(None, "sg-fn")]), &[("VpcSubnetIds", "subnet-x")]);
+    assert_eq!(value(&plan, "VpcSecurityGroupIds"), Some("sg-fn"));
+    let plan = planned(&facts(), &[("VpcSecurityGroupIds", "sg-x")]);
+    assert!(asked(&plan, "VpcSubnetIds").unwrap().is_required);
+    // A cluster has its VPC by its subnet group, and so has its member.
+    let aurora = |id: &'static str| {
+        let facts = network(&[(None, "sg-fn")]);
+        let cluster = Database {
+            named: named("moveongs-dev-aurora"),
+            is_cluster: true,
+            members: vec!["moveongs-dev-aurora-1".to_owned()],
+            ..facts.databases.as_ref().unwrap()[0].clone()
+        };
+        let facts = Facts { database_clusters: Ok(vec![cluster]), ..facts };
+        planned(&facts, &[("DatabaseInstanceId", id)])
+    };
+    for id in ["moveongs-dev-aurora", "moveongs-dev-aurora-1"] {
+        assert_eq!(value(&aurora(id), "VpcSecurityGroupIds"), Some("sg-fn"), "{id}");
+    }
+    // A database that is not known is told.
+    let plan = aurora("another");
+    assert_eq!(value(&plan, "VpcSubnetIds"), None);
+    assert!(plan.notices.iter().any(|one| one.contains("a VPC de another")), "{:?}", plan.notices);
 }
 
 #[test]
 fn restore_tests_need_a_place_made_for_them() {
     let facts = |groups: &[&str], security: &[&str]| {
         edit(|facts| {
-            facts.subnet_groups = Ok(groups.iter().map(|name| (*name).to_owned()).collect());
+            facts.subnet_groups = Ok(groups.iter().map(|name| subnet_group(name)).collect());
             let group = |name: &&str| SecurityGroup {
                 id: "sg-1".to_owned(),
                 named: Named { name: (*name).to_owned(), tags: BTreeMap::new() },
@@ -429,6 +715,17 @@ fn the_keys_are_those_that_encrypt_and_not_aws_own() {
     }
     let plan = planned(&with(Some("alias/aws/secretsmanager"), Some(&key("secrets")), "rds"), &[]);
     assert_eq!((value(&plan, "SecretsKmsKeyArn"), value(&plan, "DatabaseKmsKeyArn")), (None, None));
+    // A secret that is only told something counts too.
+    let slack = planned(&with(None, Some("app"), "rds"), &[]);
+    assert_eq!(value(&slack, "SecretsKmsKeyArn"), Some(key("app").as_str()));
+    let facts = edit(|facts| {
+        for name in ["/moveongs/dev/grafana", "/moveongs/dev/database-admin"] {
+            add(&mut facts.secrets, Secret { key: Some(key(name)), ..secret(name) });
+        }
+    });
+    let plan =
+        planned(&facts, &[("DatabaseSecretName", "moveongs-dev-database-url"), ("GrafanaUrl", "https://g")]);
+    assert_eq!(asked(&plan, "SecretsKmsKeyArn").unwrap().candidates.len(), 2);
     let plan = planned(&with(Some("app"), Some("other"), "rds"), &[]);
     assert_eq!(asked(&plan, "SecretsKmsKeyArn").unwrap().candidates.len(), 2);
 }
@@ -455,8 +752,7 @@ fn who_deploys_is_always_asked() {
 fn channels_with_a_secret_are_used_and_one_stack_pages_about_health() {
     let facts = edit(|facts| {
         for name in ["/moveongs/dev/slack-webhook", "/moveongs/dev/pagerduty"] {
-            let named = Named { name: name.to_owned(), tags: BTreeMap::new() };
-            add(&mut facts.secrets, Secret { named, arn: arn(name), key: None });
+            add(&mut facts.secrets, secret(name));
         }
         facts.stacks = Ok(vec![Stack { name: "moveongs-governance-staging".to_owned(), pages_health: true }]);
     });
