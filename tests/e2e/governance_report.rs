@@ -92,7 +92,7 @@ async fn the_page_shows_what_the_records_prove() {
     let put = world.cloud.s3.put_object().bucket(OTHER).key("report/controls.json");
     put.body(other.to_string().into_bytes().into()).send().await.unwrap();
     let mails = async || {
-        let sent = world.cloud.admin(Method::GET, "mail", None).await;
+        let sent = world.cloud.admin(Method::GET, "ses/messages", None).await;
         sent.to_string().matches("controles provados").count()
     };
     let before = mails().await;
@@ -200,7 +200,7 @@ async fn crash(kill: Kill) -> Option<Value> {
     }
     let at = format!("{kill} ({operation:?})");
     assert_eq!(world.records().await, 1, "{at}");
-    assert_eq!(world.state("evidence").await, "ok", "{at}");
+    assert_eq!(world.state("evidence").await, "ok", "{at}: {}", world.page().await);
     for form in ["index.html", "controls.csv", "feed.atom"] {
         assert!(!world.cloud.text(&format!("report/{form}")).await.is_empty(), "{at} {form}");
     }

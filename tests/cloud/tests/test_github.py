@@ -179,6 +179,14 @@ def test_github_keeps_files_on_branches(cloud):
     assert refusal(committed(cloud, "new", sha="0" * 40)) == (409, f"{LOG} does not match {'0' * 40}")
     assert refusal(committed(cloud, "new", sha=shown["sha"], content="!")) == (422, "content is not valid Base64")
     assert committed(cloud, "new", sha=shown["sha"])[0] == 200
+    # Commits of a file, and one by its SHA; a personal token's commits are not signed.
+    newest, first = files(cloud, "GET", f"/commits?sha={BRANCH}&path={LOG}&per_page=30")[1]
+    assert first["sha"] == made["commit"]["sha"] and newest["parents"] == [{"sha": first["sha"]}]
+    assert files(cloud, "GET", f"/commits/{newest['sha']}") == (200, newest)
+    assert newest["commit"]["verification"]["reason"] == "unsigned"
+    assert files(cloud, "GET", f"/commits?sha={BRANCH}&path={LOG}&per_page=1")[1] == [newest]
+    assert files(cloud, "GET", f"/commits?sha=main&path={LOG}")[1] == []
+    assert files(cloud, "GET", f"/commits/{'0' * 40}")[0] == 422
     # A commit's SHA still reads the old file. A folder reads as a list without contents.
     assert files(cloud, "GET", f"/contents/{LOG}?ref={made['commit']['sha']}") == (200, shown)
     folder, _, name = LOG.rpartition("/")

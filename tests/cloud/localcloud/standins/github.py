@@ -2,10 +2,10 @@
 
 `cloud.json` has `github_url` and `github_token`. Issues: list (by label and state, in pages with a Link header),
 open, read, change, comments. Files: the repository, branches (read, create, move), a file's contents (read, commit),
-commits (read, make) and trees (read, make) of git, pull requests (list, open). Secrets of Actions, of the repository
-and of environments (`githubsecrets.py`): public key, write, read (without the value). Their actions in the log are
-`GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`, and the same with
-`/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below /_local:
+commits (list, read), commits (read, make) and trees (read, make) of git, pull requests (list, open). Secrets of
+Actions, of the repository and of environments (`githubsecrets.py`): public key, write, read (without the value). Their
+actions in the log are `GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`,
+and the same with `/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below /_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
@@ -175,6 +175,8 @@ class GitHub:
             "/git/refs": {"POST": self._add_ref},
             r"/compare/(.+)\.\.\.(.+)": {"GET": self._compare},
             "/git/refs/heads/(.+)": {"PATCH": self._move_ref},
+            "/commits": {"GET": self._list_commits},
+            "/commits/([0-9a-f]{40})": {"GET": self._one_commit},
             "/contents/(.+)": {"GET": self._file, "PUT": self._put_file},
             "/git/commits/([0-9a-f]{40})": {"GET": self._git_commit},
             "/git/commits": {"POST": self._add_git_commit},
@@ -332,6 +334,36 @@ class GitHub:
         status = {(False, False): "identical", (True, False): "ahead", (False, True): "behind"}
         counts = {"ahead_by": ahead, "behind_by": behind, "total_commits": ahead, "commits": []}
         return answer_json(200, {"status": status.get((ahead > 0, behind > 0), "diverged"), **counts})
+
+    def _shown_commit(self, sha: str) -> dict[str, Any]:
+        """https://docs.github.com/en/rest/commits/commits#get-a-commit; GitHub signs no commit of a personal token."""
+        unsigned = {"verified": False, "reason": "unsigned", "signature": None, "payload": None, "verified_at": None}
+        parents = [{"sha": parent} for parent in self.commits[sha][1]]
+        return {"sha": sha, "commit": {"message": "", "verification": unsigned}, "parents": parents}
+
+    def _one_commit(self, _: Request, sha: str) -> Answer:
+        if sha not in self.commits:
+            raise GitHubError(422, f"No commit found for SHA: {sha}")
+        return answer_json(200, self._shown_commit(sha))
+
+    def _list_commits(self, request: Request) -> Answer:
+        """The commits that changed a file, the newest first: of a branch without merges."""
+        query = request.query
+        if unknown := query.keys() - {"sha", "path", "per_page"}:
+            raise GitHubError(422, f"not served: {sorted(unknown)}")
+        ref, path = query.get("sha", self.DEFAULT), query.get("path")
+        sha = self.branches.get(ref, ref)
+        if sha not in self.commits:
+            raise GitHubError(404, "Not Found")
+        found = []
+        while sha is not None:
+            files, parents = self.commits[sha]
+            parent = parents[0] if parents else None
+            before = self.commits[parent][0] if parent else {}
+            if path is None or files.get(path) != before.get(path):
+                found.append(self._shown_commit(sha))
+            sha = parent
+        return answer_json(200, found[: int(query.get("per_page", 30))])
 
     def _texts(self, request: Request, *names: str) -> list[str]:
         given = self._json(request)
@@ -601,7 +633,7 @@ def _blob(path: str, text: str) -> dict[str, Any]:
 
 
 def _action(method: str, path: str) -> str:
-    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/(?:refs?|commits|trees)|/contents|/pulls|/compare)?(/.*)?", path)
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/(?:refs?|commits|trees)|/commits|/contents|/pulls|/compare)?(/.*)?", path)
     if found and (found[1] or not found[2]):
         return f"{method} {found[1] or '/'}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+(/.+)", path)
