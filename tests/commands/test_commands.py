@@ -25,6 +25,7 @@ FILES = {
         "BackupPlanName": "daily",
         "Rules": [{"RuleName": "daily", "TargetBackupVaultName": "Default", "ScheduleExpression": "cron(0 5 * * ? *)"}],
     },
+    "address.json": {"Version": "2012-10-17", "Statement": []},
     "deployer-policy.json": {"Version": "2012-10-17", "Statement": []},
     "pacote.yaml": {},
     "quem-assume.json": {"Version": "2012-10-17", "Statement": []},

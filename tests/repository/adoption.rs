@@ -299,9 +299,13 @@ fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     let workflow = read("docs/github-actions/deploy.yml");
     let parsed: serde_yaml_ng::Value = serde_yaml_ng::from_str(&workflow).unwrap();
-    let steps = parsed["jobs"]["deploy"]["steps"].as_sequence().unwrap();
-    let commands: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
-    let deploy = commands.iter().flat_map(|all| all.lines()).find(|line| line.starts_with("sam deploy "));
+    let steps = |job: &str| parsed["jobs"][job]["steps"].as_sequence().unwrap().clone();
+    let commands = |job: &str| -> Vec<String> {
+        let runs: Vec<_> =
+            steps(job).iter().filter_map(|step| step["run"].as_str().map(str::to_owned)).collect();
+        runs.iter().flat_map(|all| all.lines().map(str::to_owned)).collect()
+    };
+    let deploy = commands("deploy").into_iter().find(|line| line.starts_with("sam deploy "));
     let deploy = deploy.unwrap().replace('"', "").replace("$ENVIRONMENT", "dev");
     // samconfig.toml asks, and nobody answers a pipeline.
     assert!(read("samconfig.toml").contains("confirm_changeset = true"));
@@ -309,14 +313,71 @@ fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
     let page = read("docs/adotar.md");
     assert!(page.contains(&deploy) && page.contains("github-actions/deploy.yml"), "{deploy}");
     for tool in ["aws-sam-cli==", "cargo-lambda=="] {
-        let version = |text: &str| {
-            let rest = text.split(tool).nth(1).unwrap_or_else(|| panic!("no {tool}"));
-            rest.split(|c: char| !(c.is_ascii_digit() || c == '.')).next().unwrap().to_owned()
+        let versions = |text: &str| -> BTreeSet<String> {
+            let rests = text.split(tool).skip(1);
+            let version = |rest: &str| {
+                rest.split(|c: char| !(c.is_ascii_digit() || c == '.')).next().map(str::to_owned)
+            };
+            rests.filter_map(version).collect()
         };
-        assert_eq!(version(&workflow), version(&read("docs/implantacao.md")), "{tool}");
+        let found = versions(&workflow);
+        assert!(found.len() == 1 && found == versions(&read("docs/implantacao.md")), "{tool}: {found:?}");
     }
-    // The credentials come after what is built, and by OIDC only.
-    let at = |text: &str| workflow.find(text).unwrap_or_else(|| panic!("no {text}"));
-    assert!(at("run: sam build") < at("aws-actions/configure-aws-credentials@v4"));
-    assert!(workflow.contains("id-token: write") && !workflow.contains("secrets."));
+    // What is built, or installed from source, never runs where a token of the identity can be had.
+    assert!(parsed["permissions"].is_null() && !workflow.contains("secrets."));
+    let build = &parsed["jobs"]["build"];
+    assert!(build["environment"].is_null());
+    let granted = build["permissions"].as_mapping().unwrap();
+    assert!(granted.len() == 1 && build["permissions"]["contents"] == "read", "{granted:?}");
+    assert_eq!(parsed["jobs"]["deploy"]["permissions"]["id-token"], "write");
+    assert_eq!(parsed["jobs"]["deploy"]["needs"], "build");
+    assert!(commands("build").iter().any(|line| line.starts_with("sam build ")));
+    let deploying = commands("deploy");
+    for line in &deploying {
+        assert!(!["sam build", "cargo", "rustup"].iter().any(|tool| line.contains(tool)), "{line}");
+        assert!(!line.contains("pip install") || line.contains("--only-binary :all: "), "{line}");
+    }
+    // The artifact keeps modes, and only what was built leaves it.
+    assert!(commands("build").iter().any(|line| line.ends_with("aws-sam.tar\" .aws-sam/build")));
+    assert!(deploying.iter().any(|line| line.ends_with("aws-sam.tar\" .aws-sam/build")));
+    // The role equals an administrator: no environment without the branch.
+    for text in [&workflow, &page, &read("docs/implantacao.md")] {
+        assert!(text.contains("Deployment branches"));
+    }
+}
+
+/// IAM's limit for all inline policies of a role, without white space.
+const MOST_INLINE: usize = 10_240;
+
+/// IAM's limit for a managed policy, without white space.
+const MOST_MANAGED: usize = 6_144;
+
+#[test]
+fn the_deployers_policy_fits_a_role_without_the_address_which_fits_a_policy_of_its_own() {
+    let text = fs::read_to_string(root().join("docs/deployer-policy.json")).unwrap();
+    let size = |environment: &str, is_kept: &dyn Fn(&str) -> bool| {
+        let filled = text
+            .replace("CONTA", "111122223333")
+            .replace("REGIAO", "us-east-1")
+            .replace("moveongs-governance-dev", &format!("moveongs-governance-{environment}"))
+            .replace("moveongs-dev", &format!("moveongs-{environment}"))
+            .replace("/moveongs/dev/", &format!("/moveongs/{environment}/"));
+        let mut policy: serde_json::Value = serde_json::from_str(&filled).unwrap();
+        let statements = policy["Statement"].as_array_mut().unwrap();
+        statements.retain(|one| is_kept(one["Sid"].as_str().unwrap()));
+        assert!(!statements.is_empty());
+        policy.to_string().chars().filter(|c| !c.is_whitespace()).count()
+    };
+    let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
+    let over = |environment: &str| size(environment, &|_| true).saturating_sub(MOST_INLINE);
+    let said = format!("(passa em {} caracteres, ou {} em staging)", over("dev"), over("staging"));
+    assert!(over("dev") > 0 && page.contains(&said), "docs/implantacao.md: {said}");
+    let rest = size("staging", &|sid| sid != "AddressOfThePage");
+    assert!(rest + 500 < MOST_INLINE, "{rest}");
+    assert!(size("staging", &|sid| sid == "AddressOfThePage") <= MOST_MANAGED);
+    // The Terraform parts them by the same name.
+    let roles = fs::read_to_string(root().join("docs/terraform/novo/papeis.tf")).unwrap();
+    for text in [r#"one.Sid != "AddressOfThePage""#, r#"one.Sid == "AddressOfThePage""#] {
+        assert!(roles.contains(text), "{text}");
+    }
 }

@@ -61,10 +61,37 @@ resource "aws_iam_role" "deployer" {
   max_session_duration = 3600
 }
 
+# Com `AddressOfThePage` a política não cabe entre as inline (10.240 caracteres): se o arquivo o tem (ReportPublicKey), o
+# bloco vai numa política gerenciada à parte.
+locals {
+  deployer_statements = jsondecode(file(var.governance_deployer_policy)).Statement
+  address_statements  = [for one in local.deployer_statements : one if one.Sid == "AddressOfThePage"]
+}
+
 resource "aws_iam_role_policy" "deployer" {
-  name   = "${local.name}-governance"
-  role   = aws_iam_role.deployer.id
-  policy = file(var.governance_deployer_policy)
+  name = "${local.name}-governance"
+  role = aws_iam_role.deployer.id
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [for one in local.deployer_statements : one if one.Sid != "AddressOfThePage"]
+  })
+}
+
+resource "aws_iam_policy" "address" {
+  count = length(local.address_statements)
+  name  = "${local.name}-governance-address"
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = local.address_statements
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "address" {
+  count      = length(local.address_statements)
+  role       = aws_iam_role.deployer.name
+  policy_arn = aws_iam_policy.address[count.index].arn
 }
 
 output "deployer_arn" {

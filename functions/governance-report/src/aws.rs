@@ -1,7 +1,9 @@
 //! The AWS calls of this function alone. No other file names SDK operations.
 
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{AlarmType, Dimension, Metric, MetricDataQuery, MetricStat};
+use aws_sdk_cloudwatch::types::{
+    AlarmType, Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, StatusCode,
+};
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use jiff::Timestamp;
 use shared::runtime::failure::{CallError, chain as causes};
@@ -104,7 +106,30 @@ pub(crate) async fn use_of(
             (0..METRICS.len()).filter_map(move |which| query(number, function, which))
         })
         .collect();
+    for result in metric_data(client, &queries, from, to).await? {
+        let sum: f64 = result.values().iter().sum();
+        let place = result.id().and_then(|id| id.strip_prefix('f')?.split_once('_'));
+        let Some((number, which)) = place else { continue };
+        let one = number.parse::<usize>().ok().and_then(|number| used.get_mut(number));
+        let Some((_, one)) = one else { continue };
+        match which {
+            "0" => one.invocations += sum,
+            "1" => one.duration_ms += sum,
+            _ => one.log_bytes += sum,
+        }
+    }
+    Ok(())
+}
+
+/// All data of metrics between two instants: one result for each query and page.
+async fn metric_data(
+    client: &aws_sdk_cloudwatch::Client,
+    queries: &[MetricDataQuery],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<MetricDataResult>, CallError> {
     let at = |at: Timestamp| DateTime::from_secs(at.as_second());
+    let mut found = Vec::new();
     for some in queries.chunks(QUERIES) {
         let mut next = None;
         loop {
@@ -112,16 +137,14 @@ pub(crate) async fn use_of(
             let data = data.set_metric_data_queries(Some(some.to_vec())).set_next_token(next).send().await;
             let data = data.map_err(CallError::during("cloudwatch:GetMetricData"))?;
             for result in data.metric_data_results() {
-                let sum: f64 = result.values().iter().sum();
-                let place = result.id().and_then(|id| id.strip_prefix('f')?.split_once('_'));
-                let Some((number, which)) = place else { continue };
-                let one = number.parse::<usize>().ok().and_then(|number| used.get_mut(number));
-                let Some((_, one)) = one else { continue };
-                match which {
-                    "0" => one.invocations += sum,
-                    "1" => one.duration_ms += sum,
-                    _ => one.log_bytes += sum,
+                // The answer as a whole is good even if one metric could not be read.
+                if let Some(code @ (StatusCode::InternalError | StatusCode::Forbidden)) = result.status_code()
+                {
+                    let message = format!("{} was not read", result.id().unwrap_or_default());
+                    let code = code.as_str().to_owned();
+                    return Err(CallError { operation: "cloudwatch:GetMetricData", code, message });
                 }
+                found.push(result.clone());
             }
             next = data.next_token;
             if next.is_none() {
@@ -129,7 +152,7 @@ pub(crate) async fn use_of(
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// When the pager's daily drill came back last, and when it was late last: to the hour, since `from`. `sender` is the function
@@ -148,26 +171,17 @@ pub(crate) async fn drill(
         let stat = MetricStat::builder().metric(metric).period(3_600).stat(stat).build();
         MetricDataQuery::builder().id(id).metric_stat(stat).build()
     });
-    let at = |at: Timestamp| DateTime::from_secs(at.as_second());
-    let (mut found, mut next) = (Drill::default(), None);
-    loop {
-        let data = client.get_metric_data().start_time(at(from)).end_time(at(to));
-        let data = data.set_metric_data_queries(Some(queries.to_vec())).set_next_token(next).send().await;
-        let data = data.map_err(CallError::during("cloudwatch:GetMetricData"))?;
-        for result in data.metric_data_results() {
-            let points = result.timestamps().iter().zip(result.values());
-            let times = points.filter(|(_, value)| **value > 0.0).map(|(at, _)| time::instant(Some(*at)));
-            let newest = times.flatten().max();
-            match result.id() {
-                Some("returned") => found.returned = found.returned.max(newest),
-                _ => found.late = found.late.max(newest),
-            }
-        }
-        next = data.next_token;
-        if next.is_none() {
-            return Ok(found);
+    let mut found = Drill::default();
+    for result in metric_data(client, &queries, from, to).await? {
+        let points = result.timestamps().iter().zip(result.values());
+        let times = points.filter(|(_, value)| **value > 0.0).map(|(at, _)| time::instant(Some(*at)));
+        let newest = times.flatten().max();
+        match result.id() {
+            Some("returned") => found.returned = found.returned.max(newest),
+            _ => found.late = found.late.max(newest),
         }
     }
+    Ok(found)
 }
 
 /// How many metric alarms have a name with this prefix.

@@ -48,7 +48,7 @@ pub use error::ReportError;
 use event::Event;
 use look::{Looked, look};
 use rules::state::unanchored;
-use rules::view::State;
+use rules::view::{Figure, State};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "governance-report";
@@ -73,6 +73,8 @@ pub struct App {
     /// Evidence buckets of other environments.
     others: Vec<String>,
     mailing: Option<Mailing>,
+    /// Whether the stack's pager has a daily drill.
+    has_drill: bool,
     /// Name of the secret with the address of the team's drive.
     sheet_secret: Option<String>,
     /// The secrets that the template names.
@@ -87,8 +89,8 @@ struct Mailing {
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Base`] and [`Scope`], `SES_REGION`, and `MANAGER_EMAIL`,
-    /// `SHEET_WEBHOOK_SECRET_NAME`, `OTHER_EVIDENCE_BUCKETS`, `ANCHOR_BUCKET` and `ANCHOR_FOLDER`, which may be empty. With a
-    /// manager, `SES_FROM_ADDRESS` is needed; with a folder `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL`.
+    /// `SHEET_WEBHOOK_SECRET_NAME`, `OTHER_EVIDENCE_BUCKETS`, `SYNTHETIC_HOUR`, `ANCHOR_BUCKET` and `ANCHOR_FOLDER`, which may be
+    /// empty. With a manager, `SES_FROM_ADDRESS` is needed; with a folder `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL`.
     ///
     /// # Errors
     ///
@@ -103,6 +105,7 @@ impl App {
         let mail_region: String = env.required("SES_REGION")?;
         let ses = aws_sdk_sesv2::config::Builder::from(aws);
         let ses = ses.region(aws_sdk_sesv2::config::Region::new(mail_region)).build();
+        let drill_hour: Option<u8> = env.optional("SYNTHETIC_HOUR")?;
         let others: Option<String> = env.optional("OTHER_EVIDENCE_BUCKETS")?;
         let others = others.unwrap_or_default();
         let others = others.split(',').map(str::trim).filter(|bucket| !bucket.is_empty());
@@ -124,6 +127,7 @@ impl App {
             http: send::client(),
             others: others.map(str::to_owned).collect(),
             mailing,
+            has_drill: drill_hour.is_some(),
             sheet_secret: env.optional("SHEET_WEBHOOK_SECRET_NAME")?,
             scope: Scope::from_env(env)?,
         })
@@ -247,7 +251,14 @@ impl Audit for Course<'_> {
         let chains = &looked.view.chains;
         let records: u64 = chains.iter().map(|chain| chain.records).sum();
         let step = format!("verify {records} records in {} chains", chains.len());
-        Ok((looked, vec![Step::now(step, "succeeded")]))
+        // The metrics that prove it are gone after some time; this record stays.
+        let drill = looked.view.controls.iter().find(|row| row.id == "incident-page");
+        let drill = drill.map(|row| match row.figure {
+            Some(Figure::Drill(at)) => format!("{}, came back at {at}", row.state.name()),
+            _ => row.state.name().to_owned(),
+        });
+        let drill = drill.map(|outcome| Step::now("the pager's daily drill", outcome));
+        Ok((looked, std::iter::once(Step::now(step, "succeeded")).chain(drill).collect()))
     }
 
     fn subject(&self) -> String {
@@ -289,7 +300,7 @@ impl Audit for Course<'_> {
             .as_ref()
             .map_or_else(|error| format!("failed: {}", causes(error)), |()| "succeeded".to_owned());
         acted.steps.push(Step::now("write the page", outcome));
-        looked.is_unwritten.store(written.is_err(), Ordering::Relaxed);
+        looked.is_unwritten.fetch_or(written.is_err(), Ordering::Relaxed);
         acted.done.unwritten = written.err();
         acted
     }
@@ -326,6 +337,7 @@ async fn act(
     steps.extend(kept.steps);
     let mut view = looked.view.clone();
     if let Some(why) = kept.failed {
+        looked.is_unwritten.store(true, Ordering::Relaxed);
         view.anchors_unread.push(why);
         unanchored(&mut view.controls);
     }

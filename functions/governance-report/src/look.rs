@@ -43,7 +43,7 @@ pub(crate) struct Looked {
     pub is_copy_read: bool,
     /// Whether every record was to be read.
     pub is_full: bool,
-    /// Whether the page, or what the next run needs, could not be written.
+    /// Whether the page, the heads in their second place, or what the next run needs, could not be written.
     pub is_unwritten: AtomicBool,
 }
 
@@ -211,8 +211,11 @@ fn unverified(chain: &ChainRow) -> Option<String> {
     }
 }
 
-/// The pager's daily drill.
+/// The pager's daily drill; nothing is known of one that the stack does not have.
 async fn drill(app: &App, now: Timestamp) -> Result<Drill, String> {
+    if !app.has_drill {
+        return Ok(Drill::default());
+    }
     let settings = &app.base.settings;
     let sender = format!("{}-{}-incident-send", settings.project, settings.environment);
     let from = now - SignedDuration::from_hours(24 * i64::from(DAYS));

@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
         let made = self.made.get().map(String::as_str).unwrap_or_default();
         match &self.event.release {
             Some(release) => format!("{day}/release/{release}/{made}"),
-            None if self.event.accept_shrunk => format!("{day}/accepted/{made}"),
+            None if self.event.accept_shrunk => format!("{day}/accepted-{made}"),
             None if self.event.check => format!("{day}/check/{made}"),
             None => day.to_owned(),
         }

@@ -144,7 +144,7 @@ fn stands(app: &App, person: &Person, access: &Access, now: DateTime) -> (Option
     let remains = of.iter().any(|(_, membership)| *membership == Membership::Member);
     let lacks = [access.in_group(person), access.in_grafana(person)]
         .iter()
-        .any(|one| matches!(one, Membership::NotMember | Membership::SaidNone | Membership::NoLogin));
+        .any(|one| matches!(one, Membership::NotMember | Membership::NoLogin));
     let has_left = person.has_left(now.date());
     let is_new = person.is_new(now.date());
     let wants = match (is_new, has_left) {

@@ -22,7 +22,7 @@ use crate::request::{self, local};
 use crate::rules::access::{Access, Read};
 use crate::rules::checklist::observe;
 use crate::rules::finding::{Finding, Found, Seen, findings, is_reminded, slack};
-use crate::rules::person::People;
+use crate::rules::person::{People, is_id};
 use crate::{App, PROCEDURE, Report, board, text};
 
 /// Time reserved for pages, actions and report.
@@ -115,13 +115,14 @@ impl Audit for App {
     }
 
     fn changes(&self, checked: &Checked, last: &[String], keys: &BTreeSet<String>) -> Changes {
-        // Access that could not be read is not gone.
+        // Access that could not be read is not gone, and of who is not in the list nothing is seen.
         let is_unseen = |key: &str| {
-            let about = about_of(key);
-            checked.found.iter().any(|found| {
-                let is_about = about == found.about || about.ends_with(&format!("/{}", found.about));
-                matches!(found.finding, Finding::NotSeen(_)) && is_about
-            })
+            let parts: Vec<&str> = about_of(key).split('/').collect();
+            let is_lost = |id: &&str| is_id(id) && !checked.people.people.contains_key(*id);
+            let is_unread = |found: &Found| {
+                matches!(found.finding, Finding::NotSeen(_)) && parts.contains(&found.about.as_str())
+            };
+            parts.iter().any(is_lost) || checked.found.iter().any(is_unread)
         };
         changes(last, keys, is_unseen)
     }

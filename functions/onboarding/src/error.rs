@@ -69,9 +69,9 @@ pub enum OnboardingError {
     /// The person has not left, so the data is needed.
     #[error("{0} has not left; ask first for leave")]
     NotGone(String),
-    /// The person still has access, or it is not known.
+    /// The person still has access, or it is not known; without the data, or the login, nobody could look it up.
     #[error(
-        "{person} may still have access ({places}), and without the data nobody could tell whose it is; end it first"
+        "{person} may still have access ({places}), and without the data, or the login, nobody could tell whose it is; end it first"
     )]
     AccessRemains {
         /// The person's id.

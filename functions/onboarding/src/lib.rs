@@ -145,8 +145,8 @@ pub enum Answer {
 pub struct Report {
     /// The day in São Paulo, and a hash of what was found.
     pub run_id: String,
-    /// `succeeded` if everything was read, no checklist is overdue, and of people who have left every login is known and no
-    /// access was seen.
+    /// `succeeded` if the list has people, everything was read, no checklist is overdue, and of people who have left every
+    /// login is known and no access was seen.
     pub result: &'static str,
     /// Findings: kind and what it is about, the worst first.
     pub findings: Vec<String>,

@@ -17,7 +17,7 @@ use crate::event::{Acknowledge, Change, Leave, Shadow, Start};
 use crate::look::access;
 use crate::rules::access::{Access, Membership, Place};
 use crate::rules::checklist::{Item, State, checklist, is_complete, items, observe};
-use crate::rules::finding::{Found, Seen, findings, of_leaver, slack};
+use crate::rules::finding::{Finding, Found, Seen, findings, of_leaver, slack};
 use crate::rules::person::{self, By, Evidence, People, Person, Tick, after, is_same};
 use crate::rules::shadow::{self, fits};
 use crate::{AccessLine, Answer, App, ItemLine, One, aws, board, text};
@@ -209,22 +209,47 @@ pub(crate) async fn change(
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
     let id = &asked.person;
+    // That there is no login is no answer to access that is seen, or that could not be looked for.
+    let access = match asked.no_login.is_empty() {
+        true => Access::default(),
+        false => Box::pin(access(app)).await,
+    };
     let change = |people: &mut People| {
         let namesake = asked.name.as_deref().and_then(|name| people.id_of(name));
         if let Some(other) = namesake.filter(|other| *other != id.as_str()) {
             return Err(OnboardingError::NameTaken(other.to_owned()));
         }
         let person = people.people.get_mut(id).ok_or_else(|| OnboardingError::NoPerson(id.clone()))?;
+        let seen = [(Place::AwsGroup, access.in_group(person)), (Place::Grafana, access.in_grafana(person))];
+        let remains = seen.into_iter().filter(|(place, membership)| {
+            let is_seen = matches!(membership, Membership::Member | Membership::Unknown(_));
+            is_seen && asked.no_login.contains(place)
+        });
+        let places: Vec<_> = remains.map(|(place, _)| place.word()).collect();
+        if !places.is_empty() {
+            return Err(OnboardingError::AccessRemains { person: id.clone(), places: places.join(", ") });
+        }
         let mut new = changed(person, asked)?;
         let is_new = new != *person;
         new.changes += u32::from(is_new);
-        person.clone_from(&new);
+        let old = std::mem::replace(person, new.clone());
+        for other in people.people.values_mut() {
+            if old.is_called(&other.mentor) && !new.is_called(&other.mentor) {
+                new.name_in_policy().clone_into(&mut other.mentor);
+            }
+        }
         Ok((new, is_new))
     };
     let (person, is_new) = app.amend(change).await??;
     // Again, if an earlier attempt died before it.
     if person.changes > 0 {
-        let entry = Entry { outcome: format!("due {}", person.due), ..Entry::default() };
+        let logins = [(Place::AwsGroup, &asked.iam_user), (Place::Grafana, &asked.grafana_login)];
+        let logins = logins.into_iter().filter(|(_, login)| login.is_some());
+        let said = logins.map(|(place, _)| format!("{}: login said", place.word()));
+        let none =
+            asked.no_login.iter().map(|place| format!("{}: {}", place.word(), word(&Membership::SaidNone)));
+        let all: Vec<_> = [format!("due {}", person.due)].into_iter().chain(said).chain(none).collect();
+        let entry = Entry { outcome: all.join(", "), ..Entry::default() };
         Box::pin(record(app, id, &format!("changed/{}", person.changes), entry, invocation)).await;
     }
     Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
@@ -297,7 +322,13 @@ pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> 
     let of = access.of(person, &settings.policy, now);
     let (found, message) = match person.has_left(now.date()) {
         true => {
-            let found = of_leaver(id, person, &access, &settings.policy, now);
+            let mut found = of_leaver(id, person, &access, &settings.policy, now);
+            found.extend(of.iter().filter_map(|(place, membership)| match membership {
+                Membership::Unknown(why) => {
+                    Some(Found { about: place.word().to_owned(), finding: Finding::NotSeen(why.clone()) })
+                }
+                _ => None,
+            }));
             (found, text::left(settings, id, asked.on, &of))
         }
         false => (Vec::new(), text::leaves(settings, id, asked.on)),
@@ -395,7 +426,13 @@ pub(crate) async fn delete(
     access: &Access,
     invocation: &Invocation,
 ) -> Result<Vec<u64>, OnboardingError> {
-    let own = People { people: [(id.to_owned(), seen.clone())].into(), ..People::default() };
+    // Both tasks are looked for: an attempt may have died before it noted the one that it opened.
+    let own = Person {
+        access_issue: seen.access_issue.or(Some(0)),
+        removal_issue: seen.removal_issue.or(Some(0)),
+        ..seen.clone()
+    };
+    let own = People { people: [(id.to_owned(), own)].into(), ..People::default() };
     let settled = Box::pin(board::settle(app, &own, access, local(invocation.now), invocation)).await?;
     if let Some(reason) = settled.failed {
         return Err(OnboardingError::TasksOpen { person: id.to_owned(), reason });
@@ -431,7 +468,10 @@ pub(crate) async fn report_pending(
     let (outcome, message) = match app.people().await?.people.get(id) {
         Some(person) if what == COMPLETED => {
             let ticks = person.ticks.iter();
-            let done: Vec<_> = ticks.map(|(item, tick)| format!("{item} ({})", tick.by.word())).collect();
+            let ticked = ticks.map(|(item, tick)| format!("{item} ({})", tick.by.word()));
+            let none = word(&Membership::SaidNone);
+            let without = person.no_login.iter().map(|place| format!("{} ({none})", place.word()));
+            let done: Vec<_> = ticked.chain(without).collect();
             (done.join(", "), Some(text::completed(&app.base.settings, id)))
         }
         _ => ("the data about the person was deleted".to_owned(), None),

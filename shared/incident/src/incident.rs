@@ -70,6 +70,9 @@ pub struct Incident {
     /// Since when it pages without a person who has taken it: the escalation counts from here, also while the problem comes
     /// and goes.
     pub untaken_since: Option<Timestamp>,
+    /// Since when people wait for updates: its first page, the end of a mute, or its return after the impact was over. Other
+    /// pages of it do not move this.
+    pub awaited_since: Option<Timestamp>,
     /// The version that called people last: a channel that accepted only an older one has not told it. 0 in items of an
     /// older program.
     pub paged_version: u64,
@@ -170,6 +173,7 @@ impl Default for Incident {
             first_acknowledged_at: None,
             paged_at: None,
             untaken_since: None,
+            awaited_since: None,
             paged_version: 0,
             told_again_at: None,
             commander: String::new(),

@@ -25,6 +25,7 @@ use serde_json::Value;
 use crate::apply;
 use crate::repo::Repo;
 use crate::run;
+use crate::up;
 use facts::Facts;
 use file::Holdings;
 use names::{Owner, Place};
@@ -87,7 +88,9 @@ pub(crate) fn configure(repo: &Repo, options: &Options) -> Result<bool> {
         }
     };
     let aws = |arguments: &[&str]| apply::aws(&[&["--region", &region], arguments].concat());
-    write(repo, options, &region, &aws, &mut at_terminal, &mut |line| println!("{line}"))
+    // Names and settings come from the account: none is a command for the terminal.
+    let mut say = |line: &str| println!("{}", line.replace(|c: char| c.is_control() && c != '\n', "?"));
+    write(repo, options, &region, &aws, &mut at_terminal, &mut say)
 }
 
 /// The questions of a run and their answers.
@@ -240,7 +243,12 @@ impl Session<'_> {
         let required = self.template.required();
         loop {
             let (facts, place, language) = (&self.facts, &self.place, self.language);
-            let plan = rules::plan(&Known { facts, place, given: &given, required: &required, language });
+            let mut plan = rules::plan(&Known { facts, place, given: &given, required: &required, language });
+            for ask in &mut plan.asks {
+                ask.candidates.retain(|one| {
+                    !one.contains(char::is_control) && self.template.check(&ask.name, one).is_ok()
+                });
+            }
             let Some(ask) = plan.asks.first() else { return Ok(Some((plan, answered))) };
             let meaning = self.meaning(&ask.name);
             let Some(answer) = person(&meaning, ask)? else {
@@ -273,9 +281,9 @@ impl Session<'_> {
             (self.say)(&format!(
                 "\n  --set {}={}\n      {meaning}: {why}{empty}",
                 ask.name,
-                ask.candidates.first().map_or("…", String::as_str)
+                ask.candidates.first().map_or_else(|| "…".to_owned(), |one| word(one))
             ));
-            for other in ask.candidates.iter().skip(1) {
+            for other in ask.candidates.iter().skip(1).map(|one| word(one)) {
                 (self.say)(&tr!(language, "      ou {other}", "      or {other}"));
             }
         }
@@ -333,7 +341,7 @@ impl Session<'_> {
         let language = self.language;
         // To be given again, if all of it is refused.
         let answers: String =
-            answered.iter().map(|(name, value)| format!("\n  --set {name}={value}")).collect();
+            answered.iter().map(|(name, value)| format!("\n  --set {name}={}", word(value))).collect();
         let by_person = tr!(language, "resposta", "answer");
         let mut new: Vec<Found> = plan.found.clone();
         new.extend(answered.into_iter().map(|(name, value)| Found { name, value, why: by_person.clone() }));
@@ -499,6 +507,12 @@ impl Session<'_> {
              cargo xtask policy apply{of_project} --environment {environment} policy/{environment}.json"
         ));
     }
+}
+
+/// A value as one word of a POSIX shell.
+fn word(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+,-./:=@_".contains(c);
+    if value.chars().all(is_plain) { value.to_owned() } else { up::quoted(value) }
 }
 
 /// Replaces a file at once, so that an interrupted run leaves the old one.

@@ -72,7 +72,16 @@ const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-1", &["adversary::", "calendar::", "database::", "incident_", "model::", "postmortem::"]),
     (
         "test-cloud-2",
-        &["in_force::", "of_rotate_database", "property::", "restore_test::", "rotate_external::"],
+        &[
+            "governance_report::",
+            "grafana_export::",
+            "in_force::",
+            "of_rotate_database",
+            "onboarding::",
+            "property::",
+            "restore_test::",
+            "rotate_external::",
+        ],
     ),
     (
         "test-cloud-3",

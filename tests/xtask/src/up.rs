@@ -93,7 +93,7 @@ fn for_a_shell(environment: &[(&str, &str)], folders: &[&Path]) -> String {
 }
 
 /// Quotes a string for a POSIX shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -111,6 +111,14 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
         let listed = listed.map_err(anyhow::Error::msg).with_context(|| {
             format!("{} is not the output of `aws s3api list-object-versions`", file.display())
         })?;
+        let is_known = |version: &Version| {
+            ["evidence/", "anchors/"].iter().any(|prefix| version.key.starts_with(prefix))
+        };
+        ensure!(
+            listed.iter().any(is_known),
+            "{} lists no version below evidence/ or anchors/: make the list again",
+            file.display()
+        );
         for version in listed {
             match procedure(&version.key) {
                 Some(procedure) => versions.entry(procedure.to_owned()).or_default().push(version),

@@ -165,11 +165,11 @@ fn finding(key: &str) -> Option<State> {
         }
         "DueSoon" | "PostmortemDueSoon" | "ActionDueSoon" | "OnboardingDueSoon" => Some(State::Due),
         "unknown" | "unverified" | "not-finished" | "could-not-verify" | "InsufficientData" | "NotSeen"
-        | "LoginUnknown" | "NotListed" | "NobodyListed" | "NothingRead" | "ListUnread"
+        | "LoginUnknown" | "NotChecked" | "NotListed" | "NobodyListed" | "NothingRead" | "ListUnread"
         | "StateUndeclared" | "StateUnreadable" | "RunbookUnchecked" => Some(State::Unknown),
         // Warnings, which do not make their audit fail.
         "TagsContradict" | "TagsMissing" | "NoPolicy" | "Unused" | "NeverRotated" | "Repeated"
-        | "MentorUnreachable" | "NotChecked" => None,
+        | "MentorUnreachable" => None,
         _ => Some(State::Failing),
     }
 }
@@ -262,9 +262,12 @@ fn secrets(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration
     row
 }
 
-/// Judges by the pager's daily drill, which goes the way of every alert. The newest month's object shows what came of alerts.
+/// Judges by the pager's daily drill, which goes the way of every alert. The last record of this function says what it saw of it.
+/// A drill that is late has an alarm of its own.
 fn drill(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> Row {
-    row.evidence = facts.months.iter().flatten().next_back().map(|(_, proof)| proof.clone());
+    if let Some((_, own)) = facts.chains.get("governance-report") {
+        row.evidence.clone_from(&own.last);
+    }
     let Drill { returned, late } = match &facts.drill {
         Ok(drill) => *drill,
         Err(why) => return unknown(row, Why::Unread(why.clone())),
@@ -275,8 +278,7 @@ fn drill(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> Row 
         return Row { state: State::Failing, why: Why::DrillLost, ..row };
     }
     let Some(returned) = returned else { return unknown(row, Why::NoEvidence) };
-    row.stopped = age(control, Some(returned), SignedDuration::ZERO, now).1;
-    (row.state, row.why) = match row.stopped {
+    (row.state, row.why) = match age(control, Some(returned), SignedDuration::ZERO, now).1 {
         Some(since) => (State::Overdue, Why::LateSince(since)),
         None => (State::Ok, Why::Proved),
     };
@@ -296,15 +298,19 @@ fn incidents(mut row: Row, control: &Control, facts: &Facts, now: Timestamp) -> 
     };
     let found = months.iter().rev().take(2).find(|(metrics, _)| all(metrics) > 0);
     let (metrics, proof) = found.unwrap_or(newest);
-    let lists = match control.source {
-        Source::Updates => vec![&metrics.silent],
-        _ => vec![&metrics.unacknowledged, &metrics.unclassified],
+    let (measured, lists) = match control.source {
+        Source::Updates => ("silent", vec![&metrics.silent]),
+        _ => ("unclassified", vec![&metrics.unacknowledged, &metrics.unclassified]),
     };
     let missed = lists.into_iter().flatten().filter(|named| named.group == Group::Incident);
     let missed: BTreeSet<String> = missed.map(|named| named.incident.clone()).collect();
     let all = all(metrics);
-    row.figure = Some(Figure::Incidents { all, missed: missed.len() });
     row.evidence = Some(proof.clone());
+    if !metrics.definitions.contains_key(measured) {
+        // An older program did not measure it.
+        return unknown(row, Why::NoEvidence);
+    }
+    row.figure = Some(Figure::Incidents { all, missed: missed.len() });
     let (by_age, late) = age(control, Some(newest.1.at), SignedDuration::ZERO, now);
     row.next_due = due(control, Some(newest.1.at));
     (row.state, row.why) = match (missed.is_empty(), by_age, late) {
@@ -592,6 +598,8 @@ mod tests {
             (Some(at(-1)), None, (State::Overdue, Why::LateSince(at(0)))),
         ] {
             seen.drill = Ok(Drill { returned, late });
+            let all = rows(&seen, &"".parse().unwrap(), at(1));
+            assert_eq!(all.iter().find(|row| row.id == "incident-page").unwrap().stopped, None);
             assert_eq!(state(&seen, "incident-page", at(1)), expected, "{returned:?} {late:?}");
         }
         seen.drill = Err("denied".to_owned());
@@ -614,11 +622,13 @@ mod tests {
         let late = (State::Overdue, Why::LateSince(at(1)));
         let mut seen = facts("x", verified(Folded::default()));
         let unknown = (State::Unknown, Why::NoEvidence);
-        assert_eq!(both(&seen, at(1)), (unknown.clone(), unknown));
+        assert_eq!(both(&seen, at(1)), (unknown.clone(), unknown.clone()));
         let stat = Stat::default();
         let (group, severity) = (Group::Incident, incident::Severity::S1);
         let row = Month { group, severity, incidents: 1, tta: stat, ttm: stat, ttr: stat, impact: stat };
-        let month = Metrics { rows: vec![row], ..Metrics::default() };
+        let definitions = ["silent", "unclassified"].map(|name| (name.to_owned(), String::new()));
+        let blank = Metrics { definitions: definitions.into(), ..Metrics::default() };
+        let month = Metrics { rows: vec![row], ..blank.clone() };
         let with = |change: fn(&mut Metrics, Named), group| {
             let mut month = month.clone();
             change(&mut month, named(group));
@@ -629,7 +639,13 @@ mod tests {
         let unclassified: Change = |month, named| month.unclassified.push(named);
         let silent: Change = |month, named| month.silent.push(named);
         for (months, now, expected) in [
-            (vec![Metrics::default()], at(1), (none.clone(), none.clone())),
+            (vec![blank.clone()], at(1), (none.clone(), none.clone())),
+            // Of an older program, which did not measure it.
+            (
+                vec![Metrics { definitions: BTreeMap::new(), ..month.clone() }],
+                at(1),
+                (unknown.clone(), unknown),
+            ),
             (vec![month.clone()], at(1), (good.clone(), good.clone())),
             (vec![month.clone()], at(2), (late.clone(), late)),
             (vec![with(nobody, Group::Incident)], at(1), (missed.clone(), good.clone())),
@@ -637,8 +653,8 @@ mod tests {
             (vec![with(unclassified, Group::Incident)], at(1), (missed.clone(), good.clone())),
             (vec![with(silent, Group::Incident)], at(1), (good.clone(), missed.clone())),
             // The first days of a month without an incident.
-            (vec![with(nobody, Group::Incident), Metrics::default()], at(1), (missed, good)),
-            (vec![month.clone(), Metrics::default(), Metrics::default()], at(1), (none.clone(), none)),
+            (vec![with(nobody, Group::Incident), blank.clone()], at(1), (missed, good)),
+            (vec![month.clone(), blank.clone(), blank], at(1), (none.clone(), none)),
         ] {
             seen.months = Ok(months.into_iter().map(|month| (month, proof(0, true))).collect());
             assert_eq!(both(&seen, now), expected, "{:?}", seen.months);

@@ -44,6 +44,10 @@ pub(crate) struct State {
     pub published: Vec<String>,
     /// Mails.
     pub mails: Vec<Value>,
+    /// One more result of the drill's metrics: its query, time and status.
+    pub drill: Option<(&'static str, &'static str, &'static str)>,
+    /// Whether they were read.
+    pub is_drill_asked: bool,
     made: u64,
 }
 
@@ -94,6 +98,8 @@ pub(crate) struct Cloud {
     slack: Web,
     pub(crate) drive: Drive,
     pub(crate) more: Vec<(&'static str, String)>,
+    /// Hour of the pager's drill; empty for none.
+    pub(crate) hour: &'static str,
     /// Time of an invocation.
     pub(crate) time: Duration,
 }
@@ -107,6 +113,7 @@ impl Cloud {
             slack,
             drive: Drive::new(),
             more: Vec::new(),
+            hour: "10",
             time: Duration::from_secs(600),
         }
     }
@@ -184,6 +191,7 @@ impl Cloud {
             ("ENVIRONMENT", "dev"),
             ("EVIDENCE_BUCKET", EVIDENCE),
             ("SES_REGION", "us-east-1"),
+            ("SYNTHETIC_HOUR", self.hour),
             ("SLACK_API_URL", slack.as_str()),
             ("PAGING_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging"),
         ];
@@ -303,7 +311,13 @@ impl State {
                 )
             }
             "lambda" => response(200, json!({"MemorySize": 256, "Architectures": ["arm64"]}).to_string()),
-            "monitoring" if text.contains("SyntheticRoundTrip") => response(200, drill()).cbor(),
+            "monitoring" if text.contains("SyntheticRoundTrip") => {
+                for part in ["Governance", "service", "moveongs-dev-incident-send", "SampleCount", "Sum"] {
+                    assert!(text.contains(part), "{part}: {text}");
+                }
+                self.is_drill_asked = true;
+                response(200, drill(self.drill)).cbor()
+            }
             "monitoring" if call.ends_with("GetMetricData") => response(200, metrics()).cbor(),
             // No alarm.
             "monitoring" if call.ends_with("DescribeAlarms") => {
@@ -438,14 +452,20 @@ fn text(text: &str) -> Vec<u8> {
     [&[0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
 }
 
-/// The pager's drill came back at 10:00 in São Paulo.
-fn drill() -> Vec<u8> {
-    let at: Timestamp = "2026-11-30T13:00:00Z".parse().unwrap();
-    let at = f64::from(u32::try_from(at.as_second()).unwrap());
-    let times = [&[0x81, 0xc1, 0xfb][..], &at.to_be_bytes()].concat();
-    let values = [&[0x81, 0xfb][..], &1.0_f64.to_be_bytes()].concat();
-    let result = [&[0xa3][..], &text("Id"), &text("returned"), &text("Timestamps"), &times].concat();
-    [&[0xa1][..], &text("MetricDataResults"), &[0x81], &result, &text("Values"), &values].concat()
+/// The pager's drill came back at 10:00 in São Paulo; and one more result.
+fn drill(more: Option<(&str, &str, &str)>) -> Vec<u8> {
+    let result = |(id, at, status): (&str, &str, &str)| {
+        let at: Timestamp = at.parse().unwrap();
+        let at = f64::from(u32::try_from(at.as_second()).unwrap());
+        let times = [&[0x81, 0xc1, 0xfb][..], &at.to_be_bytes()].concat();
+        let values = [&[0x81, 0xfb][..], &1.0_f64.to_be_bytes()].concat();
+        let named = [&[0xa4][..], &text("Id"), &text(id), &text("StatusCode"), &text(status)].concat();
+        [&named[..], &text("Timestamps"), &times, &text("Values"), &values].concat()
+    };
+    let first = result(("returned", "2026-11-30T13:00:00Z", "Complete"));
+    let count = 0x81 + u8::from(more.is_some());
+    let results = [first, more.map(result).unwrap_or_default()].concat();
+    [&[0xa1][..], &text("MetricDataResults"), &[count], &results].concat()
 }
 
 /// One function with a million invocations of 100 s in all.

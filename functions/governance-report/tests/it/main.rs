@@ -31,7 +31,8 @@ fn seed(cloud: &Cloud) {
         "by": "Secrets Manager", "ended": at, "outcome": "proved", "services": [], "next_due": "2027-02-28T12:00:00Z",
     }]);
     cloud.put("evidence", "ledger/rotation.json", &row.to_string());
-    let month = json!({"month": "2026-11", "rows": [], "unacknowledged": []});
+    let definitions = json!({"silent": "x", "unclassified": "x"});
+    let month = json!({"month": "2026-11", "definitions": definitions, "rows": [], "unacknowledged": []});
     cloud.put("evidence", "metrics/incidents-2026-11.json", &month.to_string());
 }
 
@@ -64,6 +65,8 @@ async fn every_control_has_its_state_and_the_evidence_that_shows_it() {
         (&restore["evidence"]["key"], &restore["evidence"]["sha256"]),
         (&json!(key), &json!(cloud::hash(&text)))
     );
+    let own = cloud.object("evidence/governance-report/9999999998.json");
+    assert!(own.contains("ok, came back at 2026-11-30T13:00:00Z"), "{own}");
     assert_eq!(restore["figure"], json!({"restore": {"rto_seconds": 900, "rpo_seconds": 3000}}));
     assert_eq!(page["cost"]["lines"][0]["what"], "compute-arm64");
     assert_eq!(page["cost"]["unread"], Value::Null);
@@ -224,6 +227,39 @@ async fn what_cannot_be_read_is_unknown_and_everything_else_is_shown() {
         assert_eq!(cloud.page()["cost"]["unread"].is_null(), has_cost, "{refused}");
         assert!(cloud.object("report/index.html").contains("não pôde ser lido"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn the_pagers_drill_is_what_its_metrics_show() {
+    for (more, hour, state) in [
+        (None, "10", "ok"),
+        (Some(("late", "2026-11-30T12:00:00Z", "Complete")), "10", "ok"),
+        (Some(("late", "2026-11-30T13:10:00Z", "Complete")), "10", "failing"),
+        (Some(("late", "2026-11-30T12:00:00Z", "PartialData")), "10", "ok"),
+        (Some(("late", "2026-11-30T12:00:00Z", "InternalError")), "10", "unknown"),
+        (Some(("late", "2026-11-30T12:00:00Z", "Forbidden")), "10", "unknown"),
+        (None, "", "unknown"),
+    ] {
+        let mut cloud = Cloud::new();
+        cloud.hour = hour;
+        seed(&cloud);
+        cloud.with(|state| state.drill = more);
+        cloud.daily(NOW).await;
+        assert_eq!(cloud.control("incident-page").0, state, "{more:?} {hour}");
+        let is_asked = cloud.with(|state| state.is_drill_asked);
+        assert_eq!(is_asked, !hour.is_empty(), "{more:?} {hour}");
+    }
+}
+
+#[tokio::test]
+async fn heads_that_cannot_be_kept_are_no_good_evidence() {
+    let cloud = Cloud::whole();
+    seed(&cloud);
+    cloud.with(|state| state.refused = vec!["s3 PUT anchors ".to_owned()]);
+    let report = cloud.daily(NOW).await;
+    let own = cloud.object("evidence/governance-report/9999999998.json");
+    assert!(own.contains("failed: "), "{own}");
+    assert_eq!((report.result, cloud.control("evidence").0), ("failed", "unknown".to_owned()));
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ pub(crate) struct Restored {
     pub dashboards: usize,
     pub rule_groups: usize,
     pub faults: Vec<Fault>,
-    /// Objects of which Grafana's own failure left nothing known.
+    /// Objects of which Grafana's own failure, or a folder that was not exported, left nothing known: an object in its earlier
+    /// form names the folder in which it was.
     pub unknown: Vec<Fault>,
 }
 
@@ -61,17 +62,25 @@ pub(crate) async fn restore(
         restored.folders += 1;
     }
     for (uid, one) in &exported.dashboards {
-        let folder = place(names, one.folder.as_deref(), exported);
-        let fault = restore_dashboard(session, names, uid, one, folder, namespace).await;
-        restored.note(dashboard_path(uid, one.folder.as_deref()), fault)?;
+        let what = dashboard_path(uid, one.folder.as_deref());
         restored.dashboards += 1;
+        let Some(folder) = place(names, one.folder.as_deref(), exported) else {
+            restored.unknown.push(Fault { what, why: NO_FOLDER.to_owned() });
+            continue;
+        };
+        let fault = restore_dashboard(session, names, uid, one, folder, namespace).await;
+        restored.note(what, fault)?;
     }
     for (key, group) in &exported.rule_groups {
         let (of, title) = key.split_once('/').unwrap_or_default();
-        let folder = place(names, Some(of), exported);
-        let fault = rule_group(session, names, title, group, folder).await;
-        restored.note(group_path(of, title), fault)?;
+        let what = group_path(of, title);
         restored.rule_groups += 1;
+        let Some(folder) = place(names, Some(of), exported) else {
+            restored.unknown.push(Fault { what, why: NO_FOLDER.to_owned() });
+            continue;
+        };
+        let fault = rule_group(session, names, title, group, folder).await;
+        restored.note(what, fault)?;
     }
     Ok(restored)
 }
@@ -128,10 +137,9 @@ async fn restore_dashboard(
     names: &Names<'_>,
     uid: &str,
     one: &Dashboard,
-    folder: Option<String>,
+    folder: String,
     namespace: &str,
 ) -> Result<Option<String>, GrafanaError> {
-    let Some(folder) = folder else { return Ok(Some(NO_FOLDER.to_owned())) };
     let new = names.uid("dashboard", uid);
     let (path, body) = match &one.version {
         Some(version) => {
@@ -169,9 +177,8 @@ async fn rule_group(
     names: &Names<'_>,
     title: &str,
     group: &Value,
-    folder: Option<String>,
+    folder: String,
 ) -> Result<Option<String>, GrafanaError> {
-    let Some(folder) = folder else { return Ok(Some(NO_FOLDER.to_owned())) };
     let path = rule_group_path(&folder, title);
     let body = names.group_request(group, &folder);
     // Before 11.5.2, a group takes no rule with a UID that Grafana does not have: github.com/grafana/grafana/issues/98283.

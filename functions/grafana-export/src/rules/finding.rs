@@ -12,7 +12,7 @@ pub(crate) enum Finding {
     CheckFailed { what: String, why: String },
     /// An object could not be read; the export has its earlier form, if there is one.
     NotExported { what: String, why: String },
-    /// More than half of the objects of a kind are gone, and no person has accepted it.
+    /// More than half of at least four objects of a kind are gone, or all of at least two, and no person has accepted it.
     Shrunk { kind: String, before: usize, now: usize },
     /// The pull request could not be opened or changed.
     NotProposed { why: String },
@@ -92,7 +92,7 @@ impl Finding {
 /// Whether so many objects are gone that a mistake is likelier than a decision: a token that sees less, or another
 /// organization.
 fn is_shrunk(before: usize, now: usize) -> bool {
-    before >= 4 && now * 2 < before
+    (before >= 4 && now * 2 < before) || (before >= 2 && now == 0)
 }
 
 /// The kinds of objects that shrank; the number of each kind before and now.
@@ -125,7 +125,10 @@ mod tests {
     fn a_few_removed_objects_are_no_finding() {
         for (before, now, expected) in [
             (0, 0, false),
-            (3, 0, false),
+            (1, 0, false),
+            (2, 0, true),
+            (3, 1, false),
+            (3, 0, true),
             (4, 2, false),
             (4, 1, true),
             (100, 50, false),

@@ -132,15 +132,17 @@ const NAMES: [&str; 17] = [
 /// Fields with the value of what `name` or `key` beside them names: a header, a parameter, a variable.
 const VALUES: [&str; 4] = ["current", "options", "query", "value"];
 
-/// Kinds of variables whose value is a result, not a text that a person wrote.
-const RESULTS: [&str; 12] = [
+/// Kinds of variables whose value is a result, or one of a list that everybody sees; not a text that a person wrote.
+const RESULTS: [&str; 14] = [
     "adhoc",
+    "custom",
     "datasource",
     "groupby",
     "interval",
     "query",
     "switch",
     "AdhocVariable",
+    "CustomVariable",
     "DatasourceVariable",
     "GroupByVariable",
     "IntervalVariable",
@@ -148,8 +150,8 @@ const RESULTS: [&str; 12] = [
     "SwitchVariable",
 ];
 
-/// A field whose parts are named by the columns of a query's result.
-const COLUMNS: &str = "renameByName";
+/// Fields whose parts are named by a query's result: columns, series, variables and labels.
+const COLUMNS: [&str; 4] = ["aliasColors", "labels", "renameByName", "scopedVars"];
 
 /// The settings of a contact point that may be shown.
 pub(crate) fn settings(settings: &Value) -> Value {
@@ -211,12 +213,21 @@ fn inside(object: &Value, is_result: bool) -> Option<String> {
             let kinds = [text("type"), text("kind")];
             let is_kind = kinds.into_iter().flatten().any(|kind| RESULTS.contains(&kind));
             let is_about = [text("name"), text("key")].into_iter().flatten().any(is_secret_name);
-            let has_value = is_about && !is_kind && !is_result;
+            // A filter compares a label with its value.
+            let has_value = is_about && !is_kind && !is_result && !fields.contains_key("operator");
+            // A mapping of values to texts.
+            let is_mapping = text("type") == Some("value");
             fields.iter().find_map(|(name, value)| {
                 let is_named = is_secret_name(name) || (has_value && VALUES.contains(&name.as_str()));
                 let inner = match value {
                     _ if is_named && is_value(value) => Some(String::new()),
-                    Value::Object(columns) if name == COLUMNS => columns.values().find_map(place),
+                    Value::Object(columns)
+                        if COLUMNS.contains(&name.as_str()) || (is_mapping && name == "options") =>
+                    {
+                        columns.iter().find_map(|(name, value)| {
+                            place(value).map(|inner| format!("/{}{inner}", escaped(name)))
+                        })
+                    }
                     _ => inside(value, is_kind),
                 };
                 inner.map(|inner| format!("/{}{inner}", escaped(name)))
@@ -225,7 +236,7 @@ fn inside(object: &Value, is_result: bool) -> Option<String> {
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .find_map(|(number, item)| place(item).map(|inner| format!("/{number}{inner}"))),
+            .find_map(|(number, item)| inside(item, is_result).map(|inner| format!("/{number}{inner}"))),
         Value::String(text) => looks_secret(text).then(String::new),
         _ => None,
     }
@@ -254,7 +265,7 @@ fn is_value(value: &Value) -> bool {
     }
 }
 
-/// Whether a text as a whole only stands for a value: a variable of Grafana or of a template, or stars.
+/// Whether a text as a whole only stands for a value: a variable of Grafana or of a template, stars, or any match.
 fn is_placeholder(text: &str) -> bool {
     let is_word = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let is_in = |begin: &str, end: &str| {
@@ -267,7 +278,7 @@ fn is_placeholder(text: &str) -> bool {
         || is_in("[[", "]]")
         || is_in("<", ">")
         || text.strip_prefix('$').is_some_and(is_word)
-        || text.chars().all(|character| character == '*')
+        || !text.contains(char::is_alphanumeric)
 }
 
 /// Whether a text holds a credential of a known form.
@@ -291,9 +302,13 @@ fn has_token(text: &str, prefix: &str, least: usize) -> bool {
     text.match_indices(prefix).any(|(at, _)| {
         let before = text.get(..at).and_then(|before| before.chars().last());
         let rest = run(text.get(at + prefix.len()..).unwrap_or_default(), is_part);
+        // Names of metrics and paths of pages begin so, too.
+        let is_name = ["npm_", "sk-"].contains(&prefix)
+            && (!rest.contains(|one: char| one.is_ascii_digit())
+                || rest.trim_end_matches('.').contains(['/', '.']));
         let is_word = before.is_none_or(|character| !character.is_ascii_alphanumeric());
         let is_key = !upper || rest.chars().take(least).all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-        is_word && is_key && rest.len() >= least
+        is_word && is_key && !is_name && rest.len() >= least
     })
 }
 
@@ -326,7 +341,8 @@ fn has_basic(text: &str) -> bool {
 }
 
 /// A value that a text gives to a secret's name: in a query string, in JSON, or as `password=hunter2`. A value outside of a
-/// query string has a letter and a digit, and is no matcher of a label, as `{secret="db-tls-2"}` has one.
+/// query string has a letter and a digit, is no column, and is no matcher of a label, as `{secret="db-tls-2"}` has one. The
+/// value of a dashboard's variable, as in `?var-secret=app`, is on everybody's screen.
 fn has_assigned(text: &str) -> bool {
     text.match_indices(['=', ':']).any(|(at, sign)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
@@ -337,19 +353,38 @@ fn has_assigned(text: &str) -> bool {
             at + named.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
         });
         let (rest, name) = named.split_at(start);
-        if !is_secret_name(name) || (sign == ":" && !is_quoted && !after.starts_with(' ')) {
+        if !is_secret_name(name)
+            || name.starts_with("var-")
+            || (sign == ":" && !is_quoted && !after.starts_with(' '))
+        {
             return false;
         }
         let value = after.trim_start_matches(' ').trim_start_matches(['"', '\'', '\\']);
         let value = run(value, |one| !one.is_whitespace() && !"\"'\\&;,)`".contains(one));
-        if value.len() < 6 || value.starts_with("{{") || is_placeholder(value) {
+        let stands = ["{{", "${", "http://", "https://"];
+        if value.len() < 6 || stands.iter().any(|begin| value.starts_with(begin)) || is_placeholder(value) {
             return false;
         }
         let is_in_query = sign == "=" && rest.ends_with(['?', '&']);
-        let is_matcher = !is_quoted && rest.trim_end().ends_with(['{', ',', '(']);
+        let is_matcher = !is_quoted && rest.trim_end().ends_with(['{', ',', '(', '|']);
+        // The column of a table, and a name such as `app-db-2`, which is no value of a text's `Secret: `.
+        let is_column = value.contains('.') && value.split('.').all(is_identifier);
+        let is_slug = sign == ":" && !is_quoted && value.contains('-') && value.split('-').all(is_plain);
         let has = |is: fn(&char) -> bool| value.chars().any(|one| is(&one));
-        is_in_query || (!is_matcher && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic))
+        let is_name = is_matcher || is_column || is_slug;
+        is_in_query || (!is_name && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic))
     })
+}
+
+/// Whether a text is the name of a table or of its column.
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
+}
+
+/// Whether a text is a word in small letters, or a number.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|one| one.is_ascii_lowercase()) || text.chars().all(|one| one.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -429,6 +464,15 @@ mod tests {
             (json!({"x": format!("ghu_{}", "a1".repeat(18))}), Some("/x")),
             (json!({"x": format!("SG.{}.{}", "a".repeat(22), "b".repeat(43))}), Some("/x")),
             (json!({"x": format!("npm_{}", "a1".repeat(18))}), Some("/x")),
+            (json!({"x": format!("O token: sk-{}.", "a1".repeat(20))}), Some("/x")),
+            (json!({"t": "token: 550e8400-e29b-41d4"}), Some("/t")),
+            (json!({"t": "password=corr3ct-horse"}), Some("/t")),
+            (json!({"labels": {"a": {"password": "x"}}}), Some("/labels/a/password")),
+            (
+                json!({"labels": {"team": "glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e"}}),
+                Some("/labels/team"),
+            ),
+            (json!({"options": {"token": {"text": "x"}}}), Some("/options/token")),
             (json!({"x": format!("sk-proj-{}", "a1".repeat(20))}), Some("/x")),
         ] {
             assert_eq!(place(&object).as_deref(), expected, "{object}");
@@ -455,7 +499,23 @@ mod tests {
             json!({"expr": "{app=\"api\"} |= \"password=\" | json token=\"a.b\" != \"secret\""}),
             json!({"rawSql": "SELECT count(*) FROM users u JOIN t ON u.password_reset_token = t.token WHERE password IS NOT NULL"}),
             json!({"legendFormat": "{{token}} {{secret}}", "refId": "A", "datasource": {"type": "prometheus", "uid": "P1809F7CD0C75ACF3"}}),
+            json!({"rawSql": "SELECT 1 FROM a JOIN t2 ON a.reset_token = t2.reset_token AND a.secret=t2.secret"}),
+            json!({"expr": "{app=\"api\"} | json | token=\"abc123de\""}),
+            json!({"expr": "sum(npm_package_downloads_last_month_total) / sum(npm_package_size_bytes_per_minute_v2.total)"}),
+            // Filters, and the values of variables.
+            json!({"filters": [{"key": "secret", "operator": "=", "value": "app-tls"}]}),
+            json!({"tags": [{"key": "secret", "operator": "=~", "value": "/^$secret$/"}]}),
+            json!({"type": "adhoc", "name": "f", "filters": [{"key": "secret", "value": "app-tls"}]}),
+            json!({"scopedVars": {"secret": {"selected": true, "text": "app-tls", "value": "app-tls"}}}),
+            json!({"name": "secret", "type": "custom", "query": "a,b", "current": {"text": "a", "value": "a"}, "options": [{"text": "a", "value": "a"}]}),
+            json!({"kind": "CustomVariable", "spec": {"name": "secret", "query": "a,b", "current": {"value": "a"}}}),
+            json!({"name": "secret", "type": "textbox", "query": ".*", "current": {"text": ".*", "value": ".*"}}),
+            json!({"url": "/d/x?var-secret=app-tls-prod&var-token=${__data.fields[\"token\"]}&token=${__data.fields[\"token\"]}"}),
+            json!({"url": "https://x.example/sk-learn-models-overview-2024-dashboards/index.html"}),
             // Panels.
+            json!({"aliasColors": {"invalid_token": "#BF1B00"}, "seriesOverrides": []}),
+            json!({"mappings": [{"type": "value", "options": {"token": {"color": "red", "index": 0, "text": "Token"}}}]}),
+            json!({"content": "Senha: https://vault.example/ui/vault2/secrets. Secret: app-db-2"}),
             json!({"id": "organize", "options": {"renameByName": {"token": "Token", "api_key": "Chave"}, "indexByName": {"token": 0}, "excludeByName": {"secret": true}}}),
             json!({"id": "groupBy", "options": {"fields": {"token": {"aggregations": [], "operation": "groupby"}}}}),
             json!({"matcher": {"id": "byName", "options": "token"}, "properties": [{"id": "displayName", "value": "Token"}]}),
@@ -463,7 +523,7 @@ mod tests {
             json!({"title": "Password resets", "description": "Tokens emitidos: https://wiki.example/tokens?page=token"}),
             json!({"links": [{"title": "task-sk-learn", "url": "https://x.example/d/sk-api?var-env=$env"}], "tags": ["secret", "token"]}),
             // Rules and templates.
-            json!({"labels": {"severity": "critical"}, "annotations": {"summary": "{{ $labels.secret }} vence: {{ $values.A }}"}}),
+            json!({"labels": {"severity": "critical", "secret": "db"}, "annotations": {"summary": "{{ $labels.secret }} vence: {{ $values.A }}"}}),
             json!({"name": "token", "template": "{{ define \"token\" }}{{ .CommonLabels.token }}{{ end }}"}),
             json!({"authorization_scheme": "Bearer", "authorization_credentials": "[REDACTED]", "secretName": "app"}),
         ] {

@@ -252,6 +252,15 @@ async fn what_cannot_be_read_keeps_its_earlier_form() {
 }
 
 #[tokio::test]
+async fn what_is_in_a_folder_that_was_not_exported_is_not_known_to_come_back() {
+    let cloud = Cloud::new();
+    cloud.grafana.lock().unwrap().refuses = Some(("GET /api/folders/f1".to_owned(), 404));
+    let report = cloud.export(json!({}), NOW).await;
+    assert_eq!((report.result, report.check), ("failed", "not_made"));
+    assert_eq!(report.findings, ["NotExported folders.json", "CheckNotMade grafana"]);
+}
+
+#[tokio::test]
 async fn a_group_whose_name_leads_elsewhere_is_named_and_never_asked_for() {
     let cloud = Cloud::new();
     let group = json!({"title": "..", "folderUid": "f1", "interval": 60, "rules": []});
@@ -334,7 +343,7 @@ async fn a_list_that_shrank_stays_a_finding_until_a_person_accepts_it() {
     }
     let accepted = cloud.export(json!({"accept_shrunk": true}), "2026-12-03T13:00:00Z").await;
     assert_eq!(accepted.result, "succeeded");
-    assert!(accepted.run_id.starts_with("2026-12-03/accepted/"), "{}", accepted.run_id);
+    assert!(accepted.run_id.starts_with("2026-12-03/accepted-"), "{}", accepted.run_id);
     assert_eq!(cloud.export(json!({}), "2026-12-04T12:00:00Z").await.result, "succeeded");
 }
 

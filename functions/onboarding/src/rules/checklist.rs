@@ -93,8 +93,9 @@ pub(crate) fn checklist(person: &Person, policy: &Onboarding, access: &Access) -
     let stands = |item: &Item| {
         let said = if person.ticks.contains_key(&item.key()) { State::Done } else { State::Open };
         let checked = |membership: Membership| match membership {
-            Membership::Member => State::Done,
-            Membership::NotMember | Membership::SaidNone | Membership::NoLogin => State::Open,
+            // What a person does not need is not open for ever.
+            Membership::Member | Membership::SaidNone => State::Done,
+            Membership::NotMember | Membership::NoLogin => State::Open,
             Membership::Unknown(why) => State::Unknown(why),
             Membership::NotCovered => said.clone(),
         };
@@ -140,7 +141,7 @@ mod tests {
 
     use shared::policy::Policy;
 
-    use super::super::access::Read;
+    use super::super::access::{Place, Read};
     use super::*;
 
     fn now() -> Timestamp {
@@ -204,6 +205,16 @@ mod tests {
             let lines = checklist(&person, &policy(), &access);
             assert_eq!(lines[3], Line { item: Item::AwsAccess, state: expected }, "{group:?} {is_ticked}");
         }
+    }
+
+    #[test]
+    fn what_a_person_needs_no_login_for_is_not_open() {
+        let mut person = Person { grafana_login: None, ..person() };
+        let access = Access { group: known(&["bia"]), grafana: known(&[]) };
+        let state = |person: &Person| checklist(person, &policy(), &access)[4].state.clone();
+        assert_eq!(state(&person), State::Open);
+        person.no_login = [Place::Grafana].into();
+        assert_eq!(state(&person), State::Done);
     }
 
     #[test]

@@ -47,14 +47,15 @@ pub(crate) enum Finding {
     NotChecked(Place),
     /// So many members of the IAM group are in nobody's data: their leaving would not be seen.
     NotListed(usize),
-    /// Nobody is in the list, so nothing is shown.
+    /// Nobody is in the list, so nothing is shown. Never a pass: the list may have been lost.
     NobodyListed,
 }
 
 /// A finding with what it is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Found {
-    /// The person's id, of access of one who has left with the place; or the place; or `list`.
+    /// The person's id, of access of one who has left with the place; or the place, of members in nobody's data with their
+    /// number; or `list`.
     pub about: String,
     /// The finding.
     pub finding: Finding,
@@ -83,7 +84,7 @@ impl Finding {
 
     /// Whether a run with this finding fails.
     pub(crate) fn fails(&self) -> bool {
-        let is_unknown = matches!(self, Self::NotSeen(_) | Self::LoginUnknown { .. });
+        let is_unknown = matches!(self, Self::NotSeen(_) | Self::LoginUnknown { .. } | Self::NobodyListed);
         self.pages() || is_unknown || matches!(self, Self::OnboardingOverdue { .. })
     }
 }
@@ -181,7 +182,7 @@ fn of_list(people: &People, access: &Access, today: Date) -> Vec<Found> {
     }
     match access.not_listed(people).len() {
         0 => {}
-        members => add(Place::AwsGroup.word(), Finding::NotListed(members)),
+        members => add(&format!("{}/{members}", Place::AwsGroup.word()), Finding::NotListed(members)),
     }
     if people.people.is_empty() {
         add("list", Finding::NobodyListed);
@@ -336,18 +337,20 @@ mod tests {
         ] {
             assert_eq!(found(&[("P-A", person.clone())], access), expected);
         }
-        for finding in [Finding::NotChecked(Place::Grafana), Finding::NotListed(1), Finding::NobodyListed] {
+        for finding in [Finding::NotChecked(Place::Grafana), Finding::NotListed(1)] {
             assert!(!finding.fails() && !finding.pages(), "{finding:?}");
         }
         let unknown = Finding::LoginUnknown { place: Place::Grafana, since: day("2026-12-04") };
-        assert!(unknown.fails() && !unknown.pages());
+        for unknown in [unknown, Finding::NobodyListed] {
+            assert!(unknown.fails() && !unknown.pages(), "{unknown:?}");
+        }
     }
 
     #[test]
     fn who_is_in_nobodys_data_and_an_empty_list_are_mentioned() {
         let access = Access { group: known(&["ana", "BIA"]), grafana: known(&["ana"]) };
-        assert_eq!(found(&[("P-A", person("2027-12-01"))], &access), ["NotListed aws_group"]);
-        assert_eq!(found(&[], &access), ["NobodyListed list", "NotListed aws_group"]);
+        assert_eq!(found(&[("P-A", person("2027-12-01"))], &access), ["NotListed aws_group/1"]);
+        assert_eq!(found(&[], &access), ["NobodyListed list", "NotListed aws_group/2"]);
         assert_eq!(found(&[], &Access::default()), ["NobodyListed list"]);
     }
 

@@ -8,6 +8,7 @@ mod death;
 use onboarding::{Answer, OnboardingError, One};
 use serde_json::{Value, json};
 use shared::runtime::failure::Failure;
+use shared::testing::bucket::Bucket;
 
 use cloud::{Cloud, NOW};
 
@@ -406,13 +407,76 @@ async fn who_is_in_the_group_and_in_nobodys_data_is_counted_and_named_only_to_wh
     let cloud = Cloud::new();
     cloud.access(&["rui.reis", "bia.lima"], &[]);
     let empty = cloud.daily(NOW).await;
-    assert_eq!(empty.findings, ["NobodyListed list", "NotListed aws_group"]);
+    assert_eq!(empty.findings, ["NobodyListed list", "NotListed aws_group/2"]);
+    assert_eq!(empty.result, "failed");
     cloud.one(start(), NOW).await;
-    assert_eq!(cloud.daily("2026-12-02T12:45:00Z").await.findings, ["NotListed aws_group"]);
+    assert_eq!(cloud.daily("2026-12-02T12:45:00Z").await.findings, ["NotListed aws_group/1"]);
     let Ok(Answer::All { not_listed, .. }) = cloud.ask(json!({"show": {}}), NOW).await else { panic!() };
     assert_eq!(not_listed, ["rui.reis"]);
     let told = cloud.told();
     assert!(told.contains("1 member(s)") && !told.contains("rui.reis"), "{told}");
+}
+
+#[tokio::test]
+async fn access_that_is_seen_or_unread_is_not_said_away() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.access(&["bia.lima"], &["bia@example.org"]);
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    let none = json!({"change": {"person": id, "no_login": ["grafana"]}});
+    assert_eq!(refused(&cloud, none.clone()).await, "AccessRemains");
+    *cloud.grafana.lock().unwrap() = None;
+    assert_eq!(refused(&cloud, none.clone()).await, "AccessRemains");
+    cloud.access(&["bia.lima"], &[]);
+    assert_eq!(cloud.one(none, NOW).await.access[1].state, "said_none");
+    let record = cloud.records().pop().unwrap();
+    assert_eq!(record["steps"][0]["outcome"], "due 2026-12-31, grafana: said_none", "{record}");
+}
+
+#[tokio::test]
+async fn who_leaves_while_nothing_answers_has_a_record_that_failed() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.state.lock().unwrap().group = None;
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    let record = cloud.records().pop().unwrap();
+    assert_eq!(record["result"], "failed", "{record}");
+    let findings = record["findings"].to_string();
+    assert!(findings.contains("NotSeen aws_group: ") && !findings.contains("grafana"), "{record}");
+}
+
+#[tokio::test]
+async fn a_list_that_is_lost_resolves_nothing() {
+    let mut cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.access(&["bia.lima"], &[]);
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(cloud.daily(NOW).await.findings, [format!("AccessRemains {id}/aws_group")]);
+    cloud.people = Bucket::default();
+    let before = cloud.messages().len();
+    let lost = cloud.daily("2026-12-02T12:45:00Z").await;
+    assert_eq!((lost.result, lost.findings[0].as_str()), ("failed", "NobodyListed list"));
+    let told = cloud.messages().split_off(before).concat();
+    assert!(told.contains("NobodyListed") && !told.contains(&id), "{told}");
+}
+
+#[tokio::test]
+async fn who_needs_no_login_can_be_complete_and_a_mentors_new_name_reaches_the_mentees() {
+    let policy = json!({"onboarding": {"documents": [], "shadowing": []}});
+    let cloud = Cloud::with(&[], policy);
+    let id = cloud.one(start(), NOW).await.person;
+    let mentor = json!({"start": {"name": "Ana Souza", "role": "x", "start": "2026-01-01", "mentor": "Rui"}});
+    let mentor = cloud.one(mentor, NOW).await.person;
+    cloud.one(json!({"change": {"person": mentor, "name": "Ana Reis"}}), NOW).await;
+    assert!(!cloud.people.objects().into_values().collect::<String>().contains("Souza"));
+    cloud.access(&["bia.lima"], &[]);
+    cloud.one(json!({"change": {"person": id, "no_login": ["grafana"]}}), NOW).await;
+    let done = cloud.one(said(&id, "local_environment", "Ana Reis"), NOW).await;
+    assert_eq!((done.state, done.mentor.as_deref()), ("complete", Some("Ana Reis")));
+    let records = cloud.records();
+    let completed = records.iter().find(|record| record["run_id"] == format!("{id}/completed")).unwrap();
+    let outcome = completed["steps"][0]["outcome"].as_str().unwrap();
+    assert_eq!(outcome, "aws_access (check), local_environment (mentor), grafana (said_none)");
 }
 
 #[tokio::test]

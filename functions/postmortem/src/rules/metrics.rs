@@ -45,7 +45,12 @@ pub(crate) fn metrics(
         first_at: one.first_at,
     };
     let is_unacknowledged = |one: &Incident| times(one).acknowledge.is_none();
-    let is_unclassified = |one: &Incident| one.severity_confirmed_by.is_empty() || one.commander.is_empty();
+    let is_unclassified = |one: &Incident| {
+        let is_missed = one.severity_confirmed_by.is_empty() || one.commander.is_empty();
+        // It has as long as people wait for the first update.
+        let is_new = one.is_open() && now.duration_since(one.first_at) < interval(one, policy);
+        is_missed && !is_new
+    };
     Metrics {
         month: month.to_owned(),
         definitions,
@@ -62,15 +67,22 @@ pub(crate) fn metrics(
     }
 }
 
-/// Whether an incident had fewer updates than its severity asks for, from its page or the end of its mute until the end of its
-/// impact. An incident that nobody was paged for waits for none.
+/// The longest time without an update of an incident's severity; zero if nobody waits for one.
+fn interval(incident: &Incident, policy: &Policy) -> SignedDuration {
+    SignedDuration::from_mins(incident.severity.update_minutes(policy.incidents.update_minutes).into())
+}
+
+/// Whether an incident had fewer updates than its severity asks for, since people wait for them until the end of its impact. An
+/// incident that nobody was paged for waits for none.
 fn is_silent(incident: &Incident, policy: &Policy, now: Timestamp) -> bool {
-    let interval = i64::from(incident.severity.update_minutes(policy.incidents.update_minutes));
+    let interval = interval(incident, policy).as_mins();
     let Some(paged_at) = incident.paged_at.filter(|_| interval > 0) else { return false };
-    let begin = incident.muted.as_ref().map_or(paged_at, |mute| paged_at.max(mute.until));
-    let resolved = incident.resolved_at.filter(|_| !incident.is_open());
-    let ends = [incident.mitigated_at, resolved].into_iter().flatten();
-    let end = ends.filter(|end| *end >= begin).min().unwrap_or(now);
+    let since = incident.awaited_since.unwrap_or(paged_at);
+    let begin = incident.muted.as_ref().map_or(since, |mute| since.max(mute.until));
+    // By the source's clock it may have been over before its page.
+    let resolved = incident.resolved_at.filter(|_| !incident.is_open()).map(|at| at.max(begin));
+    let mitigated = incident.mitigated_at.filter(|at| *at >= begin);
+    let end = resolved.into_iter().chain(mitigated).min().unwrap_or(now);
     i64::from(incident.updates) < end.duration_since(begin).as_mins() / interval
 }
 
@@ -181,13 +193,28 @@ mod tests {
             updates,
             ..known(0)
         };
+        let ended = |seconds| Some(known(0).first_at + SignedDuration::from_secs(seconds));
         let none = String::new();
+        let young = |minutes: i64| Incident {
+            commander: String::new(),
+            first_at: "2026-11-10T20:00:00Z".parse::<Timestamp>().unwrap()
+                - SignedDuration::from_mins(minutes),
+            ..open(16)
+        };
         for (incident, expected) in [
+            (young(29), (0, 0)),
+            (young(30), (1, 0)),
+            (Incident { state: State::Resolved, ..young(29) }, (1, 0)),
             (known(29), (0, 0)),
             (known(30), (0, 1)),
             (Incident { updates: 1, ..known(59) }, (0, 0)),
             (Incident { updates: 1, ..known(60) }, (0, 1)),
             (Incident { paged_at: None, ..known(59) }, (0, 0)),
+            // Over before its page, by the source's clock.
+            (Incident { mitigated_at: None, resolved_at: ended(-5), ..known(0) }, (0, 0)),
+            // Paged again an hour later, and still silent; by an older program, that was not known.
+            (Incident { paged_at: ended(3600), awaited_since: ended(0), ..known(60) }, (0, 1)),
+            (Incident { paged_at: ended(3600), ..known(60) }, (0, 0)),
             // Eight hours so far.
             (open(15), (0, 1)),
             (open(16), (0, 0)),

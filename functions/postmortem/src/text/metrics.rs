@@ -36,8 +36,8 @@ pub(crate) fn definitions(language: Language) -> BTreeMap<String, String> {
         (
             "unclassified",
             language.pick(
-                "incidentes cuja severidade ninguém confirmou, ou sem comandante (IC)",
-                "incidents whose severity nobody confirmed, or without a commander (IC)",
+                "incidentes cuja severidade ninguém confirmou, ou sem comandante (IC); um aberto, só depois de incidents.update_minutes",
+                "incidents whose severity nobody confirmed, or without a commander (IC); an open one only after incidents.update_minutes",
             ),
         ),
         (

@@ -473,6 +473,7 @@ impl Draft<'_> {
     fn page(&mut self, incident: &mut Incident) {
         if let Some(by) = &self.signal.muted_by_source {
             self.line(&incident.id, Action::Suppressed, &format!("actionsSuppressedBy: {by}"));
+            incident.awaited_since = None;
             return;
         }
         if let Some(mute) = self.mute.clone() {
@@ -531,6 +532,8 @@ pub(super) fn untaken(incident: Incident) -> Incident {
         mitigated_at: None,
         // Only of what somebody had taken.
         untaken_since: incident.untaken_since.filter(|_| incident.acknowledged_at.is_none()),
+        // Not in the time without impact.
+        awaited_since: incident.awaited_since.filter(|_| incident.mitigated_at.is_none()),
         ..incident
     }
 }

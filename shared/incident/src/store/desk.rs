@@ -754,7 +754,12 @@ impl Asked<'_> {
                 return Ok(Effect::Already(before.acts.get(&Action::Reopened).cloned()));
             }
             State::Mitigated if is_taken && !before.is_merged() => {
-                let changed = Incident { state: State::Acknowledged, mitigated_at: None, ..before.clone() };
+                let changed = Incident {
+                    state: State::Acknowledged,
+                    mitigated_at: None,
+                    awaited_since: before.awaited_since.map(|_| self.now),
+                    ..before.clone()
+                };
                 self.shown(Action::Reopened, reason, changed)
             }
             State::Triggered | State::Acknowledged | State::Mitigated | State::Resolved => {
@@ -762,6 +767,7 @@ impl Asked<'_> {
                     resolved_at: None,
                     is_false_alarm: false,
                     merged_into: String::new(),
+                    awaited_since: None,
                     ..untaken(before.clone())
                 };
                 let point = if before.is_open() { None } else { self.point(true) };

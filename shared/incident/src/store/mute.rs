@@ -87,6 +87,7 @@ fn muted(
         // Only what pages already, and not what its source mutes.
         paged_at: incident.paged_at.map(|at| if is_waiting { until } else { at.min(until) }),
         untaken_since: incident.untaken_since.map(|_| until),
+        awaited_since: incident.awaited_since.map(|_| until),
         told_again_at: mute.map(|mute| mute.until).filter(|_| is_waiting && is_told),
         paged_version: if is_woken { version } else { incident.paged_version },
         ..incident.clone()

@@ -39,6 +39,7 @@ pub(super) fn page(incident: &mut Incident, mute: Option<&Mute>, context: &Conte
     // After a mute, the escalation counts anew.
     let since = incident.untaken_since.filter(|_| mute.is_none());
     incident.untaken_since = since.or(incident.paged_at);
+    incident.awaited_since = incident.awaited_since.filter(|_| mute.is_none()).or(incident.paged_at);
     incident.paged_version = incident.version;
     called(incident, from, context)
 }

@@ -363,6 +363,7 @@ fn a_problem_that_comes_and_goes_pages_when_it_first_comes_back_and_then_once_in
     cycle(&mut table, 0);
     let back = table.incident(&id);
     assert_eq!((back.paged_at, back.untaken_since, back.told_again_at), (Some(at(2)), Some(at(0)), None));
+    assert_eq!(back.awaited_since, Some(at(0)));
     cycle(&mut table, 2);
     let quiet = table.incident(&id);
     assert_eq!((quiet.paged_at, quiet.told_again_at), (Some(at(2)), Some(at(12))));
@@ -417,6 +418,8 @@ fn what_is_worse_than_what_somebody_took_pages_again() {
         let state = if is_taken && !is_anew { State::Acknowledged } else { State::Triggered };
         let paged_at = if is_anew { at(9) } else { at(0) };
         assert_eq!((found.state, found.paged_at), (state, Some(paged_at)), "{before:?} {next:?} {is_taken}");
+        // An update is due since the first page.
+        assert_eq!(found.awaited_since, Some(at(0)));
         assert_eq!(found.acknowledged_by.is_empty(), !is_taken || is_anew);
         let last = if is_anew { Action::Reopened } else { Action::Event };
         assert_eq!(table.timeline(&id).last(), Some(&last));
@@ -610,6 +613,7 @@ fn what_its_source_mutes_pages_when_the_source_says_it_again() {
     let plan = table.arrives(&alarm(0, "ALARM", "OK"), 3);
     assert_eq!((plan.outcome, plan.incident.as_str()), (Outcome::Updated, id.as_str()));
     assert_eq!((table.incident(&id).paged_at, table.rows(&id).len()), (Some(at(3)), 3));
+    assert_eq!(table.incident(&id).awaited_since, Some(at(3)));
 }
 
 #[test]
@@ -818,6 +822,7 @@ fn a_person_mutes_and_unmutes_an_open_incident() {
     order(&mut table, 2, 2);
     let unmuted = table.incident(&id);
     assert_eq!((unmuted.paged_at, unmuted.muted, unmuted.paged_version), (Some(at(2)), None, 3));
+    assert_eq!(unmuted.awaited_since, Some(at(2)));
     let due: Vec<_> = table.rows(&id).iter().map(|row| row.due.unwrap()).collect();
     assert_eq!(due, [at(2), at(3), at(4)]);
     assert_eq!(table.timeline(&id), [Action::Triggered, Action::Muted, Action::Unmuted]);

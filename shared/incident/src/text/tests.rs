@@ -191,6 +191,7 @@ fn filled(text: &str) -> Incident {
         first_acknowledged_at: Some(Timestamp::MAX),
         paged_at: Some(Timestamp::MAX),
         untaken_since: Some(Timestamp::MAX),
+        awaited_since: Some(Timestamp::MAX),
         paged_version: 1,
         told_again_at: None,
         commander: text(),

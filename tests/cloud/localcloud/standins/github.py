@@ -5,7 +5,8 @@ open, read, change, comments. Files: the repository, branches (read, create, mov
 commits (list, read), commits (read, make) and trees (read, make) of git, pull requests (list, open). Secrets of
 Actions, of the repository and of environments (`githubsecrets.py`): public key, write, read (without the value). Their
 actions in the log are `GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`,
-and the same with `/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below /_local:
+and the same with `/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below
+/_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
@@ -633,7 +634,9 @@ def _blob(path: str, text: str) -> dict[str, Any]:
 
 
 def _action(method: str, path: str) -> str:
-    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/(?:refs?|commits|trees)|/commits|/contents|/pulls|/compare)?(/.*)?", path)
+    found = re.fullmatch(
+        r"/repos/[^/]+/[^/]+(/git/(?:refs?|commits|trees)|/commits|/contents|/pulls|/compare)?(/.*)?", path
+    )
     if found and (found[1] or not found[2]):
         return f"{method} {found[1] or '/'}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+(/.+)", path)

@@ -359,7 +359,9 @@ fn of_vpc(subnets: &Value, tables: &Value) -> Vec<Subnet> {
                     && text(route, "/NatGatewayId").is_some()
             })
         });
-        Subnet { id, vpc, has_nat }
+        let tags = tags(items(subnet, "/Tags"));
+        let named = Named { name: tags.get("Name").cloned().unwrap_or_default(), tags };
+        Subnet { id, named, vpc, has_nat }
     };
     items(subnets, "/Subnets").iter().map(one).collect()
 }
@@ -471,14 +473,20 @@ mod tests {
 
     #[test]
     fn a_subnet_without_a_table_of_its_own_has_the_vpcs_route() {
-        let subnet = |id: &str, vpc: &str| json!({"SubnetId": id, "VpcId": vpc});
+        let subnet = |id: &str, vpc: &str| {
+            let name = format!("moveongs-dev-{id}");
+            json!({"SubnetId": id, "VpcId": vpc, "Tags": [
+                {"Key": "Name", "Value": name}, {"Key": "Environment", "Value": "dev"}]})
+        };
         let subnets = json!({"Subnets": [subnet("a", "v"), subnet("b", "v"), subnet("c", "w")]});
         let route = |key: &str, value: &str| json!([{"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local"}, {"DestinationCidrBlock": "0.0.0.0/0", key: value}]);
         let tables = json!({"RouteTables": [
             {"VpcId": "v", "Associations": [{"Main": true}], "Routes": route("NatGatewayId", "nat-1")},
             {"VpcId": "v", "Associations": [{"Main": false, "SubnetId": "b"}], "Routes": route("GatewayId", "igw-1")},
         ]});
-        let found: Vec<_> = of_vpc(&subnets, &tables).into_iter().map(|one| (one.id, one.has_nat)).collect();
+        let found = of_vpc(&subnets, &tables);
+        assert_eq!((found[0].named.name.as_str(), found[0].named.tags.len()), ("moveongs-dev-a", 2));
+        let found: Vec<_> = found.into_iter().map(|one| (one.id, one.has_nat)).collect();
         assert_eq!(found, [("a".to_owned(), true), ("b".to_owned(), false), ("c".to_owned(), false)]);
     }
 

@@ -141,6 +141,8 @@ pub(crate) struct StateBucket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Subnet {
     pub(crate) id: String,
+    /// By its tag `Name`.
+    pub(crate) named: Named,
     pub(crate) vpc: String,
     pub(crate) has_nat: bool,
 }

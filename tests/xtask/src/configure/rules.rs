@@ -317,15 +317,17 @@ impl Planner<'_> {
         let language = self.language();
         let roles = self.seen(&facts.roles, ["os papéis do IAM", "the IAM roles"], &["DeployerArns"]);
         let name = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
-        let is_deployer = |arn: &&String| {
-            let name = name(arn);
-            let words = super::names::words(&name);
-            words.iter().any(|word| word.starts_with("deploy"))
-                && self.known.place.owner(&name, &BTreeMap::new()) != Owner::Other
+        // The path counts too: prod/deployer is prod's.
+        let owner = |arn: &str| {
+            let name = arn.split_once('/').map_or(arn, |(_, name)| name);
+            self.known.place.owner(name, &BTreeMap::new())
         };
+        let is_deployer =
+            |arn: &&String| super::names::words(&name(arn)).iter().any(|word| word.starts_with("deploy"));
         let mut candidates: Vec<String> = roles.iter().filter(is_deployer).cloned().collect();
-        candidates.sort_by_key(|arn| self.known.place.owner(&name(arn), &BTreeMap::new()) != Owner::Ours);
+        candidates.sort_by_key(|arn| owner(arn) != Owner::Ours);
         candidates.extend(facts.caller.arn.clone().filter(|arn| !candidates.contains(arn)));
+        candidates.retain(|arn| owner(arn) != Owner::Other);
         let why = tr!(
             language,
             "quem publica a stack, sempre o mesmo: sem ele, só o root da conta desfaz a política do bucket de evidências",

@@ -220,6 +220,39 @@ fn an_enter_at_a_question_that_may_stay_empty_never_loses_the_other_answers() {
 }
 
 #[test]
+fn what_is_shown_to_be_pasted_is_one_word_and_what_the_template_refuses_is_not_shown() {
+    for (value, expected) in [
+        ("", ""),
+        ("arn:aws:iam::111122223333:role/deployer-dev", "arn:aws:iam::111122223333:role/deployer-dev"),
+        ("a,b@c.org", "a,b@c.org"),
+        ("$(rm -r x)", "'$(rm -r x)'"),
+        ("it's `x`", r"'it'\''s `x`'"),
+    ] {
+        assert_eq!(word(value), expected);
+    }
+    let folder = folder("shown");
+    // IAM takes no such name; whatever answers is not trusted for it.
+    let odd = |arguments: &[&str]| match arguments {
+        ["iam", "list-roles", ..] => Ok(json!([
+            "arn:aws:iam::111122223333:role/deploy\u{1b}[2J",
+            "arn:aws:iam::111122223333:role/deploy; reboot",
+            "arn:aws:iam::111122223333:role/deployer"
+        ])),
+        other => account(other),
+    };
+    let mut said = String::new();
+    let options = options(&folder, &[]);
+    let is_complete =
+        write(&repo(), &options, "us-east-1", &odd, &mut nobody, &mut |line| said += line).unwrap();
+    assert!(
+        !is_complete && said.contains("--set DeployerArns=arn:aws:iam::111122223333:role/deployer"),
+        "{said}"
+    );
+    assert!(!said.contains('\u{1b}') && !said.contains("reboot"), "{said}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let folder = folder("dry");
     let options = Options { dry_run: true, ..options(&folder, &ANSWERS) };

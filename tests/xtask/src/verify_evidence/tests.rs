@@ -286,6 +286,17 @@ fn what_only_the_list_of_versions_shows_is_named() {
 }
 
 #[test]
+fn a_list_of_something_else_is_refused() {
+    let copy = whole();
+    let file = copy.path("versions.json").display().to_string();
+    copy.write("report/index.html", "page");
+    for listed in [json!({}), json!({"Versions": []}), copy.listed_below("report")] {
+        copy.write("versions.json", &listed.to_string());
+        assert!(judged(copy.0.path(), &options(&["--versions", &file])).is_err(), "{listed}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_anchor_of_the_stack_verifies_nothing() {
     let copy = whole();
     let own = copy.anchor(None);

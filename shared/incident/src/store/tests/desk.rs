@@ -489,6 +489,7 @@ fn what_is_reopened_pages_and_waits_for_a_mute() {
         (State::Triggered, Some(at(30)), Some(mute))
     );
     assert_eq!((incident.resolved_at, incident.untaken_since), (None, Some(at(30))));
+    assert_eq!(incident.awaited_since, Some(at(30)));
     // The next event finds it, and its end.
     assert_eq!(table.arrives(&alarm(6, "ALARM", "ALARM"), 6).incident, id);
     assert_eq!(table.arrives(&alarm(7, "OK", "ALARM"), 7).outcome, Outcome::Resolved);

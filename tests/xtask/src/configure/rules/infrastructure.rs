@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use policy::tr;
 
 use super::{Fit, Planner};
-use crate::configure::facts::{Database, SecurityGroup, StateBucket};
+use crate::configure::facts::{Database, SecurityGroup, StateBucket, Subnet};
 use crate::configure::names::{Owner, words};
 
 /// Most keys of `TerraformStateKey`.
@@ -109,8 +109,8 @@ impl Planner<'_> {
         if !others.is_empty() {
             let why = tr!(
                 language,
-                "para ver os outros ambientes na mesma página, cujo papel então lê a evidência deles",
-                "to see the other environments on the same page, whose role then reads their evidence"
+                "para ver os outros ambientes na mesma página, cujo papel então lê deles só report/controls.json",
+                "to see the other environments on the same page, whose role then reads only their report/controls.json"
             );
             self.ask("OtherEvidenceBuckets", vec![others.join(",")], why);
         }
@@ -295,8 +295,8 @@ impl Planner<'_> {
         self.ask("AppUrl", Vec::new(), why);
     }
 
-    /// The private subnets of the database's VPC that have NAT, and the functions' group, which the database admits. One
-    /// that a person gave needs the other.
+    /// The private subnets of the database's VPC that have NAT and are not another environment's, and the functions'
+    /// group, which the database admits. One that a person gave needs the other.
     pub(super) fn network(&mut self) {
         let facts = self.known.facts;
         let language = self.language();
@@ -318,8 +318,10 @@ impl Planner<'_> {
         let vpc = subnet_groups.iter().find(|one| Some(&one.name) == database.subnet_group.as_ref());
         let vpc = vpc.map(|one| one.vpc.clone()).unwrap_or_default();
         let [given_subnets, given_group] = given;
-        let private: Vec<&str> =
-            subnets.iter().filter(|one| one.vpc == vpc && one.has_nat).map(|one| one.id.as_str()).collect();
+        // A VPC may serve several environments.
+        let is_private =
+            |one: &&Subnet| one.vpc == vpc && one.has_nat && self.owner(&one.named) != Owner::Other;
+        let private: Vec<&str> = subnets.iter().filter(is_private).map(|one| one.id.as_str()).collect();
         let private = given_subnets.clone().unwrap_or_else(|| private.join(","));
         let is_function = |group: &&SecurityGroup| {
             group.vpc == vpc
@@ -368,8 +370,8 @@ impl Planner<'_> {
             )),
             ("", _) => self.plan.notices.push(tr!(
                 language,
-                "VpcSubnetIds fica vazio: nenhuma sub-rede de {vpc}, a VPC do banco, sai por um NAT. As funções só chegam ao banco se ele for público (implantacao.md, Rede)",
-                "VpcSubnetIds stays empty: no subnet of {vpc}, the database's VPC, goes out by a NAT. The functions reach the database only if it is public (implantacao.md, Rede)"
+                "VpcSubnetIds fica vazio: nenhuma sub-rede de {vpc}, a VPC do banco, sai por um NAT sem ser de outro ambiente ou projeto. As funções só chegam ao banco se ele for público (implantacao.md, Rede)",
+                "VpcSubnetIds stays empty: no subnet of {vpc}, the database's VPC, goes out by a NAT and is not another environment's or project's. The functions reach the database only if it is public (implantacao.md, Rede)"
             )),
             (_, []) => self.plan.notices.push(tr!(
                 language,

@@ -377,11 +377,25 @@ impl<'a> Planner<'a> {
             arns.join(",")
         };
         let (random, database) = (tagged(&RANDOM_TAGS), tagged(&[ADMIN_TAG]));
-        let admins = secrets.iter().filter(|secret| self.owner(&secret.named) == Owner::Ours);
+        let ours: Vec<&Secret> =
+            secrets.iter().filter(|secret| self.owner(&secret.named) == Owner::Ours).collect();
         let admins: BTreeSet<&str> =
-            admins.filter_map(|secret| secret.named.tags.get(ADMIN_TAG)).map(String::as_str).collect();
-        let admins: Vec<&str> = admins.into_iter().filter(|arn| arn.starts_with("arn:")).collect();
+            ours.iter().filter_map(|secret| secret.named.tags.get(ADMIN_TAG)).map(String::as_str).collect();
+        // A tag is anybody's word: the stack may read only a secret that is this environment's by itself.
+        let (admins, foreign): (Vec<&str>, Vec<&str>) =
+            admins.into_iter().partition(|arn| ours.iter().any(|secret| secret.arn == *arn));
+        let foreign = foreign.into_iter().map(|arn| {
+            tr!(
+                self.language(),
+                "{arn}, da tag {ADMIN_TAG}, fica fora de OtherDatabaseAdminSecretArns: não é o ARN de um segredo deste ambiente nesta conta",
+                "{arn}, of the tag {ADMIN_TAG}, is left out of OtherDatabaseAdminSecretArns: it is not the ARN of a secret of this environment in this account"
+            )
+        });
+        let foreign: Vec<String> = foreign.collect();
         let admins = admins.join(",");
+        if !self.is_given("OtherDatabaseAdminSecretArns") {
+            self.plan.notices.extend(foreign);
+        }
         let tags = tr!(self.language(), "pelas tags dos segredos", "by the secrets' tags");
         for (parameter, arns) in [
             ("OtherRandomSecretArns", random),

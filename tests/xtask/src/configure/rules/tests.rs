@@ -505,6 +505,37 @@ fn what_a_rotation_also_needs_is_found_or_asked_with_it() {
 }
 
 #[test]
+fn an_admin_secret_that_a_tag_names_is_taken_only_if_it_is_this_environments() {
+    let tagged = |name: &str, admin: &str| {
+        let mut one = secret(name);
+        one.named.tags.insert("rotation:admin-secret".to_owned(), admin.to_owned());
+        one
+    };
+    let foreign = [arn("moveongs-prod-admin"), arn("not-in-the-list"), "moveongs-dev-admin".to_owned()];
+    let facts = edit(|facts| {
+        for name in ["moveongs-dev-admin", "moveongs-prod-admin"] {
+            add(&mut facts.secrets, secret(name));
+        }
+        add(&mut facts.secrets, tagged("moveongs-dev-reports-url", &arn("moveongs-dev-admin")));
+        for (name, admin) in
+            ["moveongs-dev-a-url", "moveongs-dev-b-url", "moveongs-dev-c-url"].into_iter().zip(&foreign)
+        {
+            add(&mut facts.secrets, tagged(name, admin));
+        }
+        // What another environment's secret names is not looked at.
+        add(&mut facts.secrets, tagged("moveongs-prod-url", &arn("moveongs-dev-jwt")));
+    });
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "OtherDatabaseAdminSecretArns"), Some(arn("moveongs-dev-admin").as_str()));
+    assert_eq!(value(&plan, "OtherDatabaseSecretArns").map(|arns| arns.split(',').count()), Some(4));
+    for admin in foreign {
+        let is_it =
+            |one: &&String| one.starts_with(&format!("{admin}, da tag rotation:admin-secret, fica fora"));
+        assert_eq!(plan.notices.iter().filter(is_it).count(), 1, "{admin}: {:?}", plan.notices);
+    }
+}
+
+#[test]
 fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
     let bucket = |name: &str, keys: &[&str]| StateBucket {
         name: name.to_owned(),
@@ -572,8 +603,14 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
 
 #[test]
 fn the_functions_get_the_private_subnets_and_the_group_that_the_database_admits() {
-    let subnet =
-        |id: &str, vpc: &str, has_nat: bool| Subnet { id: id.to_owned(), vpc: vpc.to_owned(), has_nat };
+    let subnet = |id: &str, vpc: &str, has_nat: bool| Subnet {
+        id: id.to_owned(),
+        named: named(""),
+        vpc: vpc.to_owned(),
+        has_nat,
+    };
+    let prods = |named: Named| Subnet { named, ..subnet("subnet-prod", "vpc-1", true) };
+    let by_tag = Named { tags: BTreeMap::from([("Environment".to_owned(), "prod".to_owned())]), ..named("") };
     let group = |id: &str, name: &str, admits: &[(Option<(u64, u64)>, &str)]| SecurityGroup {
         id: id.to_owned(),
         named: Named { name: name.to_owned(), tags: BTreeMap::new() },
@@ -586,6 +623,8 @@ fn the_functions_get_the_private_subnets_and_the_group_that_the_database_admits(
             subnet("subnet-b", "vpc-1", true),
             subnet("subnet-public", "vpc-1", false),
             subnet("subnet-other", "vpc-2", true),
+            prods(named("moveongs-prod-private-a")),
+            prods(by_tag.clone()),
         ]
     };
     let network = |database: &[(Option<(u64, u64)>, &str)]| {
@@ -733,9 +772,14 @@ fn the_keys_are_those_that_encrypt_and_not_aws_own() {
 #[test]
 fn who_deploys_is_always_asked() {
     let facts = edit(|facts| {
-        facts.roles = Ok(["deployer-dev", "deployer-prod", "team/moveongs-dev-deploy", "moveongs-dev-task"]
-            .map(|name| format!("arn:aws:iam::111122223333:role/{name}"))
-            .to_vec());
+        let names = [
+            "deployer-dev",
+            "deployer-prod",
+            "prod/deployer",
+            "team/moveongs-dev-deploy",
+            "moveongs-dev-task",
+        ];
+        facts.roles = Ok(names.map(|name| format!("arn:aws:iam::111122223333:role/{name}")).to_vec());
         facts.caller.arn = Some("arn:aws:iam::111122223333:user/ana".to_owned());
     });
     let plan = planned(&facts, &[]);
@@ -746,6 +790,11 @@ fn who_deploys_is_always_asked() {
         .map(|arn| arn.rsplit('/').next().unwrap())
         .collect();
     assert_eq!(names, ["moveongs-dev-deploy", "deployer-dev", "ana"]);
+    // The caller is no candidate either where its name is another environment's.
+    for caller in ["role/deployer-prod", "user/prod/ana"] {
+        let facts = edit(|facts| facts.caller.arn = Some(format!("arn:aws:iam::111122223333:{caller}")));
+        assert!(asked(&planned(&facts, &[]), "DeployerArns").unwrap().candidates.is_empty(), "{caller}");
+    }
 }
 
 #[test]
