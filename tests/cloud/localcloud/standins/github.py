@@ -5,8 +5,8 @@ open, read, change, comments. Files: the repository, branches (read, create, mov
 commits (list, read), commits (read, make) and trees (read, make) of git, pull requests (list, open). Secrets of
 Actions, of the repository and of environments (`githubsecrets.py`): public key, write, read (without the value). Their
 actions in the log are `GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`,
-and the same with `/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes below
-/_local:
+and the same with `/environments/secrets`. The effect `throttle` of a fault rule is the secondary rate limit. Routes
+below /_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
