@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 POLICY = ROOT / "docs/deployer-policy.json"
 
 UNUSED = {
+    "cloudfront:*ConnectionGroup": "no tenants",
+    "cloudfront:GetVpcOrigin": "no origin in a VPC",
+    "cloudfront:UpdateDistributionWithStagingConfig": "no staging distribution",
     "dynamodb:*Replica": "no replicas",
     "dynamodb:*Item": "the functions write the items",
     "dynamodb:DeleteResourcePolicy": "no resource policy",
@@ -194,6 +197,9 @@ def test_nothing_is_granted_on_everything_but_what_cannot_be_narrowed() -> None:
             assert "*" not in action, action
         if statement["Action"] == ["lambda:CreateEventSourceMapping"]:
             assert statement["Condition"]["ArnLike"]["lambda:FunctionArn"].endswith(":function:moveongs-dev-*")
+        elif statement["Sid"] == "AddressOfThePage":
+            # CloudFront makes the identifiers of keys and distributions.
+            assert all(action.startswith("cloudfront:") for action in statement["Action"])
         elif statement["Resource"] == "*":
             names = {action.split(":")[1] for action in statement["Action"]}
             assert all(name.startswith(("Describe", "List", "Get", "Validate")) for name in names), statement["Sid"]

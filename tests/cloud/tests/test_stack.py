@@ -37,7 +37,7 @@ def template(bucket: str, **more) -> str:
     properties["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] = {"Mode": "GOVERNANCE", "Days": 1}
     del properties["Tags"]
     document = resources["EvidenceBucketPolicy"]["Properties"]["PolicyDocument"]
-    document["Statement"] = [one for one in document["Statement"] if one["Sid"] == "NobodyDeletes"]
+    document["Statement"] = [one for one in document["Statement"] if one.get("Sid") == "NobodyDeletes"]
     return json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": {**resources, **more}})
 
 
