@@ -33,6 +33,10 @@ impl World {
         {
             cloud.wipe(folder).await;
         }
+        // What another test's chain began with.
+        for begun in cloud.keys("runs/").await.iter().filter(|key| key.ends_with("/begun.json")) {
+            cloud.wipe(begun).await;
+        }
         clear(&cloud, ANCHORS).await;
         cloud.admin(Method::DELETE, "github/repository", None).await;
         let settings = json!({"may_write": true, "may_write_contents": true, "may_label": true});

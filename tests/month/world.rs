@@ -98,6 +98,8 @@ impl World {
         for procedure in [
             "attachment-restore-test",
             "backup-audit",
+            // It pages that the others do not run.
+            "governance-report",
             "grafana-export",
             "inventory-audit",
             "inventory-audit-policy",
