@@ -75,10 +75,11 @@ fn full() -> Value {
     });
     let figure = json!({"restore": {"rto_seconds": 900, "rpo_seconds": 3000}});
     let controls = ids.iter().enumerate().map(|(number, id)| {
+        let next_due = (number % 3 > 0).then_some("2026-12-05T08:00:00Z");
         json!({
-            "id": id, "guide": "2.1", "procedure": long("procedure", number), "state": states[number % 5],
+            "id": id, "guide": "1–6", "procedure": long("procedure", number), "state": states[number % 5],
             "why": whys[number % 5], "since": "2026-10-01T08:00:00Z", "evidence": proof, "last_good": proof,
-            "figure": figure, "next_due": "2026-12-05T08:00:00Z", "owner": long("Squad", number), "backup": long("Squad", number),
+            "figure": figure, "next_due": next_due, "owner": long("Squad", number), "backup": long("Squad", number),
         })
     });
     let findings = (0..500).map(|number| {

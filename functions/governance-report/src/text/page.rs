@@ -204,7 +204,7 @@ impl Page<'_> {
                             td data-label=(state_) { (self.state(row.state)) br; small { (why(&row.why, self.language)) } br; small { (self.say("desde ", "since ")) (day(row.since)) } }
                             td data-label=(evidence) { (self.evidence(row)) }
                             td data-label=(measured) { @if let Some(known) = &row.figure { (figure(known, self.language)) } }
-                            td.short data-label=(due) { (self.due(row)) }
+                            td.short[row.next_due.is_some()] data-label=(due) { (self.due(row)) }
                             td data-label=(owner) { (row.owner) br; small { (row.backup) } }
                         }
                     }
