@@ -323,7 +323,7 @@ async fn only_the_function_reads_and_writes_the_names() {
     assert_eq!((listed.versions().len(), listed.delete_markers().len()), (1, 0));
     let refused = own.delete_object().bucket(BUCKET).key(&key).send().await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDenied"));
-    // Whoever removes the stack deletes what nobody else may, unread.
+    // The deployer, who removes the stack, may delete the data but not read it.
     deployer.delete_object().bucket(BUCKET).key(&key).send().await.unwrap();
     world.cloud.forget_policy().await;
 }

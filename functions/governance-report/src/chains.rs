@@ -127,7 +127,7 @@ async fn whole(
     let kept = known
         .filter(|_| !is_full)
         .filter(|known| known.head.as_ref().is_some_and(|head| listing.seal(head.sequence) == known.seal))
-        // Whoever replaces the bucket replaces the checkpoint with it, and not the anchor that names it.
+        // An attacker who replaces the bucket replaces the checkpoint too, but not the anchor that names it.
         .filter(|known| {
             anchors.is_none_or(|anchors| anchors.checkpoint(procedure) == Some(known.sha256().as_str()))
         });

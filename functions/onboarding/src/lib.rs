@@ -164,7 +164,7 @@ pub struct Report {
     pub paged: Vec<String>,
 }
 
-/// One person. Name, role, mentor and logins are for whoever asked, and nowhere else.
+/// One person. Name, role, mentor and logins appear only in the answer to the caller.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct One {
     /// The person's id.

@@ -622,7 +622,7 @@ fn word(membership: &Membership) -> &'static str {
     }
 }
 
-/// The answer about a person, for whoever may invoke the function.
+/// The answer about a person, for a caller that may invoke the function.
 fn one(app: &App, id: &str, outcome: &'static str, person: &Person, access: &Access, now: DateTime) -> One {
     let (settings, today) = (&app.base.settings, now.date());
     let has_left = person.has_left(today);

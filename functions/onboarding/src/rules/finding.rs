@@ -168,7 +168,7 @@ pub(crate) fn of_leaver(
     found.collect()
 }
 
-/// What is not seen, whoever it is about.
+/// The findings about the list as a whole, not about one person.
 fn of_list(people: &People, access: &Access, today: Date) -> Vec<Found> {
     let has_left = people.people.values().any(|person| person.has_left(today));
     let mut found = Vec::new();

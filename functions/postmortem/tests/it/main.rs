@@ -197,7 +197,7 @@ async fn actions_are_chased_until_they_are_done_or_have_another_day() {
         }
     }
     assert!(cloud.daily("2027-02-01T12:30:00Z").await.findings.is_empty());
-    // Whoever reads the channel learns of each change, and on Mondays.
+    // The channel hears of each change, and of everything on Mondays.
     let messages = cloud.messages();
     assert!(messages.iter().any(|message| message.contains("ActionOverdue")), "{messages:?}");
     assert!(messages.iter().any(|message| message.contains("Resolvido: ActionOverdue")), "{messages:?}");
@@ -243,7 +243,7 @@ async fn what_ended_before_this_function_was_there_is_no_backlog() {
     for report in [first, second] {
         assert_eq!((report.begun.len(), report.findings.len(), report.result), (0, 0, "succeeded"));
     }
-    // Whoever wants one asks for it.
+    // A person can ask for one.
     let asked = json!({"document": {"incident": ID, "by": "Ana"}});
     assert_eq!(cloud.one(asked, "2026-12-02T13:00:00Z").await.outcome, "begun");
 }
@@ -313,7 +313,7 @@ async fn what_nobody_asked_for_is_dropped_when_it_becomes_an_exercise_or_small()
         let late = cloud.daily("2026-12-10T12:30:00Z").await;
         assert!(late.findings.is_empty() && late.paged.is_empty(), "{late:?}");
         assert!(cloud.told().contains(&why.to_owned()), "{:?}", cloud.told());
-        // Whoever wants it asks for it; then it stays.
+        // A person can ask for it; then it stays.
         let asked = json!({"document": {"incident": ID, "by": "Ana"}});
         assert_eq!(cloud.one(asked, "2026-12-10T13:00:00Z").await.outcome, "begun_again");
         let kept = cloud.daily("2026-12-11T12:30:00Z").await;

@@ -598,7 +598,7 @@ impl Asked<'_> {
         let policy = self.context.policy;
         let before = self.incident;
         let commander = match (&asked.commander, &asked.backup) {
-            // Whoever asks may command under the name by which they ask.
+            // People may command under the name by which they ask.
             (Some(name), _) if is_same(name, &self.by) => self.by.clone(),
             (Some(name), _) => named(name, policy)?,
             (None, Some(_)) if !before.commander.is_empty() => before.commander.clone(),
