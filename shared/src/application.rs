@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::aws::secrets;
 use crate::runtime::endpoint::Endpoint;
+use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::chain;
 use crate::runtime::web;
 
@@ -103,6 +104,17 @@ impl Application {
     /// The reason why the HTTP client could not be built.
     pub fn new(url: Endpoint) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, url })
+    }
+
+    /// The application at `APP_URL`; none if that is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] if it is no address.
+    pub fn from_env(env: &Env<'_>) -> Result<Option<Self>, EnvError> {
+        let url: Option<Endpoint> = env.optional("APP_URL")?;
+        let application = url.map(Self::new).transpose();
+        application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })
     }
 
     /// Builds a request to a path, which begins with a slash.

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::runtime::endpoint::Endpoint;
+use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::chain;
 use crate::runtime::lambda::Invocation;
 use crate::runtime::web::{self, BodyError};
@@ -147,6 +148,29 @@ impl Repository {
     /// The reason why the HTTP client could not be built.
     pub fn new(api: Endpoint, name: String, setup: Setup) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, api, name, setup })
+    }
+
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`: the repository, and the name of the secret with
+    /// its token.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first missing or invalid setting.
+    pub fn from_env(env: &Env<'_>, setup: Setup) -> Result<(Self, String), EnvError> {
+        let (api, name) = (env.required("GITHUB_API_URL")?, env.required("GITHUB_REPOSITORY")?);
+        let repository = Self::new(api, name, setup)
+            .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+        Ok((repository, env.required("GITHUB_SECRET_NAME")?))
+    }
+
+    /// The same; none if `GITHUB_REPOSITORY` is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first missing or invalid setting.
+    pub fn optional(env: &Env<'_>, setup: Setup) -> Result<Option<(Self, String)>, EnvError> {
+        let name: Option<String> = env.optional("GITHUB_REPOSITORY")?;
+        name.map(|_| Self::from_env(env, setup)).transpose()
     }
 
     /// Opens a session with the secret's value. Makes no call.

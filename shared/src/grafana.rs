@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Longest answer that is read, in bytes: the list of alert rules has no pages.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// Most weight of an answer that is parsed, in bytes.
+const HEAVIEST: usize = 256 * 1024 * 1024;
+
 /// Most characters of a message of Grafana in an error.
 const SHOWN: usize = 200;
 
@@ -217,7 +220,23 @@ fn is_passing(error: &GrafanaError) -> bool {
     matches!(error, GrafanaError::Unreachable { .. }) || matches!(error.status(), Some(429 | 502 | 503 | 504))
 }
 
+/// The memory that JSON takes when it is parsed, in bytes, at most: a [`Value`] may take a hundred times the length of its text.
+pub fn weight(json: &[u8]) -> usize {
+    let allocated = |byte: &u8| match byte {
+        // A node of a map, with room for eleven fields.
+        b'{' => 640,
+        // One more value; in a map, with its name.
+        b',' | b'[' => 128,
+        _ => 0,
+    };
+    json.len() + json.iter().map(allocated).sum::<usize>()
+}
+
 fn read<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, GrafanaError> {
+    if weight(body) > HEAVIEST {
+        let reason = format!("parsed, it would take more than {} MiB", HEAVIEST / (1024 * 1024));
+        return Err(GrafanaError::Unreadable { what: format!("GET {path}"), reason });
+    }
     serde_json::from_slice(body).map_err(|error| GrafanaError::Unreadable {
         what: format!("GET {path}"),
         // Serde's own message may quote a value.
@@ -262,6 +281,22 @@ mod tests {
         for bad in ["", "{\"token\": \"x\"}", "a\r\nHost: evil.example", "a b"] {
             assert!(!opens(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_would_take_too_much_memory_is_not_parsed() {
+        let of = |each: &str, count: usize| format!("[{}0]", each.repeat(count)).into_bytes();
+        for (each, most) in [("{},", HEAVIEST / 771), ("0,", HEAVIEST / 130)] {
+            // The brackets and the last number take some bytes, too.
+            assert!(
+                weight(&of(each, most - 2)) <= HEAVIEST && weight(&of(each, most + 1)) > HEAVIEST,
+                "{each}"
+            );
+        }
+        let error = read::<Value>("/api/x", &of("{},", HEAVIEST / 771 + 1)).unwrap_err();
+        let expected = "parsed, it would take more than 256 MiB";
+        assert!(matches!(&error, GrafanaError::Unreadable { reason, .. } if reason == expected), "{error}");
+        assert_eq!(read::<Value>("/api/x", b"[{}]"), Ok(serde_json::json!([{}])));
     }
 
     #[tokio::test]

@@ -34,15 +34,19 @@ fn full() -> Value {
         "inventory",
         "policy",
         "database-backups",
+        "database-settings",
+        "backup-plans",
         "snapshot-before-deploy",
         "snapshots-verified",
         "restore-test",
+        "evidence-protected",
         "emergency-restore",
         "attachments-protected",
         "uploads-sent",
         "attachment-restore-test",
         "terraform-state",
         "grafana-export",
+        "grafana-kept",
         "application-settings",
         "rotate-random",
         "rotate-database",
@@ -57,9 +61,21 @@ fn full() -> Value {
         "evidence",
         "log-filters",
         "alarms",
+        "on-call",
         "runbooks",
         "terraform-tracked",
     ];
+    let unmeasured = [
+        "every-disruptive-deploy",
+        "sheet-in-drive",
+        "squads-called",
+        "customers-informed",
+        "runbooks-followed",
+        "provider-support",
+        "guide-updated",
+        "teams-told",
+    ];
+    let unmeasured = unmeasured.map(|id| json!({"id": id, "guide": "4.2", "off": id == "sheet-in-drive"}));
     let states = ["failing", "overdue", "unknown", "due", "ok"];
     let whys = [
         json!({"found": 3}),
@@ -132,7 +148,7 @@ fn full() -> Value {
     json!({
         "schema": 1, "made_at": "2026-11-30T13:30:00Z", "project": "moveongs", "environment": "prod", "code_version": "0123456789ab",
         "bucket": "moveongs-prod-evidence-123456789012", "region": "us-east-1",
-        "controls": controls.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(), "secrets": secrets.collect::<Vec<_>>(),
+        "controls": controls.collect::<Vec<_>>(), "unmeasured": unmeasured, "findings": findings.collect::<Vec<_>>(), "secrets": secrets.collect::<Vec<_>>(),
         "restores": restores.collect::<Vec<_>>(), "months": months.collect::<Vec<_>>(), "chains": chains.collect::<Vec<_>>(),
         "exceptions": [{"rule": "s3.access-logging", "resource": long("bucket", 1), "reason": long("reason", 1), "owner": "Ana", "until": "2026-11-29"}],
         "changes": [{"at": "2026-11-29T12:00:00Z", "author": long("autora", 1), "commit": "0123456789abcdef0123456789abcdef01234567",

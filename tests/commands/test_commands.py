@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from extract import EXAMPLE, Command, all_commands, in_markdown, in_rust, in_shell, words
+from extract import EXAMPLE, ROOT, Command, all_commands, in_markdown, in_rust, in_shell, words
 
 HERE = Path(__file__).resolve().parent
 VERSION_2 = os.environ.get("AWS_CLI_2")
@@ -127,6 +128,30 @@ def wrong(version: int, commands: list[Command], folder: Path) -> list[str]:
         else:
             reasons.setdefault(group, []).append(f"{command}\n    {reason}")
     return [text for group, texts in reasons.items() if group not in right for text in texts]
+
+
+# A secret's value that is one line, as a page advises to store it.
+RECIPE = re.compile(r"read -rs \w+; .*--secret-string file:///dev/stdin\b[^\n`]*")
+
+
+def test_a_secret_is_stored_as_it_was_pasted(tmp_path: Path) -> None:
+    (tmp_path / "aws").write_text('#!/bin/sh\ncat > "$STORED"\n')
+    (tmp_path / "aws").chmod(0o755)
+    values = ["postgresql://u:a%5Cb@h:5432/d", r"back\slash %s 'quotes' $HOME -n"]
+    recipes = 0
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        page = path.read_text()
+        for recipe in RECIPE.findall(page):
+            recipes += 1
+            for value in values:
+                stored = tmp_path / "stored"
+                environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STORED": str(stored)}
+                subprocess.run(["bash", "-c", recipe], input=f"{value}\n", env=environment, text=True, check=True)
+                assert stored.read_text() == value, f"{path}: {recipe}"
+        # Pasted to standard input, a value keeps its line end, which only a document may have.
+        for line in RECIPE.sub("", page).splitlines():
+            assert "--secret-string file:///dev/stdin" not in line or "JSON" in line, f"{path}: {line}"
+    assert recipes > 1
 
 
 VERSIONS = [1, pytest.param(2, marks=pytest.mark.skipif(not VERSION_2, reason="AWS_CLI_2 is not set"))]

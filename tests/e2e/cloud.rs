@@ -373,6 +373,12 @@ impl Cloud {
         self.admin(Method::POST, "faults", Some(self.rule(rule))).await;
     }
 
+    /// Denies the function's calls of an action until the faults are removed.
+    pub(crate) async fn deny(&self, service: &str, action: &str) {
+        self.fault(json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"}))
+            .await;
+    }
+
     /// The rule of such a fault.
     pub(crate) fn rule(&self, rule: Value) -> Value {
         let mut full =
@@ -416,6 +422,17 @@ impl Cloud {
         let messages = self.admin(Method::GET, "slack/messages", None).await;
         let texts = messages["messages"].as_array().unwrap().iter().map(Value::to_string);
         texts.filter(|text| text.contains(about)).collect()
+    }
+
+    /// Checks that the log has, and the metrics count, what neither the channel nor the paging topic took.
+    pub(crate) async fn undelivered(&self, content: &str) {
+        for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")]
+        {
+            let lost = self.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
+            let is_whole = |line: &String| line.contains("undelivered") && line.contains(content);
+            assert!(lost.iter().any(is_whole), "{kind}");
+            assert!(!self.log_lines(&format!("\"{metric}\":1")).await.is_empty());
+        }
     }
 
     /// Invokes the function with a step's event as a state machine does: retries after a kill.

@@ -148,6 +148,13 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
         assert_eq!(outcome(put(&record).send().await), "denied", "{who}: replaces a record");
         let put = put(&format!("{RECORDS}0000000001.json")).if_none_match("*").send().await;
         assert_eq!(outcome(put), "denied", "{who}: forges a record");
+        // Neither in a chain that no function has.
+        for key in
+            ["evidence/incident-page/9999999998.json", "evidence/x", "runs/incident-page/begun.json", "x/y"]
+        {
+            let put = client.put_object().bucket(EVIDENCE).key(key).body(b"{}".to_vec().into());
+            assert_eq!(outcome(put.if_none_match("*").send().await), "denied", "{who}: {key}");
+        }
         let soon =
             aws_sdk_s3::primitives::DateTime::from_secs(shared::runtime::time::now().as_second() + 3600);
         let short = ObjectLockRetention::builder().mode(ObjectLockRetentionMode::Governance);

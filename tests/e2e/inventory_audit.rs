@@ -671,7 +671,7 @@ async fn settings_that_aws_shows_otherwise_than_the_state_are_found() {
     kept.send().await.unwrap();
     assert_eq!(world.findings().await, [rows[1].clone()]);
     // An unread resource is not verified.
-    world.cloud.fault(json!({"service": "s3", "action": "GetBucketLifecycleConfiguration", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0})).await;
+    world.cloud.deny("s3", "GetBucketLifecycleConfiguration").await;
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: InsufficientData")]);
     world.end().await;
 }
@@ -815,14 +815,13 @@ async fn crash(kill: matrix::Kill) -> Option<Value> {
     let world = World::fresh().await;
     let cloud = &world.cloud;
     world.forget(REDIS).await;
-    let before = cloud.last_call().await;
-    cloud.fault(kill.rule()).await;
-    let first = cloud.invoke(json!({})).await;
-    let is_killed = cloud.hits("kill").await > 0;
-    assert_eq!(first.is_err(), is_killed, "{kill}: {first:?}");
-    let operation = cloud.calls(before).await.0.last().cloned();
+    let (operation, answer) = kill.during(cloud, &json!({})).await;
+    let is_killed = answer.is_none();
     cloud.admin(Method::DELETE, "faults", None).await;
-    let report = if is_killed { world.audit().await } else { first.unwrap() };
+    let report = match answer {
+        Some(report) => report,
+        None => world.audit().await,
+    };
     let at = format!("{kill} ({operation:?})");
     assert_eq!(findings(&report), [format!("secret {REDIS}: Missing")], "{at}");
     let pages =

@@ -44,6 +44,17 @@ impl Kill {
         rule
     }
 
+    /// Invokes a function that dies at this moment: its last call, and its answer if it has no such moment.
+    pub(crate) async fn during(self, cloud: &Cloud, event: &Value) -> (Option<String>, Option<Value>) {
+        let before = cloud.last_call().await;
+        cloud.fault(self.rule()).await;
+        let first = cloud.invoke(event.clone()).await;
+        let is_killed = cloud.hits("kill").await > 0;
+        let operation = cloud.calls(before).await.0.last().cloned();
+        assert_eq!(first.is_err(), is_killed, "{self} ({operation:?}) {event}: {first:?}");
+        (operation, first.ok())
+    }
+
     /// Adds the moment to a point of the report.
     fn of(self, mut point: Value) -> Value {
         point["when"] = json!(self.when);

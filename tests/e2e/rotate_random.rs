@@ -730,10 +730,8 @@ async fn evidence_that_fails_once_is_written_at_the_second_look() {
 async fn without_the_notes_no_value_is_made_or_trusted_until_they_are_back() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "no-notes").await;
-    let denied =
-        json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
     cloud.calm().await;
-    cloud.fault(denied.clone()).await;
+    cloud.deny("s3", "*").await;
     let token = secret.start().await;
     let rotation = secret.settled(&["waiting"]).await;
     assert_eq!(
@@ -742,7 +740,7 @@ async fn without_the_notes_no_value_is_made_or_trusted_until_they_are_back() {
     );
     cloud.calm().await;
     secret.step("createSecret", &token).await.unwrap();
-    cloud.fault(denied).await;
+    cloud.deny("s3", "*").await;
     for step in ["testSecret", "finishSecret"] {
         kind(secret.step(step, &token).await, "EvidenceFailed");
     }
@@ -758,9 +756,7 @@ async fn a_replay_that_cannot_see_the_evidence_says_so() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "unseen").await;
     let token = secret.rotate().await;
-    cloud
-        .fault(json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0}))
-        .await;
+    cloud.deny("s3", "*").await;
     assert_eq!(secret.step("finishSecret", &token).await, Ok(json!("AlreadyFinished")));
     cloud.calm().await;
     let lines = cloud.log_lines(&format!("state of run {token}")).await;

@@ -789,8 +789,7 @@ async fn a_page_that_fails_fails_the_invocation_and_is_tried_again() {
 async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
     let world = World::fresh().await;
     world.overdue(WEBHOOK).await;
-    let down = |service: &str, action: &str| json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
-    world.cloud.fault(down("slack", "chat.postMessage")).await;
+    world.cloud.deny("slack", "chat.postMessage").await;
     world.audit().await;
     assert!(world.record().await["channel"].as_str().unwrap().starts_with("failed: "));
     let lost = world.cloud.log_lines("\"error_type\":\"NotificationFailed\"").await;
@@ -802,7 +801,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
 
     let world = World::fresh().await;
     world.overdue(WEBHOOK).await;
-    world.cloud.fault(down("s3", "*")).await;
+    world.cloud.deny("s3", "*").await;
     world.audit().await;
     eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
     assert_eq!(world.reported().await.len(), 1);

@@ -437,8 +437,7 @@ async fn a_deletion_that_is_refused_is_reported() {
     world.take("moveongs-dev-keeper", &tags(KEPT), 1).await;
     let old = world.take("moveongs-dev-old", &tags(EXPIRED), 90).await;
     // Without the note nothing is deleted.
-    let down = json!({"service": "s3", "action": "PutObject", "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
-    world.cloud.fault(down).await;
+    world.cloud.deny("s3", "PutObject").await;
     assert_eq!(world.cloud.invoke(json!({})).await.unwrap_err()["errorType"], "NoteFailed");
     assert!(world.names(&world.cloud.rds).await.contains(&old));
     world.cloud.admin(Method::DELETE, "faults", None).await;
@@ -532,17 +531,10 @@ async fn a_channel_or_topic_that_fails_hides_nothing() {
     let world = World::fresh().await;
     let name = world.take("moveongs-dev-unheard", &tags(KEPT), 0).await;
     world.facts(&name, json!({"Status": "failed"})).await;
-    for (service, action) in [("slack", "chat.postMessage"), ("sns", "Publish")] {
-        let down = json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
-        world.cloud.fault(down).await;
-    }
+    world.cloud.deny("slack", "chat.postMessage").await;
+    world.cloud.deny("sns", "Publish").await;
     assert_eq!(world.cloud.invoke(event(&name)).await.unwrap_err()["errorType"], "PageFailed");
-    for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")] {
-        let lost = world.cloud.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
-        let is_whole = |line: &String| line.contains("undelivered") && line.contains("SnapshotFailed");
-        assert!(lost.iter().any(is_whole), "{kind}");
-        assert!(!world.cloud.log_lines(&format!("\"{metric}\":1")).await.is_empty());
-    }
+    world.cloud.undelivered("SnapshotFailed").await;
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.run(event(&name)).await;
     world.paged("SnapshotFailed").await;

@@ -215,11 +215,28 @@ fn findings() -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn every_rule_of_the_backup_audit_belongs_to_a_control_of_the_governance_page() {
+fn every_finding_of_a_divided_audit_belongs_to_a_control_of_the_governance_page() {
+    let of_buckets = |rule: &str| rule.starts_with("s3.");
     for rule in backup_audit::rules() {
         // An expired exception belongs to the rule that it excepts; without coverage, nothing is known of any.
         let is_general = ["audit.coverage", "audit.exception-expired"].contains(&rule);
-        assert_eq!(governance_report::controls_of(rule).is_empty(), is_general, "{rule}");
+        for role in backup_audit::roles() {
+            let controls = governance_report::controls_of("backup-audit", rule, Some(role));
+            assert_eq!(controls.len(), usize::from(!is_general), "{rule} {role}: {controls:?}");
+        }
+        let without = governance_report::controls_of("backup-audit", rule, None);
+        assert_eq!(without.is_empty(), is_general || of_buckets(rule), "{rule}");
+    }
+    for path in ["functions/inventory-audit/src/rules/row.rs", "shared/policy/src/oncall/finding.rs"] {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        let kinds =
+            quoted_after(&text, "=> ").into_iter().filter(|name| name.starts_with(char::is_uppercase));
+        for kind in kinds {
+            // If nothing was read, nothing is known of any.
+            let is_general = kind == "NothingRead";
+            let controls = governance_report::controls_of("inventory-audit", &kind, None);
+            assert_eq!(controls.is_empty(), is_general, "{kind}: {controls:?}");
+        }
     }
 }
 
@@ -254,6 +271,92 @@ fn the_page_of_adoption_names_every_rule_of_the_backup_audit_and_no_finding_that
     }
 }
 
+/// A section of a page: from its heading to the next one of its level or above.
+fn section(page: &str, title: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let level = title.split(' ').next().unwrap();
+    let (_, rest) = text.split_once(&format!("\n{title}\n")).unwrap_or_else(|| panic!("{page}: no {title}"));
+    let is_next = |line: &&str| line.starts_with('#') && line.split(' ').next().unwrap().len() <= level.len();
+    // A comment of a shell's block is no heading.
+    let mut is_code = false;
+    let lines = rest.lines().take_while(|line| {
+        is_code ^= line.trim_start().starts_with("```");
+        is_code || !is_next(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn whoever_deploys_by_a_page_puts_the_policy_in_force() {
+    for (page, title) in [
+        ("README.md", "## Deploy to AWS"),
+        ("docs/adotar.md", "## Publicar"),
+        ("docs/implantacao.md", "## Implantar"),
+    ] {
+        let text = section(page, title);
+        assert!(
+            text.contains("cargo xtask policy apply --environment dev policy/dev.json"),
+            "{page}: {title}"
+        );
+    }
+    let checks = section("docs/implantacao.md", "## Conferir");
+    assert!(checks.contains("cargo xtask policy show --environment dev"), "docs/implantacao.md: Conferir");
+}
+
+/// A block of the Terraform files, and the folder's module.
+fn blocks(kind: &str, of: &str) -> Vec<(String, Body)> {
+    let all = files().into_iter().flat_map(|(module, _, body)| {
+        let blocks: Vec<Block> = body.into_blocks().collect();
+        blocks.into_iter().map(move |block| (module.clone(), block))
+    });
+    all.filter(|(_, block)| block.identifier.as_str() == kind && labels(block).first() == Some(&of))
+        .map(|(module, block)| (module, block.body))
+        .collect()
+}
+
+/// An attribute as it is written.
+fn written(body: &Body, name: &str) -> Option<String> {
+    body.attributes().find(|one| one.key.as_str() == name).map(|one| one.expr.to_string())
+}
+
+#[test]
+fn a_role_that_may_write_the_policy_is_one_that_people_assume() {
+    // A pipeline's or CloudFormation's own role alone would lock every person out of the policy and of people's data.
+    let documents = blocks("data", "aws_iam_policy_document");
+    let principals: Vec<String> = documents
+        .iter()
+        .flat_map(|(_, body)| body.blocks())
+        .filter(|one| {
+            written(&one.body, "actions").is_some_and(|actions| actions.contains("\"sts:AssumeRole\""))
+        })
+        .flat_map(|one| one.body.blocks())
+        .filter_map(|one| written(&one.body, "identifiers"))
+        .collect();
+    assert!(principals.iter().any(|one| one.contains("var.governance_people")), "{principals:?}");
+    let people = &blocks("variable", "governance_people")[0].1;
+    assert!(
+        written(people, "default").is_none()
+            && people.blocks().any(|one| one.identifier.as_str() == "validation")
+    );
+    let service = &blocks("variable", "service_role_arn")[0].1;
+    let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
+    let row = page.lines().find(|line| line.starts_with("| `DeployerArns` |")).unwrap();
+    let module = section("docs/adotar.md", "## A stack pelo Terraform");
+    for text in [row, &written(service, "description").unwrap(), &module] {
+        assert!(text.contains("pessoas assum"), "{text}");
+    }
+}
+
+#[test]
+fn what_an_account_has_once_is_made_once_and_minor_versions_are_left_to_rds() {
+    let providers = blocks("resource", "aws_iam_openid_connect_provider");
+    assert_eq!(providers.iter().map(|(module, _)| module.as_str()).collect::<Vec<_>>(), ["estado"]);
+    let database = &blocks("module", "rds")[0].1;
+    assert_eq!(written(database, "auto_minor_version_upgrade").as_deref(), Some("true"));
+    let version = written(database, "engine_version").unwrap();
+    assert!(!version.contains('.'), "an apply after RDS's own upgrade would ask for {version} again");
+}
+
 #[test]
 fn the_page_of_deployment_counts_the_alarms() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
@@ -266,13 +369,9 @@ fn the_page_of_deployment_counts_the_alarms() {
 #[test]
 fn the_page_of_deployment_names_all_that_a_deleted_stack_leaves() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
-    let page = fs::read_to_string(root().join("docs/implantacao.md")).unwrap();
-    let section = |title: &str| {
-        let at = page.find(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no {title}"));
-        page.split_at(at + 1).1.split("\n#").next().unwrap().to_owned()
-    };
-    let removal = section("### Remover");
-    let failure = section("## Quando a criação falha, ou a stack é apagada");
+    let page = "docs/implantacao.md";
+    let removal = section(page, "### Remover");
+    let failure = section(page, "## Quando a criação falha, ou a stack é apagada");
     // The resource and its type are the lines above.
     let (mut resource, mut kind, mut count) = ("", "", 0);
     for line in template.lines() {
@@ -312,17 +411,10 @@ fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
     assert!(deploy.contains(" --no-confirm-changeset "));
     let page = read("docs/adotar.md");
     assert!(page.contains(&deploy) && page.contains("github-actions/deploy.yml"), "{deploy}");
-    for tool in ["aws-sam-cli==", "cargo-lambda=="] {
-        let versions = |text: &str| -> BTreeSet<String> {
-            let rests = text.split(tool).skip(1);
-            let version = |rest: &str| {
-                rest.split(|c: char| !(c.is_ascii_digit() || c == '.')).next().map(str::to_owned)
-            };
-            rests.filter_map(version).collect()
-        };
-        let found = versions(&workflow);
-        assert!(found.len() == 1 && found == versions(&read("docs/implantacao.md")), "{tool}: {found:?}");
-    }
+    let install =
+        commands("build").into_iter().find_map(|line| Some(line.split_once("pip install ")?.1.to_owned()));
+    let install = format!("\npip install {}\n", install.unwrap());
+    assert!(section("docs/implantacao.md", "### Ferramentas").contains(&install), "{install}");
     // What is built, or installed from source, never runs where a token of the identity can be had.
     assert!(parsed["permissions"].is_null() && !workflow.contains("secrets."));
     let build = &parsed["jobs"]["build"];
@@ -335,7 +427,6 @@ fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
     let deploying = commands("deploy");
     for line in &deploying {
         assert!(!["sam build", "cargo", "rustup"].iter().any(|tool| line.contains(tool)), "{line}");
-        assert!(!line.contains("pip install") || line.contains("--only-binary :all: "), "{line}");
     }
     // The artifact keeps modes, and only what was built leaves it.
     assert!(commands("build").iter().any(|line| line.ends_with("aws-sam.tar\" .aws-sam/build")));
@@ -343,6 +434,106 @@ fn the_pipeline_runs_the_documented_command_with_the_documented_tools() {
     // The role equals an administrator: no environment without the branch.
     for text in [&workflow, &page, &read("docs/implantacao.md")] {
         assert!(text.contains("Deployment branches"));
+    }
+}
+
+#[test]
+fn the_check_of_a_pull_requests_policy_has_both_repositories_and_no_credential() {
+    let text = section("docs/politica.md", "### No CI");
+    let block = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let job: serde_yaml_ng::Value = serde_yaml_ng::from_str(block).unwrap();
+    let granted = job["permissions"].as_mapping().unwrap();
+    assert!(granted.len() == 1 && job["permissions"]["contents"] == "read", "{granted:?}");
+    let [theirs, ours, check] = job["steps"].as_sequence().unwrap().as_slice() else { panic!("{job:?}") };
+    // Without a repository, an action checks out the workflow's own: the application's.
+    let folder = theirs["with"]["path"].as_str().unwrap();
+    assert!(theirs["with"]["repository"].is_null() && !ours["with"]["repository"].is_null());
+    for checkout in [theirs, ours] {
+        assert_eq!(checkout["with"]["persist-credentials"], false);
+    }
+    assert_eq!(check["working-directory"], ours["with"]["path"]);
+    assert_eq!(check["run"], format!("cargo xtask oncall ../{folder}/policy/prod.json"));
+}
+
+/// The packages of a lock file, each with its hashes.
+fn locked(path: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut packages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut package = "";
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        let line = line.trim_end_matches(" \\");
+        if let Some(hash) = line.trim_start().strip_prefix("--hash=sha256:") {
+            packages.get_mut(package).unwrap().insert(hash.to_owned());
+        } else {
+            package = line;
+            packages.entry(package.to_owned()).or_default();
+        }
+    }
+    packages
+}
+
+/// What a text runs or installs beside a credential that another day could be something else.
+fn movable(text: &str) -> Vec<&str> {
+    let is_commit = |reference: &str| {
+        let (commit, version) = reference.split_once(" # v").unwrap_or_default();
+        commit.len() == 40
+            && commit.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+            && version.split('.').count() == 3
+            && version.split('.').all(|number| number.parse::<u16>().is_ok())
+    };
+    let is_fixed = |line: &&str| {
+        if let Some((_, action)) = line.split_once("uses: ") {
+            return action.split_once('@').is_some_and(|(_, reference)| is_commit(reference));
+        }
+        let Some((_, install)) = line.split_once("pip install ") else { return true };
+        let files = install.strip_prefix("--only-binary :all: --no-deps --require-hashes -r ");
+        files.is_some_and(|files| {
+            files.split(" -r ").all(|file| {
+                let packages = locked(file);
+                let is_pinned =
+                    |(name, hashes): (&String, &BTreeSet<String>)| name.contains("==") && !hashes.is_empty();
+                !packages.is_empty() && packages.iter().all(is_pinned)
+            })
+        })
+    };
+    text.lines().filter(|line| !is_fixed(line)).collect()
+}
+
+#[test]
+fn what_runs_beside_a_credential_is_named_by_its_hash() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (mut actions, mut installs) = (0, 0);
+    let mut files = vec!["docs/politica.md".to_owned(), "docs/implantacao.md".to_owned()];
+    for entry in fs::read_dir(root().join("docs/github-actions")).unwrap() {
+        files.push(format!("docs/github-actions/{}", entry.unwrap().file_name().into_string().unwrap()));
+    }
+    for file in files {
+        let text = read(&file);
+        let found = movable(&text);
+        assert!(found.is_empty(), "{file}: {found:?}");
+        actions += text.matches("uses: ").count();
+        installs += text.matches("pip install ").count();
+    }
+    assert!(actions > 6 && installs > 2, "{actions} actions, {installs} installations");
+    // One version each: what `sam build` runs is what the local cloud was tested with.
+    let cloud = locked("tests/cloud/requirements.txt");
+    for (package, hashes) in locked("tests/cloud/requirements-lambda.txt") {
+        assert_eq!(cloud.get(&package), Some(&hashes), "{package}");
+    }
+}
+
+#[test]
+fn a_tag_or_a_package_without_a_hash_would_be_found() {
+    for text in [
+        "- uses: actions/checkout@v4",
+        "- uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
+        "- uses: actions/checkout@3d3c42e # v7.0.1",
+        "- uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7",
+        "pip install aws-sam-cli==1.170.0",
+        "pip install --only-binary :all: --no-deps --require-hashes -r tests/cloud/requirements-sam.in",
+        "pip install --require-hashes -r tests/cloud/requirements-sam.txt",
+    ] {
+        assert_eq!(movable(text), [text]);
     }
 }
 

@@ -73,6 +73,9 @@ fn the_file_of_parameters_has_the_templates_names_and_lacks_none_that_must_be_se
     let set: serde_yaml_ng::Mapping = serde_yaml_ng::from_str(&example).unwrap();
     let missing: Vec<_> = required.iter().filter(|name| !set.contains_key(**name)).collect();
     assert!(missing.is_empty(), "docs/parametros.yaml lacks {missing:?}, which have no default");
+    let first = example.split("# Recomendados\n").next().unwrap().split("# Obrigatórios\n").nth(1).unwrap();
+    let first: serde_yaml_ng::Mapping = serde_yaml_ng::from_str(first).unwrap();
+    assert_eq!(first.keys().map(text).collect::<BTreeSet<_>>(), required, "left the page's required ones");
     for (name, value) in &set {
         let allowed = get(&template, &["Parameters", text(name), "AllowedValues"]);
         let fits = allowed.as_sequence().is_none_or(|allowed| allowed.contains(value));

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::samples::accept;
 use crate::template::{get, template, text};
-use crate::{folders, root};
+use crate::{folders, quoted_after, root};
 
 /// Maximum lines of `ARCHITECTURE.md`; decisions, figures and instructions have their own pages.
 const LONGEST_ARCHITECTURE: usize = 150;
@@ -212,6 +212,130 @@ fn the_page_of_those_on_call_names_every_alarm_and_every_procedure() {
     for function in pages {
         assert!(page.contains(&format!("`{function}/`")), "docs/plantao.md has no pages of {function}");
     }
+}
+
+#[test]
+fn the_auditors_page_says_where_the_proof_of_every_control_and_chain_is() {
+    let page = read("docs/auditor.md");
+    let table = page.split("| controle (guia) | prova |").nth(1).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').collect())
+        .collect();
+    let controls = read("functions/governance-report/src/rules/control.rs");
+    // The control of the evidence itself is of all sections: 1–6.
+    let is_one = |section: &String| section.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let sections: BTreeSet<String> = quoted_after(&controls, "guide: ").into_iter().filter(is_one).collect();
+    assert!(sections.len() > 9, "{sections:?}");
+    let is_word = |text: &str, section: &str| {
+        text.split(|c: char| !(c.is_ascii_digit() || c == '.')).any(|word| word == section)
+    };
+    for section in &sections {
+        assert!(rows.iter().any(|row| is_word(row[0], section)), "docs/auditor.md has no proof of {section}");
+    }
+    let template = read("template.yaml");
+    let chains: BTreeSet<&str> = template
+        .split("evidence/")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next())
+        .filter(|chain| !chain.is_empty())
+        .collect();
+    assert!(chains.len() > 15, "{chains:?}");
+    let proofs: String = rows.iter().map(|row| row[1]).collect();
+    for chain in chains {
+        assert!(
+            proofs.contains(&format!("{chain}/`")),
+            "docs/auditor.md does not say what evidence/{chain}/ proves"
+        );
+    }
+}
+
+#[test]
+fn the_runbooks_that_sample_events_name_exist() {
+    let mut samples = String::new();
+    for folder in ["events", "shared/incident/tests/events"] {
+        all_text(&root().join(folder), &["json"], &mut samples);
+    }
+    let mut count = 0;
+    for rest in samples.split("docs/").skip(1) {
+        let target: String =
+            rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '#')).collect();
+        let Some((file, fragment)) = target.split_once('#') else { continue };
+        let is_there = root().join("docs").join(file).exists()
+            && anchors(&read(&format!("docs/{file}"))).contains(fragment);
+        assert!(is_there, "a sample names docs/{target}");
+        count += 1;
+    }
+    assert!(count > 5, "only {count} runbooks found");
+}
+
+/// The names that a text quotes, of two or more words joined by capitals: statements, parameters, kinds of findings.
+fn names(text: &str) -> BTreeSet<&str> {
+    let is_name = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.chars().all(|c| c.is_ascii_alphanumeric())
+            && word.matches(|c: char| c.is_ascii_uppercase()).count() > 1
+            && word.contains(|c: char| c.is_ascii_lowercase())
+    };
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_name).collect()
+}
+
+#[test]
+fn every_name_that_a_page_quotes_exists() {
+    // A statement has no form of its own in a text, so all names are held to what is deployed.
+    let mut code = read("template.yaml") + &read("docs/deployer-policy.json");
+    for folder in ["functions", "shared", "tests/xtask", "docs/terraform"] {
+        all_text(&root().join(folder), &["rs", "json", "txt", "tf"], &mut code);
+    }
+    let mut known: BTreeSet<&str> = code.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    // Of an integration that the page only mentions.
+    known.insert("BatchImportFindings");
+    let mut count = 0;
+    for page in pages().iter().filter(|page| page.matches('/').count() == 1 && page.starts_with("docs/")) {
+        let text = read(page);
+        let quoted = names(&text);
+        let unknown: Vec<_> = quoted.iter().filter(|name| !known.contains(*name)).collect();
+        assert!(unknown.is_empty(), "{page} names {unknown:?}");
+        count += quoted.len();
+    }
+    assert!(count > 500, "only {count} names found");
+    // The beginning of a name is another name.
+    assert!(!known.contains("NobodyShortensLocks") && known.contains("NobodyShortensLocksOrChangesKeys"));
+    assert_eq!(names("tira `NobodyShortensLocks` da política"), BTreeSet::from(["NobodyShortensLocks"]));
+}
+
+#[test]
+fn every_statement_that_a_page_calls_one_is_in_a_policy() {
+    let template = read("template.yaml");
+    let policy: Value = serde_json::from_str(&read("docs/deployer-policy.json")).unwrap();
+    let mut statements: BTreeSet<&str> = policy["Statement"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|statement| statement["Sid"].as_str().unwrap())
+        .collect();
+    statements.extend(template.lines().filter_map(|line| line.trim_start().strip_prefix("- Sid: ")));
+    let mut count = 0;
+    for page in pages() {
+        let text = read(&page);
+        for line in text.lines() {
+            let mut is_one = false;
+            let pieces: Vec<&str> = line.split('`').collect();
+            for pair in pieces.chunks_exact(2) {
+                let [before, name] = pair else { continue };
+                let goes_on = is_one && [", ", " e "].contains(before);
+                is_one = goes_on || before.ends_with("bloco ") || before.ends_with("blocos ");
+                // Terraform's blocks are in small letters.
+                if is_one && name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                    assert!(statements.contains(name), "{page} names the statement {name}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 4, "only {count} statements found");
 }
 
 /// The pages about restores, each with its state machine's function and that machine's first step.

@@ -883,8 +883,13 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
         ("OnlyTheDeployerWritesThePolicy", &["PutObject"], true),
         ("NobodyReplicatesInto", &["ReplicateDelete", "ReplicateObject", "ReplicateTags"], false),
         (
-            "NobodyShortensLocks",
-            &["BypassGovernanceRetention", "PutObjectLegalHold", "PutObjectRetention"],
+            "NobodyShortensLocksOrChangesKeys",
+            &[
+                "BypassGovernanceRetention",
+                "PutObjectLegalHold",
+                "PutObjectRetention",
+                "UpdateObjectEncryption",
+            ],
             false,
         ),
     ] {
@@ -902,8 +907,10 @@ fn only_a_function_writes_its_own_evidence() {
     let template = template();
     let policy = get(&template, &["Resources", "EvidenceBucketPolicy", "Properties", "PolicyDocument"]);
     let denials = get(policy, &["Statement"]).as_sequence().unwrap();
+    let is_of_all = |one: &&Value| text(get(one, &["Sid"])) == "OnlyTheFunctionsWrite";
+    let of_all = denials.iter().find(is_of_all).unwrap();
     let denials: Vec<_> = denials.iter().map(|one| serde_json::to_string(one).unwrap()).collect();
-    let mut functions = 0;
+    let (mut writers, mut functions) = (BTreeSet::new(), 0);
     for (id, role) in resources(&template, "AWS::IAM::Role") {
         for statement in statements(role) {
             let writes = list(get(statement, &["Action"])).into_iter().any(|one| text(one) == "s3:PutObject");
@@ -911,11 +918,14 @@ fn only_a_function_writes_its_own_evidence() {
                 list(get(statement, &["Resource"])).into_iter().filter_map(chosen).filter(|_| writes)
             {
                 let resource = text(resource);
-                let is_shared = resource.ends_with("}/runs/policy-notice/*");
-                if !is_shared && !resource.contains("EvidenceBucket.Arn}/evidence/") {
+                if !resource.starts_with("${EvidenceBucket.Arn}/") {
                     continue;
                 }
-                functions += usize::from(!is_shared);
+                writers.insert(format!("{id}.Arn"));
+                if resource.ends_with("}/runs/policy-notice/*") {
+                    continue;
+                }
+                functions += usize::from(resource.contains("}/evidence/"));
                 let is_denied_to_others = denials.iter().any(|one| {
                     one.contains(&format!("\"{resource}\""))
                         && one.contains(&format!("\"{id}.Arn\""))
@@ -925,6 +935,11 @@ fn only_a_function_writes_its_own_evidence() {
             }
         }
     }
+    // Keys that no function has: nobody but the deployer, who writes the policy, may write anything else.
+    assert_eq!(text(get(of_all, &["Effect"])), "Deny");
+    assert_eq!(text(get(of_all, &["NotResource"])), "${EvidenceBucket.Arn}/policy/*");
+    let allowed = list(get(of_all, &["Condition", "ArnNotEquals", "aws:PrincipalArn"]));
+    assert_eq!(allowed.into_iter().map(|role| text(role).to_owned()).collect::<BTreeSet<_>>(), writers);
     assert!(functions >= 12, "{functions}");
 }
 

@@ -1,5 +1,6 @@
-# O bucket dos estados do Terraform, uma vez por conta. Tem um estado próprio, pequeno e sem segredo, que fica local ou é
-# levado depois para o próprio bucket (`terraform init -migrate-state`).
+# O que a conta tem uma vez só: o bucket dos estados do Terraform, e o provedor com que os workflows do GitHub assumem
+# papéis. Tem um estado próprio, pequeno e sem segredo, que fica local ou é levado depois para o próprio bucket
+# (`terraform init -migrate-state`).
 
 terraform {
   required_version = ">= 1.11.0"
@@ -96,6 +97,16 @@ data "aws_iam_policy_document" "state" {
 resource "aws_s3_bucket_policy" "state" {
   bucket = aws_s3_bucket.state.id
   policy = data.aws_iam_policy_document.state.json
+}
+
+# Se a conta já o tem (docs/backups.md, «No GitHub Actions»), importe-o antes do apply: docs/adotar.md, passo 1.
+resource "aws_iam_openid_connect_provider" "github" {
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 output "bucket" {

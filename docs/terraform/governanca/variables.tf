@@ -41,7 +41,7 @@ variable "parameters" {
 }
 
 variable "service_role_arn" {
-  description = "Role de serviço do CloudFormation, que então vai em DeployerArns; null: as permissões de quem roda o Terraform"
+  description = "Role de serviço do CloudFormation, que então vai em DeployerArns junto com a role que pessoas assumem; null: as permissões de quem roda o Terraform"
   type        = string
   default     = null
 }

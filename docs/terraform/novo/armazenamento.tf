@@ -1,5 +1,5 @@
-# O bucket do envio diário de UPLOADS_DIR das instalações on-prem (guia, 2.2); sem elas, este arquivo não é preciso. Um
-# bucket a mais para o que outro procedimento guarda entra na lista.
+# O bucket do envio diário de UPLOADS_DIR das instalações on-prem (guia, 2.2). Sem elas, deixe a lista vazia, `toset([])`:
+# copias.tf a lê. Um bucket a mais para o que outro procedimento guarda entra na lista.
 
 locals {
   governed_buckets = toset(["uploads"])

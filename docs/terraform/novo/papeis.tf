@@ -1,5 +1,5 @@
 # O papel da aplicação lê versões antigas dos anexos, para desfazer um erro sem chamar ninguém; e o papel que publica a
-# stack de governança, assumido pelo pipeline.
+# stack de governança, assumido pelo pipeline e por pessoas.
 
 resource "aws_iam_role_policy" "ecs_task_versions" {
   name = "${local.name}-task-versions"
@@ -16,7 +16,7 @@ resource "aws_iam_role_policy" "ecs_task_versions" {
 }
 
 variable "governance_repository" {
-  description = "Repositório (dono/nome) cujo pipeline publica a stack"
+  description = "Repositório (dono/nome) cujo pipeline publica a stack: a cópia do repositório da governança"
   type        = string
 }
 
@@ -25,10 +25,21 @@ variable "governance_deployer_policy" {
   type        = string
 }
 
-# Um por conta: se já existe, use `data "aws_iam_openid_connect_provider"`.
-resource "aws_iam_openid_connect_provider" "github" {
-  url            = "https://token.actions.githubusercontent.com"
-  client_id_list = ["sts.amazonaws.com"]
+# Só quem está em DeployerArns põe a política em vigor, apaga dados de pessoas e cura a evidência: um pipeline não faz
+# nada disso, por isso a lista não pode ser vazia.
+variable "governance_people" {
+  description = "ARNs das roles ou usuários do IAM das pessoas que assumem a role que publica"
+  type        = list(string)
+
+  validation {
+    condition     = length(var.governance_people) > 0
+    error_message = "governance_people nomeia ao menos uma pessoa ou a role dela."
+  }
+}
+
+# Um por conta: está em terraform/estado.
+data "aws_iam_openid_connect_provider" "github" {
+  url = "https://token.actions.githubusercontent.com"
 }
 
 data "aws_iam_policy_document" "deployer" {
@@ -37,7 +48,7 @@ data "aws_iam_policy_document" "deployer" {
 
     principals {
       type        = "Federated"
-      identifiers = [aws_iam_openid_connect_provider.github.arn]
+      identifiers = [data.aws_iam_openid_connect_provider.github.arn]
     }
 
     condition {
@@ -51,6 +62,16 @@ data "aws_iam_policy_document" "deployer" {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"
       values   = ["repo:${var.governance_repository}:environment:${var.environment}"]
+    }
+  }
+
+  # Sem MFA e sem os revisores do GitHub: docs/adotar.md, passo 7, diz o que fazer.
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "AWS"
+      identifiers = var.governance_people
     }
   }
 }

@@ -8,8 +8,10 @@ module "rds" {
 
   identifier = "${local.name}-db"
 
+  # Só a versão maior: o RDS sobe a menor sozinho (`auto_minor_version_upgrade`), e com uma exata o apply seguinte pediria
+  # a velha, que ele recusa. Se mesmo assim o plan muda `engine_version`, escreva a que a instância tem, e não aplique.
   engine                = "postgres"
-  engine_version        = "15.5"
+  engine_version        = "15"
   instance_class        = var.rds_instance_class
   allocated_storage     = var.rds_allocated_storage
   max_allocated_storage = var.rds_allocated_storage * 2

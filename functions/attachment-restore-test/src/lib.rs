@@ -26,7 +26,6 @@ use shared::application::Application;
 use shared::database::Database;
 use shared::run::base::Base;
 use shared::run::documents::Documents;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
@@ -72,9 +71,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let url: Option<Endpoint> = env.optional("APP_URL")?;
-        let application = url.map(Application::new).transpose();
-        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        let application = Application::from_env(env)?;
         let base = Base::new(PROCEDURE, env, aws)?;
         let client = aws_sdk_s3::Client::new(aws);
         let named = |given: Option<String>, name: &str| {

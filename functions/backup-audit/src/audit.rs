@@ -74,7 +74,7 @@ impl Audit for App {
     }
 
     fn lines(&self, observed: &Observed, _: Timestamp) -> Vec<String> {
-        observed.outcome.worst.findings.iter().map(text::line).collect()
+        self.recorded(&observed.outcome)
     }
 
     async fn before(&self, observed: &Observed) -> Before {

@@ -26,13 +26,17 @@ fn whole<T>(operation: &'static str, found: impl Iterator<Item = Option<T>>) -> 
     present(operation, "name of an entry", found.collect())
 }
 
-/// The first entry of an answer about one resource; none if there is no entry.
+/// The first entry of an answer about one resource; none if there is no entry, or RDS refuses the name with the code `missing`.
 fn one<F, T>(
     operation: &'static str,
-    part: &str,
-    found: Option<Vec<F>>,
+    (part, missing): (&str, &str),
+    found: Seen<Option<Vec<F>>>,
     of: impl Fn(F) -> Option<T>,
 ) -> Seen<Option<T>> {
+    let found = match found {
+        Err(call) if call.code.starts_with(missing) => return Ok(None),
+        found => found?,
+    };
     let first = present(operation, part, found)?.into_iter().next();
     first.map(|first| present(operation, "name of an entry", of(first))).transpose()
 }

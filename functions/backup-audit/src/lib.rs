@@ -39,9 +39,11 @@ use shared::runtime::time;
 
 pub use error::AuditError;
 use event::Event;
+use findings::Outcome;
 pub use report::{Answer, Report};
 use rules::Context;
-use rules::facts::Lock;
+use rules::facts::{Lock, Role};
+use rules::finding::Finding;
 use rules::names::Names;
 use rules::ocsf::Place;
 
@@ -139,6 +141,12 @@ impl App {
         }
     }
 
+    /// A record's lines of the findings; those of buckets end with the bucket's role.
+    fn recorded(&self, outcome: &Outcome) -> Vec<String> {
+        let role = |finding: &Finding| self.names.role_of(finding, &self.base.reporter.documents.bucket);
+        outcome.worst.findings.iter().map(|finding| text::line(finding, role(finding))).collect()
+    }
+
     /// The fields common to all records.
     fn draft(
         &self,
@@ -151,6 +159,11 @@ impl App {
         let draft = Draft::of(&self.base.settings, run_id, result, invocation.now);
         Draft { trigger: trigger.to_owned(), subject, ..draft }
     }
+}
+
+/// The roles of buckets, as the lines of records name them.
+pub fn roles() -> impl Iterator<Item = &'static str> {
+    Role::ALL.into_iter().map(Role::word)
 }
 
 /// Ids of all rules.

@@ -3,12 +3,12 @@
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
 
+use crate::App;
 use crate::error::AuditError;
 use crate::findings::Findings;
 use crate::report::Report;
 use crate::rules::finding::Worst;
 use crate::sweep::find::find;
-use crate::{App, text};
 
 /// Audits one resource. Neither compares nor posts; writes a record.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn one(
     let run_id = format!("{day}/{resource}/{}", invocation.now);
     let draft = Draft {
         steps: vec![Step::now(format!("audit {resource}"), "succeeded")],
-        findings: outcome.worst.findings.iter().map(text::line).collect(),
+        findings: app.recorded(&outcome),
         ..app.draft(&run_id, "a person's request", resource.to_owned(), result, invocation)
     };
     app.base.reporter.report_once(draft, None, invocation).await;

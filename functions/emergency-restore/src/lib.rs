@@ -28,7 +28,6 @@ use shared::policy::Emergency;
 use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::run::open_restore;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
 use shared::workflow::Run;
@@ -84,9 +83,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let url: Option<Endpoint> = env.optional("APP_URL")?;
-        let application = url.map(Application::new).transpose();
-        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        let application = Application::from_env(env)?;
         let others: Option<String> = env.optional("OTHER_DATABASE_SECRET_ARNS")?;
         let admin: Option<String> = env.optional("DATABASE_ADMIN_SECRET_ARN")?;
         let bucket: Option<String> = env.optional("TERRAFORM_STATE_BUCKET")?;

@@ -191,9 +191,10 @@ pub fn render(controls: &str, language: Language) -> Result<String, serde_json::
     Ok(text::page::page(&serde_json::from_str(controls)?, language))
 }
 
-/// The controls that are judged by a rule of `backup-audit`.
-pub fn controls_of(rule: &str) -> Vec<&'static str> {
-    rules::control::of_rule(rule)
+/// The controls that are judged by a part of an audit's findings to which this rule or kind belongs, about a bucket in this role
+/// if it is about a bucket.
+pub fn controls_of(procedure: &str, rule: &str, role: Option<&str>) -> Vec<&'static str> {
+    rules::control::of_rule(procedure, rule, role)
 }
 
 /// Makes the page once.
@@ -251,6 +252,13 @@ impl Audit for Course<'_> {
         let chains = &looked.view.chains;
         let records: u64 = chains.iter().map(|chain| chain.records).sum();
         let step = format!("verify {records} records in {} chains", chains.len());
+        let late = looked.known.iter().filter_map(|(procedure, known)| {
+            let sequence = |head: &Option<chain::Head>| head.as_ref().map_or(0, |head| head.sequence);
+            let read = sequence(&known.again.as_ref()?.head);
+            let outcome = format!("{read} of {} records, then the time was over", sequence(&known.head));
+            Some(Step::now(format!("verify all records of {procedure}"), outcome))
+        });
+        let late: Vec<Step> = late.collect();
         // The metrics that prove it are gone after some time; this record stays.
         let drill = looked.view.controls.iter().find(|row| row.id == "incident-page");
         let drill = drill.map(|row| match row.figure {
@@ -258,7 +266,7 @@ impl Audit for Course<'_> {
             _ => row.state.name().to_owned(),
         });
         let drill = drill.map(|outcome| Step::now("the pager's daily drill", outcome));
-        Ok((looked, std::iter::once(Step::now(step, "succeeded")).chain(drill).collect()))
+        Ok((looked, std::iter::once(Step::now(step, "succeeded")).chain(late).chain(drill).collect()))
     }
 
     fn subject(&self) -> String {

@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use shared::runtime::failure::{CallError, chain as causes};
 use shared::runtime::lambda::Invocation;
+use shared::runtime::language::Language;
 
 use crate::anchors;
-use crate::chains::{self, Index, Known, Read};
-use crate::rules::control::{chains as all_chains, functions};
+use crate::chains::{self, Again, Index, Known, Read};
+use crate::rules::control::{chains as all_chains, functions, gaps};
 use crate::rules::cost::{Used, cost};
 use crate::rules::ledger::{self, sheet};
 use crate::rules::state::{Drill, Facts, rows};
@@ -29,6 +30,7 @@ const DAYS: u16 = 30;
 const STALE: SignedDuration = SignedDuration::from_hours(30);
 
 /// What was read.
+#[derive(Default)]
 pub(crate) struct Looked {
     /// The page, without what it takes over from the one before.
     pub view: View,
@@ -41,8 +43,15 @@ pub(crate) struct Looked {
     pub anchors: Option<chain::Verdict>,
     /// Whether the anchors' copy in the repository was read.
     pub is_copy_read: bool,
-    /// Whether every record was to be read.
+    /// Whether the second place, if there is one, was read as a whole, and nothing is wrong with it.
+    pub is_anchored: bool,
+    /// Whether every anchor was to be read.
     pub is_full: bool,
+    /// The checkpoints that the run began with.
+    pub before: BTreeMap<String, Known>,
+    /// The chains of which every record was to be read, and something is wrong, was not read, or had no anchors to contradict
+    /// it; each with where the next complete reading begins.
+    pub unproved: BTreeMap<String, Option<Again>>,
     /// Whether the page, the heads in their second place, or what the next run needs, could not be written.
     pub is_unwritten: AtomicBool,
 }
@@ -50,30 +59,48 @@ pub(crate) struct Looked {
 impl Looked {
     /// Whether every chain was read, that of the anchors too, and nothing is wrong with any.
     pub(crate) fn is_whole(&self) -> bool {
-        let is_good = |chain: &ChainRow| matches!(chain.verdict, Verdict::Verified | Verdict::Empty);
-        let anchors = self.anchors.as_ref().map(chain::Verdict::state);
-        let is_anchored = matches!(anchors, Some(chain::State::Verified | chain::State::Empty));
-        self.view.chains.iter().all(is_good) && (is_anchored || !self.view.has_anchors)
+        self.view.chains.iter().all(is_good) && self.is_anchored
     }
+}
+
+/// Whether nothing is wrong with a chain, and all that had to be read of it was.
+fn is_good(chain: &ChainRow) -> bool {
+    matches!(chain.verdict, Verdict::Verified | Verdict::Empty)
+}
+
+/// Reads the chains: what is new of each, then all records of those that are due, the one first that has waited longest.
+async fn read<'a>(
+    app: &'a App,
+    index: &Index,
+    procedures: &'a BTreeSet<String>,
+    anchors: Option<&Anchors>,
+    is_asked: bool,
+    invocation: &'a Invocation,
+) -> BTreeMap<String, Read<'a>> {
+    let mut reads = Vec::new();
+    for procedure in procedures {
+        let known = index.chains.get(procedure);
+        reads.push(chains::read(app, procedure, known, anchors, is_asked, invocation).await);
+    }
+    reads.sort_by_key(|read| read.row.full_at);
+    for read in &mut reads {
+        chains::again(read).await;
+    }
+    reads.into_iter().map(|read| (read.row.procedure.clone(), read)).collect()
 }
 
 /// Reads and decides everything.
 pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &Invocation) -> Looked {
     let (settings, now) = (&app.base.settings, invocation.now);
     let policy = &settings.policy;
-    let is_full = is_asked || index.is_stale(now);
+    let is_full = is_asked || index.is_due(now);
     let seen = anchors::read(app, index.anchored.as_ref(), is_full, invocation).await;
     let anchors = seen.as_ref().and_then(|seen| seen.anchors.as_ref());
     let mut procedures: BTreeSet<String> = all_chains().into_iter().map(str::to_owned).collect();
     // Also those of which only a checkpoint or an anchor knows.
     procedures.extend(index.chains.keys().cloned());
     procedures.extend(anchors.iter().flat_map(|anchors| anchors.procedures()).map(str::to_owned));
-    let mut reads: BTreeMap<String, Read> = BTreeMap::new();
-    for procedure in procedures {
-        let known = index.chains.get(&procedure);
-        let read = chains::read(app, &procedure, known, anchors, is_full, invocation).await;
-        reads.insert(procedure, read);
-    }
+    let reads = read(app, index, &procedures, anchors, is_asked, invocation).await;
     let newest = anchors.and_then(|anchors| anchors.newest().cloned());
     let has_anchors = seen.is_some();
     let is_copy_read = seen.as_ref().is_some_and(|seen| seen.is_copy_read);
@@ -86,7 +113,8 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
     let audited = reads.get("rotation-audit").map(|read| read.folded.open.clone()).unwrap_or_default();
     let audited_at = reads.get("rotation-audit").and_then(|read| read.folded.last.as_ref());
     let audited_at = audited_at.map(|last| last.at);
-    let secrets = match reads.get("rotation-audit").and_then(|read| unverified(&read.row)) {
+    let secrets = match reads.get("rotation-audit").and_then(|read| unverified(&read.row, settings.language))
+    {
         Some(why) => Err(why),
         None => rotations(app, (&audited, audited_at), now).await,
     };
@@ -97,7 +125,10 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
     let of_others = reads.iter().filter(|(procedure, _)| *procedure != PROCEDURE);
     let mut findings: Vec<Open> = of_others.flat_map(|(_, read)| read.folded.open.iter().cloned()).collect();
     findings.sort_by(|one, other| (one.since, &one.key).cmp(&(other.since, &other.key)));
+    let anchored = has_anchors.then(|| judged(own.as_ref(), &anchors_unread));
+    let is_anchored = anchored.as_ref().is_none_or(|anchored| *anchored == Verdict::Verified);
     let facts = Facts {
+        language: settings.language,
         chains: reads
             .iter()
             .map(|(name, read)| (name.clone(), (read.row.clone(), read.folded.clone())))
@@ -105,7 +136,7 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
         secrets,
         months: months_unread.clone().map_or_else(|| Ok(months.clone()), Err),
         drill: drill(app, now).await,
-        anchors: has_anchors.then(|| judged(own.as_ref(), &anchors_unread)),
+        anchors: anchored,
     };
     let view = View {
         schema: 1,
@@ -116,6 +147,7 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
         bucket: app.base.reporter.documents.bucket.clone(),
         region: app.region.clone(),
         controls: rows(&facts, policy, now),
+        unmeasured: gaps(app.sheet_secret.is_some(), !policy.incidents.customers.addresses.is_empty()),
         chains: reads.values().map(|read| read.row.clone()).collect(),
         has_anchors,
         anchor_faults: own.as_ref().map(|own| anchors::faults(own, settings.language)).unwrap_or_default(),
@@ -139,10 +171,18 @@ pub(crate) async fn look(app: &App, index: &Index, is_asked: bool, invocation: &
         newest,
         anchors: own,
         is_copy_read,
+        is_anchored,
         is_full,
+        before: index.chains.clone(),
+        unproved: BTreeMap::new(),
         is_unwritten: AtomicBool::new(false),
     };
     for (procedure, read) in reads {
+        // A checkpoint says itself how far its complete reading came.
+        let is_unproved = read.known.is_none() && !is_good(&read.row);
+        if read.is_due && (is_unproved || !is_anchored) {
+            looked.unproved.insert(procedure.clone(), read.resume);
+        }
         looked.known.extend(read.known.map(|known| (procedure, known)));
         looked.verdicts.extend(read.verdict);
     }
@@ -202,10 +242,14 @@ fn judged(own: Option<&chain::Verdict>, unread: &[String]) -> Verdict {
 }
 
 /// Why the chain of the audit of secrets, without whose findings the sheet would look better than it is, proves nothing.
-fn unverified(chain: &ChainRow) -> Option<String> {
+fn unverified(chain: &ChainRow, language: Language) -> Option<String> {
     let procedure = &chain.procedure;
     match &chain.verdict {
-        Verdict::Damaged(_) => Some(format!("the records of {procedure} are damaged")),
+        Verdict::Damaged(_) => Some(shared::tr!(
+            language,
+            "os registros de {procedure} estão danificados",
+            "the records of {procedure} are damaged"
+        )),
         Verdict::Unknown => Some(format!("{procedure}: {}", chain.unread.join("; "))),
         Verdict::Verified | Verdict::Empty => None,
     }
@@ -295,18 +339,20 @@ async fn environment(app: &App, bucket: &str, now: Timestamp) -> Environment {
         Err(error) => return unread(causes(&error)),
     };
     match serde_json::from_slice::<View>(&object.bytes) {
-        Ok(view) => shown(bucket, &view, now),
+        Ok(view) => shown(bucket, &view, now, language),
         Err(error) => unread(error.to_string()),
     }
 }
 
 /// Another environment, as its page shows it; unknown if the page is too old.
-fn shown(bucket: &str, view: &View, now: Timestamp) -> Environment {
+fn shown(bucket: &str, view: &View, now: Timestamp, language: Language) -> Environment {
     let is_stale = now.duration_since(view.made_at) > STALE || view.made_at > now + STALE;
+    let made_at = super::text::minute(view.made_at);
     Environment {
         bucket: bucket.to_owned(),
         environment: view.environment.chars().take(40).collect(),
-        unread: is_stale.then(|| format!("the page is of {}", super::text::minute(view.made_at))),
+        unread: is_stale
+            .then(|| shared::tr!(language, "a página é de {made_at}", "the page is of {made_at}")),
         made_at: Some(view.made_at),
         states: match is_stale {
             true => BTreeMap::new(),
@@ -330,13 +376,15 @@ mod tests {
         let made_at: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
         let row = Row { id: "inventory".to_owned(), state: State::Ok, ..Row::default() };
         let view = View { made_at, environment: "prod".to_owned(), controls: vec![row], ..View::default() };
-        let fresh = shown("b", &view, made_at + STALE);
+        let language = Language::Portuguese;
+        let fresh = shown("b", &view, made_at + STALE, language);
         assert_eq!((fresh.unread, fresh.states.len()), (None, 1));
         for now in
             [made_at + STALE + SignedDuration::from_secs(1), made_at - STALE - SignedDuration::from_secs(1)]
         {
-            let old = shown("b", &view, now);
-            assert!(old.unread.is_some() && old.states.is_empty(), "{now}");
+            let old = shown("b", &view, now, language);
+            let why = old.unread.unwrap();
+            assert!(why == "a página é de 2026-11-29 09:00" && old.states.is_empty(), "{now} {why}");
         }
     }
 }

@@ -66,8 +66,9 @@ pub(crate) async fn publish(
     Ok(Published { view, replaced })
 }
 
-/// Keeps the checkpoints of verified chains. One that another run has advanced further stays. Checkpoints that cannot be
-/// interpreted are replaced: the run has read everything again without them.
+/// Keeps the checkpoints of verified chains. One that another run has advanced further stays, and so does what another run has
+/// meanwhile said of a complete reading. Checkpoints that cannot be interpreted are replaced: the run has read everything again
+/// without them.
 ///
 /// # Errors
 ///
@@ -78,29 +79,82 @@ pub(crate) async fn keep(
     anchored: Option<&anchors::Known>,
     now: Timestamp,
 ) -> Result<(), DocumentError> {
-    let change = |index: &mut Index| {
-        if looked.is_full {
-            // What was found, or not read, may not show from the checkpoints on: the next run reads everything again.
-            index.full_at = looked.is_whole().then_some(now);
-        }
-        let is_newer = |anchored: &&anchors::Known| {
-            let kept = index.anchored.as_ref();
-            kept.is_none_or(|kept| kept.bucket != anchored.bucket || kept.sequence < anchored.sequence)
-        };
-        if let Some(anchored) = anchored.filter(is_newer) {
-            index.anchored = Some(anchored.clone());
-        }
-        for (procedure, known) in &looked.known {
-            let sequence = |known: &Known| known.head.as_ref().map_or(0, |head| head.sequence);
-            let is_older = index
-                .chains
-                .get(procedure)
-                .is_some_and(|kept| sequence(kept) > sequence(known) && kept.full_at >= known.full_at);
-            if !is_older {
-                index.chains.insert(procedure.clone(), known.clone());
-            }
-        }
-    };
-    documents.renew(INDEX, change).await?;
+    documents.renew(INDEX, |index: &mut Index| renew(index, looked, anchored, now)).await?;
     Ok(())
+}
+
+fn renew(index: &mut Index, looked: &Looked, anchored: Option<&anchors::Known>, now: Timestamp) {
+    if looked.is_full {
+        index.full_at = looked.is_whole().then_some(now);
+    }
+    let is_newer = |anchored: &&anchors::Known| {
+        let kept = index.anchored.as_ref();
+        kept.is_none_or(|kept| kept.bucket != anchored.bucket || kept.sequence < anchored.sequence)
+    };
+    if let Some(anchored) = anchored.filter(is_newer) {
+        index.anchored = Some(anchored.clone());
+    }
+    for (procedure, known) in &looked.known {
+        let sequence = |known: &Known| known.head.as_ref().map_or(0, |head| head.sequence);
+        let reading = |known: &Known| (known.full_at, known.again.clone());
+        let kept = index.chains.entry(procedure.clone()).or_insert_with(|| known.clone());
+        let is_as_before = looked.before.get(procedure).map(reading) == Some(reading(kept));
+        let next = reading(if is_as_before { known } else { kept });
+        if sequence(kept) <= sequence(known) {
+            kept.clone_from(known);
+        }
+        (kept.full_at, kept.again) = next;
+    }
+    // What was found, or not read, may not show from the checkpoints on: the next run reads it all again.
+    for (procedure, resume) in &looked.unproved {
+        if let Some(known) = index.chains.get_mut(procedure) {
+            (known.full_at, known.again) = (None, resume.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chain::Head;
+
+    use crate::chains::Again;
+
+    use super::*;
+
+    #[test]
+    fn what_another_run_has_kept_meanwhile_stays() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let head = |sequence| {
+            Some(Head { sequence, sha256: String::new(), ended: Timestamp::UNIX_EPOCH, checkpoint: None })
+        };
+        let known = |sequence, full_at: Option<i64>, again: Option<u64>| Known {
+            head: head(sequence),
+            full_at: full_at.map(at),
+            again: again.map(|sequence| Again { head: head(sequence), since: at(2) }),
+            ..Known::default()
+        };
+        let chains = |known: &Known| BTreeMap::from([("x".to_owned(), known.clone())]);
+        let before = known(10, Some(1), None);
+        for (meanwhile, own, expected) in [
+            (before.clone(), known(11, Some(3), None), known(11, Some(3), None)),
+            // Of two checkpoints the further one, with the time of the complete reading.
+            (known(11, Some(1), None), known(10, Some(3), None), known(11, Some(3), None)),
+            // It found something.
+            (known(10, None, None), known(11, Some(1), None), known(11, None, None)),
+            // It ran out of time.
+            (known(10, Some(1), Some(5)), known(11, Some(1), None), known(11, Some(1), Some(5))),
+        ] {
+            let mut index = Index { chains: chains(&meanwhile), ..Index::default() };
+            let looked = Looked { before: chains(&before), known: chains(&own), ..Looked::default() };
+            renew(&mut index, &looked, None, at(4));
+            assert_eq!(index.chains, chains(&expected), "{meanwhile:?} {own:?}");
+            // Found by this run, or not compared with the anchors.
+            let resume = known(0, None, Some(7)).again;
+            let unproved = BTreeMap::from([("x".to_owned(), resume.clone())]);
+            renew(&mut index, &Looked { unproved, ..looked }, None, at(4));
+            assert_eq!((index.chains["x"].full_at, &index.chains["x"].again), (None, &resume));
+        }
+    }
 }

@@ -14,8 +14,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::runtime::language::Language;
 use shared::runtime::time::SAO_PAULO;
 
-use crate::rules::control::CONTROLS;
-use crate::rules::view::{Figure, Proof, State, View, Why};
+use crate::rules::control::{CONTROLS, UNMEASURED};
+use crate::rules::view::{Figure, Gap, Proof, State, View, Why};
 
 /// What a query parameter of the console may hold unescaped.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
@@ -38,6 +38,13 @@ pub(crate) fn state(state: State, language: Language) -> &'static str {
 pub(crate) fn requirement(id: &str, language: Language) -> &str {
     let control = CONTROLS.iter().find(|control| control.id == id);
     control.map_or(id, |control| language.pick(control.text.0, control.text.1))
+}
+
+/// A requirement that is not measured, and why; its id, of one that this version does not know.
+pub(crate) fn unmeasured(gap: &Gap, language: Language) -> (&str, &'static str) {
+    let Some(known) = UNMEASURED.iter().find(|known| known.id == gap.id) else { return (&gap.id, "") };
+    let why = known.off.filter(|_| gap.off).unwrap_or(known.why);
+    (language.pick(known.text.0, known.text.1), language.pick(why.0, why.1))
 }
 
 /// Why a control has its state.

@@ -7,7 +7,7 @@ use shared::runtime::event::{InvalidEvent, parse};
 /// The `detail-type` of the event by which a pipeline announces a release.
 const RELEASED: &str = "Release deployed";
 
-/// What is asked for. An export is always made.
+/// What is asked for: an export, unless it is to be explained what is left out.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Event {
@@ -20,6 +20,9 @@ pub(crate) struct Event {
     /// Whether a list that shrank is right as it is: the next runs compare with it.
     #[serde(default)]
     pub accept_shrunk: bool,
+    /// Whether only the answer is asked for that names what looks like a secret and how the policy accepts it.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// A release in an event of EventBridge.
@@ -54,6 +57,12 @@ impl Event {
         if read.release.as_deref().is_some_and(|release| !is_release(release)) {
             let expected = "expected a tag or a commit: letters, digits, `.`, `_`, `+` and `-`, at most 100, not first a dot";
             return Err(InvalidEvent::at(field, expected));
+        }
+        if read.explain && read != (Self { explain: true, ..Self::default() }) {
+            return Err(InvalidEvent::at(
+                "explain",
+                "expected no other field beside it: nothing is exported",
+            ));
         }
         Ok(read)
     }
@@ -108,6 +117,9 @@ mod tests {
             (json!({"release": 7}), "release"),
             (json!({"check": "yes"}), "check"),
             (json!({"accept_shrunk": 1}), "accept_shrunk"),
+            (json!({"explain": "d1"}), "explain"),
+            (json!({"explain": true, "check": true}), "explain"),
+            (json!({"explain": true, "release": "v1"}), "explain"),
             (released(json!({"environment": "dev"})), "detail."),
             (released(json!({"environment": "dev", "release": "a b"})), "detail.release"),
         ] {

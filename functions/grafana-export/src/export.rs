@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use shared::github::proposal::{self, propose_folder};
 use shared::grafana::Session;
-use shared::run::documents::Documents;
+use shared::policy::Accepted;
 use shared::run::evidence::Step;
 use shared::run::grafana::{Export, NOTE};
 use shared::runtime::lambda::Invocation;
+use shared::runtime::time::SAO_PAULO;
 
 use crate::check::{self, Verdict};
 use crate::error::ExportError;
@@ -73,7 +75,7 @@ pub(crate) async fn export(
     let documents = app.documents();
     let last: Option<Export> = documents.get(NOTE).await?;
     let mut steps = Vec::new();
-    let work = Box::pin(store(&session, documents, event, last.as_ref(), &mut steps));
+    let work = Box::pin(store(app, &session, event, last.as_ref(), invocation, &mut steps));
     let mut stored = invocation.before_deadline(CHECKING, work).await??;
     let last = last.unwrap_or_default();
 
@@ -132,18 +134,26 @@ pub(crate) async fn export(
 
 /// Reads Grafana and stores what it has, once for each content and once for each release.
 async fn store(
+    app: &App,
     session: &Session<'_>,
-    documents: &Documents,
     event: &Event,
     last: Option<&Export>,
+    invocation: &Invocation,
     steps: &mut Vec<Step>,
 ) -> Result<Stored, ExportError> {
+    let documents = app.documents();
+    let list = &app.base.settings.policy.grafana.accepted;
     let version = Version::of(session).await?;
     if version.is_too_old() {
         return Err(ExportError::TooOld(version.text));
     }
-    let Read { mut bundle, mut findings, lost, scratch, namespace, .. } = read::everything(session).await?;
+    let read = read::everything(session, list, today(invocation.now)).await?;
+    let Read { mut bundle, mut findings, lost, accepted, scratch, namespace, .. } = read;
     steps.push(Step::now(format!("read Grafana {}", version.text), bundle.counts()));
+    steps.extend(accepted.iter().map(|one| {
+        let Accepted { object, place, reason, owner, until, .. } = one;
+        Step::now(format!("accept {object} {place}"), format!("{reason} ({owner}, until {until})"))
+    }));
     if version.is_unknown() {
         findings.push(Finding::VersionUntested { version: version.text.clone() });
     }
@@ -152,7 +162,7 @@ async fn store(
         None => None,
     };
     if let Some(before) = &before {
-        lost.iter().for_each(|lost| bundle.keep(lost, before));
+        lost.iter().for_each(|lost| bundle.keep(lost, before, list));
     }
     let lengths = bundle.lengths();
     if let Some(last) = last.filter(|_| !event.accept_shrunk) {
@@ -181,6 +191,11 @@ async fn store(
         findings.extend(kept.map(finding));
     }
     Ok(Stored { bundle, lengths, namespace, scratch, key, sha256, changes, findings, version })
+}
+
+/// The day in São Paulo.
+pub(crate) fn today(now: Timestamp) -> Date {
+    now.to_zoned_datetime(SAO_PAULO).date()
 }
 
 impl Stored {

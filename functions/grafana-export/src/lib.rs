@@ -6,12 +6,15 @@
 //! (`check.rs`, `grafana/restore.rs`). `audit.rs` is its place in the audits' course. The note `shared::run::grafana` tells
 //! `backup-audit` and the governance page when that was.
 //!
+//! Asked to explain (`explain.rs`), it only reads, and answers what is left out because it looks like a secret.
+//!
 //! An export is content-addressed and a pull request acts on what is there, so a run that dies is done again.
 
 mod audit;
 mod check;
 mod error;
 mod event;
+mod explain;
 mod export;
 mod grafana;
 mod rules;
@@ -33,6 +36,7 @@ use shared::runtime::lambda::{self, Invocation};
 use audit::Run;
 pub use error::ExportError;
 use event::Event;
+pub use explain::{Explained, Suspected};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = shared::run::grafana::PROCEDURE;
@@ -71,22 +75,20 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let invalid = |name| move |reason| EnvError::Invalid { name, reason };
         let address: Option<Endpoint> = env.optional("GRAFANA_URL")?;
         let grafana = match address {
             None => None,
             Some(address) => {
-                let grafana = Grafana::new(address).map_err(invalid("GRAFANA_URL"))?;
+                let grafana = Grafana::new(address)
+                    .map_err(|reason| EnvError::Invalid { name: "GRAFANA_URL", reason })?;
                 Some((grafana, env.required("GRAFANA_SECRET_NAME")?))
             }
         };
         let place = match env.optional("GRAFANA_EXPORT_PATH")?.filter(|_: &String| grafana.is_some()) {
             None => None,
             Some(folder) => {
-                let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP);
-                let repository = repository.map_err(invalid("GITHUB_API_URL"))?;
-                Some(Place { repository, token: env.required("GITHUB_SECRET_NAME")?, folder })
+                let (repository, token) = Repository::from_env(env, SETUP)?;
+                Some(Place { repository, token, folder })
             }
         };
         Ok(Self {
@@ -123,6 +125,16 @@ impl Place {
 }
 
 /// The answer.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Of an export.
+    Exported(Box<Report>),
+    /// Of a question what is left out.
+    Explained(Explained),
+}
+
+/// What an export found and did.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Identifies the run.
@@ -170,12 +182,16 @@ pub fn check(event: Value) -> Result<(), ExportError> {
 /// # Errors
 ///
 /// [`ExportError`]; Lambda then tries an asynchronous event twice more before it goes to the dead-letter queue.
-pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, ExportError> {
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, ExportError> {
     let event = Event::read(event)?;
     if app.grafana.is_none() {
         return Err(ExportError::NotConfigured);
     }
+    if event.explain {
+        return Ok(Answer::Explained(Box::pin(explain::explain(app, invocation)).await?));
+    }
     let trigger = event.trigger();
     let run = Box::pin(course::run(&Run::new(app, event), &trigger, invocation)).await?;
-    Ok(Report { run_id: run.run_id, result: run.result, paged: run.paged, ..run.outcome.report })
+    let report = Report { run_id: run.run_id, result: run.result, paged: run.paged, ..run.outcome.report };
+    Ok(Answer::Exported(Box::new(report)))
 }

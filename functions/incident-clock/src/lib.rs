@@ -89,14 +89,7 @@ impl App {
     }
 
     fn context(&self, now: Timestamp) -> Context<'_> {
-        Context {
-            policy: &self.base.settings.policy,
-            project: &self.base.settings.project,
-            environment: &self.base.settings.environment,
-            channels: &self.channels,
-            now,
-            attempt: 0,
-        }
+        self.base.settings.context(&self.channels, now, 0)
     }
 
     /// Writes notes alone; false if another invocation has changed them.

@@ -72,14 +72,7 @@ impl App {
     }
 
     fn context(&self, now: Timestamp, attempt: u32) -> Context<'_> {
-        Context {
-            policy: &self.settings.policy,
-            project: &self.settings.project,
-            environment: &self.settings.environment,
-            channels: &self.channels,
-            now,
-            attempt,
-        }
+        self.settings.context(&self.channels, now, attempt)
     }
 }
 

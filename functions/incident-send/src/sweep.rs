@@ -149,14 +149,7 @@ async fn heartbeats(app: &App, now: Timestamp) -> Result<(), SendError> {
 }
 
 fn context(app: &App, now: Timestamp) -> Context<'_> {
-    Context {
-        policy: &app.settings.policy,
-        project: &app.settings.project,
-        environment: &app.settings.environment,
-        channels: &app.channels,
-        now,
-        attempt: 0,
-    }
+    app.settings.context(&app.channels, now, 0)
 }
 
 /// Stores a signal of our own, as the intake does. What ends a problem is stored only if its incident is open.

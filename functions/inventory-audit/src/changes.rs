@@ -17,7 +17,6 @@ use shared::policy::{self, Document, KEY};
 use shared::run::evidence::{Draft, Step};
 use shared::run::in_force::{self, Broken, Source, Version, Versions};
 use shared::run::report::Reporter;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::{CallError, chain};
 use shared::runtime::lambda::Invocation;
@@ -57,20 +56,10 @@ struct Compared {
 impl Changes {
     /// Reads `GITHUB_REPOSITORY`, which may be empty, and with it `GITHUB_API_URL` and `GITHUB_SECRET_NAME`.
     pub(crate) fn new(settings: &Settings, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let name: Option<String> = env.optional("GITHUB_REPOSITORY")?;
-        let repository = match name {
-            None => None,
-            Some(name) => {
-                let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let repository = Repository::new(api, name, SETUP)
-                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
-                Some((repository, env.required("GITHUB_SECRET_NAME")?))
-            }
-        };
         Ok(Self {
             source: Source::new(env, aws)?,
             reporter: Reporter::of_audit(CHAIN, settings, env, aws)?,
-            repository,
+            repository: Repository::optional(env, SETUP)?,
             secrets: Client::new(aws),
         })
     }

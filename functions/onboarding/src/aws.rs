@@ -31,7 +31,7 @@ pub(crate) struct Stored {
 
 /// A run's note: the place of its record.
 #[derive(Deserialize)]
-struct Place {
+struct Noted {
     key: String,
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn record(
 ) -> Result<Stored, OnboardingError> {
     let none = || OnboardingError::NoRecord(procedure.to_owned());
     let documents = documents.of(procedure);
-    let Place { key } = documents.get(run).await?.ok_or_else(none)?;
+    let Noted { key } = documents.get(run).await?.ok_or_else(none)?;
     let harmed = |reason: &str| OnboardingError::NotIntact {
         procedure: procedure.to_owned(),
         key: key.clone(),

@@ -52,8 +52,8 @@ pub(crate) struct Settled {
     pub(crate) failed: Option<String>,
 }
 
-/// Opens the tasks that are due and closes those that are done, of these people. A failure is logged and counted; the next
-/// daily run tries again.
+/// Opens the tasks that are due, also those that were closed too early, and closes those that are done, of these people. A
+/// failure is logged and counted; the next daily run tries again.
 pub(crate) async fn settle(
     app: &App,
     people: &People,
@@ -67,9 +67,10 @@ pub(crate) async fn settle(
     let mut done = Vec::new();
     for (id, person) in &people.people {
         let (wants, is_over) = stands(app, person, access, now);
-        let open = |wanted: &Wanted| wanted.issue(person).is_some();
-        due.extend(wants.into_iter().filter(|wanted| !open(wanted)).map(|wanted| (id.as_str(), wanted)));
-        done.extend(is_over.into_iter().filter(open).map(|wanted| (id.as_str(), wanted)));
+        let is_noted = |wanted: &Wanted| wanted.issue(person).is_some();
+        // Also one that is noted: a person may have closed it before it was done.
+        due.extend(wants.map(|wanted| (id.as_str(), wanted)));
+        done.extend(is_over.into_iter().filter(is_noted).map(|wanted| (id.as_str(), wanted)));
     }
     if due.is_empty() && done.is_empty() {
         return Ok(settled);

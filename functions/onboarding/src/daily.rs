@@ -94,6 +94,10 @@ impl Audit for App {
             Step::now(looked, "succeeded"),
             Step::now("IAM group", was_read(&access.group)),
             Step::now("Grafana", was_read(&access.grafana)),
+            Step::now(
+                "accounts that are no person's",
+                format!("{} in the policy", policy.onboarding.accounts.len()),
+            ),
         ];
         Ok((Checked { found, people, access, before }, steps))
     }
@@ -182,10 +186,16 @@ async fn act(app: &App, checked: &Checked, acted: &mut Acted<Done>, invocation: 
     let policy = &app.base.settings.policy;
     let now = local(invocation.now);
     let today = now.date();
-    for run in &people.unreported {
-        let result = Box::pin(request::report_pending(app, run, invocation)).await;
+    for noted in &people.unreported {
+        let run = &noted.run;
+        let result = Box::pin(request::report_pending(app, run, access, Vec::new(), invocation)).await;
         let result = result.map(|is_written| if is_written { "succeeded" } else { "failed" });
         note(app, acted, format!("record {run}"), result);
+    }
+    let identify =
+        |people: &mut People| people.people.values_mut().for_each(|person| access.identify(person));
+    if let Err(error) = app.amend(identify).await {
+        note(app, acted, "users of Grafana".to_owned(), Err(error));
     }
     for (id, person) in &people.people {
         let is_due = person.forget_on(policy.onboarding.forget_days).is_some_and(|day| day <= today);

@@ -1,5 +1,6 @@
 //! Why a run or a request failed; one variant for each different next step. No text names a person other than by the id.
 
+use shared::audit::advice;
 use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
@@ -170,26 +171,9 @@ impl OnboardingError {
     /// The operator's next step, for the channel's message about a daily run that failed.
     pub(crate) fn next_step(&self, language: Language) -> String {
         match self {
-            Self::S3(call) => {
-                let operation = call.operation;
-                shared::tr!(
-                    language,
-                    "a Lambda tenta mais duas vezes. Se a falha se repetir, conferir a permissão (IAM) para {operation}.",
-                    "Lambda tries twice more. If the failure repeats, check the IAM permission for {operation}.",
-                )
-            }
-            Self::PageFailed(_) => language
-                .pick(
-                    "avisar o plantão com o texto que está no log, campo `undelivered`, e conferir o tópico de paging.",
-                    "page the on-call engineer with the text in the log (field `undelivered`), and check the paging topic.",
-                )
-                .to_owned(),
-            _ => language
-                .pick(
-                    "a Lambda tenta mais duas vezes. Se a falha se repetir, ver a causa no log da função.",
-                    "Lambda tries twice more. If the failure repeats, see the cause in the function's log.",
-                )
-                .to_owned(),
+            Self::S3(call) => advice::of_call(call, language),
+            Self::PageFailed(_) => advice::of_pages(language).to_owned(),
+            _ => advice::of_log(language).to_owned(),
         }
     }
 }

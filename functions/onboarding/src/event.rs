@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::policy::{is_iam_user, is_same_name};
 use shared::runtime::event::{InvalidEvent, is_line, parse};
 
 use crate::rules::access::Place;
@@ -13,9 +14,11 @@ use crate::rules::person::is_id;
 use crate::rules::shadow::{self, PROCEDURES};
 
 /// A request to the function.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub(crate) enum Event {
     /// The daily run.
+    #[serde(skip)]
     Daily,
     /// A person begins.
     Start(Start),
@@ -140,19 +143,6 @@ pub(crate) struct Show {
     pub person: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum Asked {
-    Start(Start),
-    Acknowledge(Acknowledge),
-    Shadow(Shadow),
-    Change(Change),
-    Leave(Leave),
-    Stay(Named),
-    Forget(Named),
-    Show(Show),
-}
-
 /// A date. A refusal does not repeat the text, which may be a name in the wrong field.
 fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -198,16 +188,16 @@ impl Event {
         if Self::is_daily(&event) {
             return Ok(Self::Daily);
         }
-        let asked = parsed::<Asked>(event)?;
-        Ok(match asked {
-            Asked::Start(start) => Self::Start(start.checked()?),
-            Asked::Acknowledge(asked) => {
+        let read: Self = parsed(event)?;
+        match &read {
+            Self::Daily => {}
+            Self::Start(start) => start.check()?,
+            Self::Acknowledge(asked) => {
                 known("acknowledge", &asked.person)?;
                 line("acknowledge.item", &asked.item, 300)?;
                 line("acknowledge.by", &asked.by, 100)?;
-                Self::Acknowledge(asked)
             }
-            Asked::Shadow(asked) => {
+            Self::Shadow(asked) => {
                 known("shadow", &asked.person)?;
                 line("shadow.by", &asked.by, 100)?;
                 line("shadow.run", &asked.run, 1000)?;
@@ -216,48 +206,33 @@ impl Event {
                     let reason = format!("expected one of {}", names.join(", "));
                     return Err(InvalidEvent::at("shadow.procedure", &reason));
                 }
-                Self::Shadow(asked)
             }
-            Asked::Change(asked) => Self::Change(asked.checked()?),
-            Asked::Leave(asked) => {
-                known("leave", &asked.person)?;
-                Self::Leave(asked)
-            }
-            Asked::Stay(asked) => {
-                known("stay", &asked.person)?;
-                Self::Stay(asked)
-            }
-            Asked::Forget(asked) => {
-                known("forget", &asked.person)?;
-                Self::Forget(asked)
-            }
-            Asked::Show(asked) => {
-                if let Some(person) = &asked.person {
-                    known("show", person)?;
-                }
-                Self::Show(asked)
-            }
-        })
+            Self::Change(asked) => asked.check()?,
+            Self::Leave(asked) => known("leave", &asked.person)?,
+            Self::Stay(asked) => known("stay", &asked.person)?,
+            Self::Forget(asked) => known("forget", &asked.person)?,
+            Self::Show(asked) => asked.person.iter().try_for_each(|person| known("show", person))?,
+        }
+        Ok(read)
     }
 }
 
 impl Start {
-    fn checked(self) -> Result<Self, InvalidEvent> {
+    fn check(&self) -> Result<(), InvalidEvent> {
         for (field, text) in [("name", &self.name), ("role", &self.role), ("mentor", &self.mentor)] {
             line(&format!("start.{field}"), text, 100)?;
         }
-        if crate::rules::person::is_same(&self.name, &self.mentor) {
+        if is_same_name(&self.name, &self.mentor) {
             return Err(InvalidEvent::at("start.mentor", "expected another person"));
         }
         user("start.iam_user", self.iam_user.as_deref())?;
         login("start.grafana_login", self.grafana_login.as_deref())?;
-        maybe("start.policy_name", self.policy_name.as_deref())?;
-        Ok(self)
+        maybe("start.policy_name", self.policy_name.as_deref())
     }
 }
 
 impl Change {
-    fn checked(self) -> Result<Self, InvalidEvent> {
+    fn check(&self) -> Result<(), InvalidEvent> {
         known("change", &self.person)?;
         let texts = [
             ("name", &self.name),
@@ -279,11 +254,11 @@ impl Change {
             let reason = "expected aws_group or grafana, and no login for it in the same request";
             return Err(InvalidEvent::at("change.no_login", reason));
         }
-        if self == (Self { person: self.person.clone(), ..Self::default() }) {
+        if *self == (Self { person: self.person.clone(), ..Self::default() }) {
             let reason = "expected one of name, role, start, mentor, due, iam_user, grafana_login, no_login, policy_name";
             return Err(InvalidEvent::at("change", reason));
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -315,13 +290,9 @@ fn login(field: &str, login: Option<&str>) -> Result<(), InvalidEvent> {
     Err(InvalidEvent::at(field, "expected a login without blanks around it"))
 }
 
-/// Checks the name of an IAM user. Source: [CreateUser](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html).
+/// Checks the name of an IAM user.
 fn user(field: &str, name: Option<&str>) -> Result<(), InvalidEvent> {
-    let is_name = |name: &str| {
-        (1..=64).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
-    };
-    if name.is_none_or(is_name) {
+    if name.is_none_or(is_iam_user) {
         return Ok(());
     }
     Err(InvalidEvent::at(field, "expected the name of an IAM user, without a path"))

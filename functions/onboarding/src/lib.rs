@@ -72,16 +72,6 @@ impl App {
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::of_audit(PROCEDURE, env, aws)?;
-        let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
-        let board = match repository {
-            None => None,
-            Some(name) => {
-                let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let repository = Repository::new(api, name, SETUP)
-                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
-                Some((repository, env.required("GITHUB_SECRET_NAME")?))
-            }
-        };
         let address: Option<Endpoint> = env.optional("GRAFANA_URL")?;
         let grafana = match address {
             None => None,
@@ -100,7 +90,7 @@ impl App {
             secrets: shared::patient!(aws_sdk_secretsmanager, &patient),
             group: env.optional("OPS_GROUP_NAME")?,
             grafana,
-            board,
+            board: Repository::optional(env, SETUP)?,
             jwt_secret: env.required("JWT_SECRET_NAME")?,
         })
     }
@@ -133,8 +123,11 @@ pub enum Answer {
     All {
         /// The people, by id.
         people: Vec<One>,
-        /// Members of the IAM group who are in nobody's data.
+        /// Members of the IAM group who are in nobody's data, and no account of the policy.
         not_listed: Vec<String>,
+        /// The policy's accounts that are no person's.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        accounts: Vec<Account>,
     },
     /// Of a person's request that is not done.
     Refused(Refused),
@@ -235,6 +228,20 @@ pub struct ItemLine {
     pub next: Option<String>,
 }
 
+/// An IAM user that is no person's, says the policy.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Account {
+    /// Its name.
+    pub iam_user: String,
+    /// Why, and who keeps it.
+    pub reason: String,
+    /// `in_group` or `not_in_group`; `unknown` if the group could not be read, `not_checked` if the stack has none.
+    pub state: &'static str,
+    /// The id of the person whose user it is all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+}
+
 /// One kind of access.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct AccessLine {
@@ -272,30 +279,25 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 
 /// The parts are on the heap: together their futures are larger than a thread's stack in a debug build.
 async fn work(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, OnboardingError> {
-    match Event::read(event)? {
+    let one = match Event::read(event)? {
         Event::Daily => {
             let run = Box::pin(course::run(app, "daily run", invocation)).await?;
-            Ok(Answer::Daily(Report {
+            return Ok(Answer::Daily(Report {
                 run_id: run.run_id,
                 result: run.result,
                 findings: run.outcome.keys(),
                 paged: run.paged,
                 ..run.done.report
-            }))
+            }));
         }
-        Event::Show(asked) => Box::pin(request::show(app, asked.person.as_deref(), invocation)).await,
-        other => {
-            let one = match other {
-                Event::Start(asked) => Box::pin(request::start(app, &asked, invocation)).await?,
-                Event::Acknowledge(asked) => Box::pin(request::acknowledge(app, &asked, invocation)).await?,
-                Event::Shadow(asked) => Box::pin(request::shadow(app, &asked, invocation)).await?,
-                Event::Change(asked) => Box::pin(request::change(app, &asked, invocation)).await?,
-                Event::Leave(asked) => Box::pin(request::leave(app, &asked, invocation)).await?,
-                Event::Stay(asked) => Box::pin(request::stay(app, &asked.person, invocation)).await?,
-                Event::Forget(asked) => Box::pin(request::forget(app, &asked.person, invocation)).await?,
-                Event::Daily | Event::Show(_) => One::default(),
-            };
-            Ok(Answer::One(Box::new(one)))
-        }
-    }
+        Event::Show(asked) => return Box::pin(request::show(app, asked.person.as_deref(), invocation)).await,
+        Event::Start(asked) => Box::pin(request::start(app, &asked, invocation)).await?,
+        Event::Acknowledge(asked) => Box::pin(request::acknowledge(app, &asked, invocation)).await?,
+        Event::Shadow(asked) => Box::pin(request::shadow(app, &asked, invocation)).await?,
+        Event::Change(asked) => Box::pin(request::change(app, &asked, invocation)).await?,
+        Event::Leave(asked) => Box::pin(request::leave(app, &asked, invocation)).await?,
+        Event::Stay(asked) => Box::pin(request::stay(app, &asked.person, invocation)).await?,
+        Event::Forget(asked) => Box::pin(request::forget(app, &asked.person, invocation)).await?,
+    };
+    Ok(Answer::One(Box::new(one)))
 }

@@ -1,6 +1,6 @@
 //! What is read outside the evidence: the IAM group and Grafana's organisation.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::aws::secrets;
@@ -14,6 +14,8 @@ use crate::{App, aws};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct User {
+    /// It stays when the user changes login or address.
+    user_id: Option<u64>,
     #[serde(default)]
     login: String,
     #[serde(default)]
@@ -32,16 +34,20 @@ pub(crate) async fn access(app: &App) -> Access {
             Err(error) => Read::Unknown(chain(&error)),
         },
     };
-    let grafana = match Box::pin(members(app)).await {
-        Ok(Some(users)) => Read::Known(users),
-        Ok(None) => Read::NotCovered,
-        Err(why) => Read::Unknown(why),
+    let (grafana, grafana_ids) = match Box::pin(members(app)).await {
+        Ok(Some(users)) => {
+            let ids = users.iter().filter_map(|(name, id)| Some((name.clone(), (*id)?)));
+            let ids = ids.collect();
+            (Read::Known(users.into_keys().collect()), ids)
+        }
+        Ok(None) => (Read::NotCovered, BTreeMap::new()),
+        Err(why) => (Read::Unknown(why), BTreeMap::new()),
     };
-    Access { group, grafana }
+    Access { group, grafana, grafana_ids }
 }
 
-/// Logins and addresses of the users of Grafana's organisation; none if the stack has no Grafana.
-async fn members(app: &App) -> Result<Option<BTreeSet<String>>, String> {
+/// Logins and addresses of the users of Grafana's organisation, each with the user's id; none if the stack has no Grafana.
+async fn members(app: &App) -> Result<Option<BTreeMap<String, Option<u64>>>, String> {
     let Some((grafana, secret)) = &app.grafana else { return Ok(None) };
     let token = secrets::value(&app.secrets, secret, None).await;
     let token = token.map_err(|call| {
@@ -54,6 +60,7 @@ async fn members(app: &App) -> Result<Option<BTreeSet<String>>, String> {
         return Err("Grafana's answer to GET /api/org/users has no user".to_owned());
     }
     let enabled = users.into_iter().filter(|user| !user.is_disabled);
-    let names = enabled.flat_map(|user| [user.login, user.email]).filter(|name| !name.is_empty());
-    Ok(Some(names.map(|name| name.to_lowercase()).collect()))
+    let names = enabled.flat_map(|user| [(user.login, user.user_id), (user.email, user.user_id)]);
+    let names = names.filter(|(name, _)| !name.is_empty());
+    Ok(Some(names.map(|(name, id)| (name.to_lowercase(), id)).collect()))
 }

@@ -1,12 +1,13 @@
 //! What people ask about a person. Each request takes effect once, however often it comes; its record says what happened to
 //! which id, and who asked only as the person, the mentor, or nobody.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use shared::chain::{Record, Stack, sha256};
-use shared::policy::Onboarding;
+use shared::policy::{Onboarding, is_same_name};
 use shared::run::evidence::{Draft, Step};
-use shared::run::notify::Message;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
@@ -15,12 +16,12 @@ use crate::daily::REPORTING;
 use crate::error::OnboardingError;
 use crate::event::{Acknowledge, Change, Leave, Shadow, Start};
 use crate::look::access;
-use crate::rules::access::{Access, Membership, Place};
+use crate::rules::access::{Access, Membership, Place, owner};
 use crate::rules::checklist::{Item, State, checklist, is_complete, items, observe};
 use crate::rules::finding::{Finding, Found, Seen, findings, of_leaver, slack};
-use crate::rules::person::{self, By, Evidence, People, Person, Tick, after, is_same};
+use crate::rules::person::{self, By, DELETED, Evidence, FORGOTTEN, People, Person, Tick, after};
 use crate::rules::shadow::{self, fits};
-use crate::{AccessLine, Answer, App, ItemLine, One, aws, board, text};
+use crate::{AccessLine, Account, Answer, App, ItemLine, One, aws, board, text};
 
 /// The trigger of a request's record. Names of people are not in records.
 const TRIGGER: &str = "request";
@@ -64,25 +65,18 @@ pub(crate) async fn start(app: &App, asked: &Start, invocation: &Invocation) -> 
             return match (known.has_left(today), known.asked == new.asked) {
                 (true, _) => Err(OnboardingError::HasLeft(id.clone())),
                 (_, false) => Err(OnboardingError::NameTaken(id.clone())),
-                (_, true) => Ok((id.clone(), false)),
+                (_, true) => Ok((id.clone(), "unchanged")),
             };
         }
         if people.people.contains_key(&new_id) {
             return Err(OnboardingError::Busy);
         }
         people.people.insert(new_id.clone(), new.clone());
-        Ok((new_id.clone(), true))
+        people.note(&new_id, BEGUN, format!("due {}", new.due), invocation.now);
+        Ok((new_id.clone(), "begun"))
     };
-    let (id, is_new) = app.amend(change).await??;
-    let people = app.people().await?;
-    let person = known(&people, &id)?;
-    let settings = &app.base.settings;
-    let message = text::begun(settings, &id, person, policy(app));
-    let message = message.addressed(slack(person, &people, &settings.policy, today).into_iter().collect());
-    let outcome = format!("due {}", person.due);
-    let entry = Entry { outcome, message: Some(message), ..Entry::default() };
-    Box::pin(record(app, &id, "begun", entry, invocation)).await;
-    Box::pin(settle(app, &id, if is_new { "begun" } else { "unchanged" }, invocation)).await
+    let (id, outcome) = app.amend(change).await??;
+    Box::pin(settle(app, &id, outcome, invocation)).await
 }
 
 /// Ticks an item that a person says is done.
@@ -149,13 +143,13 @@ pub(crate) async fn shadow(
     let stack = Stack { project: settings.project.clone(), environment: settings.environment.clone() };
     let stored = Box::pin(aws::record(app.documents(), procedure, &asked.run, stack)).await?;
     let record: Record<'_> = serde_json::from_slice(&stored.bytes).map_err(|_| no_record())?;
-    let stack = shadow::Stack {
+    let context = shadow::Context {
         policy: policy(app),
         environment: &settings.environment,
         jwt_secret: &app.jwt_secret,
         now: invocation.now,
     };
-    fits(&record, shadowing, person, stack).map_err(|misfit| OnboardingError::Misfit {
+    fits(&record, shadowing, person, context).map_err(|misfit| OnboardingError::Misfit {
         procedure: procedure.to_owned(),
         item: item.key(),
         reason: misfit.reason(),
@@ -178,24 +172,22 @@ async fn tick(
     evidence: Option<Evidence>,
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
+    let mut said = format!("said by the {}", by.word());
+    if let Some(Evidence { procedure, run, key, sha256 }) = &evidence {
+        said += &format!("; run {run} of {procedure}, {key}, SHA-256 {sha256}");
+    }
     let new = Tick { at: invocation.now, by, evidence };
     let change = |people: &mut People| {
-        let person = people.people.get_mut(id)?;
-        let is_new = !person.ticks.contains_key(item);
-        Some((person.ticks.entry(item.to_owned()).or_insert_with(|| new.clone()).clone(), is_new))
-    };
-    let changed = app.amend(change).await?;
-    let (tick, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
-    let said = format!("said by the {}", tick.by.word());
-    let outcome = match &tick.evidence {
-        Some(Evidence { procedure, run, key, sha256 }) => {
-            format!("{said}; run {run} of {procedure}, {key}, SHA-256 {sha256}")
+        let person = people.people.get_mut(id).ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
+        if person.ticks.contains_key(item) {
+            return Ok("unchanged");
         }
-        None => said,
+        person.ticks.insert(item.to_owned(), new.clone());
+        people.note(id, &format!("ticked/{item}"), said.clone(), invocation.now);
+        Ok::<_, OnboardingError>("changed")
     };
-    let entry = Entry { outcome, ..Entry::default() };
-    Box::pin(record(app, id, &format!("ticked/{item}"), entry, invocation)).await;
-    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+    let outcome = app.amend(change).await??;
+    Box::pin(settle(app, id, outcome, invocation)).await
 }
 
 /// Changes what is known about a person.
@@ -214,6 +206,12 @@ pub(crate) async fn change(
         true => Access::default(),
         false => Box::pin(access(app)).await,
     };
+    let logins = [(Place::AwsGroup, &asked.iam_user), (Place::Grafana, &asked.grafana_login)];
+    let logins = logins.into_iter().filter(|(_, login)| login.is_some());
+    let said = logins.map(|(place, _)| format!("{}: login said", place.word()));
+    let none =
+        asked.no_login.iter().map(|place| format!("{}: {}", place.word(), word(&Membership::SaidNone)));
+    let said: Vec<_> = said.chain(none).collect();
     let change = |people: &mut People| {
         let namesake = asked.name.as_deref().and_then(|name| people.id_of(name));
         if let Some(other) = namesake.filter(|other| *other != id.as_str()) {
@@ -230,29 +228,22 @@ pub(crate) async fn change(
             return Err(OnboardingError::AccessRemains { person: id.clone(), places: places.join(", ") });
         }
         let mut new = changed(person, asked)?;
-        let is_new = new != *person;
-        new.changes += u32::from(is_new);
+        if new == *person {
+            return Ok("unchanged");
+        }
+        new.changes += 1;
         let old = std::mem::replace(person, new.clone());
         for other in people.people.values_mut() {
             if old.is_called(&other.mentor) && !new.is_called(&other.mentor) {
                 new.name_in_policy().clone_into(&mut other.mentor);
             }
         }
-        Ok((new, is_new))
+        let outcome = [vec![format!("due {}", new.due)], said.clone()].concat().join(", ");
+        people.note(id, &format!("changed/{}", new.changes), outcome, invocation.now);
+        Ok("changed")
     };
-    let (person, is_new) = app.amend(change).await??;
-    // Again, if an earlier attempt died before it.
-    if person.changes > 0 {
-        let logins = [(Place::AwsGroup, &asked.iam_user), (Place::Grafana, &asked.grafana_login)];
-        let logins = logins.into_iter().filter(|(_, login)| login.is_some());
-        let said = logins.map(|(place, _)| format!("{}: login said", place.word()));
-        let none =
-            asked.no_login.iter().map(|place| format!("{}: {}", place.word(), word(&Membership::SaidNone)));
-        let all: Vec<_> = [format!("due {}", person.due)].into_iter().chain(said).chain(none).collect();
-        let entry = Entry { outcome: all.join(", "), ..Entry::default() };
-        Box::pin(record(app, id, &format!("changed/{}", person.changes), entry, invocation)).await;
-    }
-    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+    let outcome = app.amend(change).await??;
+    Box::pin(settle(app, id, outcome, invocation)).await
 }
 
 /// A person after a change.
@@ -279,9 +270,12 @@ fn changed(person: &Person, asked: &Change) -> Result<Person, InvalidEvent> {
     if asked.policy_name.is_some() {
         new.policy_name.clone_from(&asked.policy_name);
     }
+    if new.grafana_login != person.grafana_login {
+        new.grafana_id = None;
+    }
     new.start = asked.start.unwrap_or(new.start);
     new.due = asked.due.unwrap_or(new.due);
-    if is_same(&new.name, &new.mentor) {
+    if is_same_name(&new.name, &new.mentor) {
         let field = if asked.mentor.is_some() { "change.mentor" } else { "change.name" };
         return Err(InvalidEvent::at(field, "expected another name than that of the person or the mentor"));
     }
@@ -308,33 +302,23 @@ pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> 
             let early = InvalidEvent::at("leave.on", "expected no day before the person's first one");
             return Err(OnboardingError::from(early));
         }
-        let is_new = person.left != Some(asked.on);
+        if person.left == Some(asked.on) {
+            return Ok("unchanged");
+        }
         person.left = Some(asked.on);
-        person.leaves += u32::from(is_new);
-        Ok(is_new)
+        person.leaves += 1;
+        let what = left(asked.on, person.leaves);
+        people.note(id, &what, format!("from {}", asked.on), invocation.now);
+        Ok("left")
     };
-    let is_new = app.amend(change).await??;
+    let outcome = app.amend(change).await??;
     let people = app.people().await?;
     let person = known(&people, id)?;
-    let now = local(invocation.now);
-    let settings = &app.base.settings;
+    let (settings, now) = (&app.base.settings, local(invocation.now));
     let access = Box::pin(access(app)).await;
-    let of = access.of(person, &settings.policy, now);
-    let (found, message) = match person.has_left(now.date()) {
-        true => {
-            let mut found = of_leaver(id, person, &access, &settings.policy, now);
-            found.extend(of.iter().filter_map(|(place, membership)| match membership {
-                Membership::Unknown(why) => {
-                    Some(Found { about: place.word().to_owned(), finding: Finding::NotSeen(why.clone()) })
-                }
-                _ => None,
-            }));
-            (found, text::left(settings, id, asked.on, &of))
-        }
-        false => (Vec::new(), text::leaves(settings, id, asked.on)),
-    };
+    let remains = of_leaver(id, person, &access, &settings.policy, now);
     // The daily run's page, about all access that remains.
-    let pages = match found.iter().any(|found| found.finding.pages()) {
+    let pages = match person.has_left(now.date()) && remains.iter().any(|found| found.finding.pages()) {
         true => {
             let seen = Seen { people: &people, access: &access, policy: &settings.policy, now };
             text::finding::pages(settings, &findings(seen))
@@ -343,16 +327,17 @@ pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> 
     };
     let day = time::local_date(invocation.now);
     let paged = app.base.pager.all(&app.base.reporter, &day, pages, REPORTING, invocation).await;
-    let outcome = of.iter().map(|(place, membership)| format!("{}: {}", place.word(), word(membership)));
-    let outcome = format!("from {}; {}", asked.on, outcome.collect::<Vec<_>>().join(", "));
-    let what = format!("left/{}/{}", asked.on, person.leaves);
-    let entry = Entry { outcome, steps: paged.steps, found, message: Some(message) };
-    Box::pin(record(app, id, &what, entry, invocation)).await;
-    let one = Box::pin(settle(app, id, if is_new { "left" } else { "unchanged" }, invocation)).await?;
+    let steps = [(run_id(id, &left(asked.on, person.leaves)), paged.steps)].into();
+    let one = Box::pin(settle_with(app, id, outcome, &access, &steps, invocation)).await?;
     match paged.failed {
         0 => Ok(one),
         failed => Err(OnboardingError::PageFailed(failed)),
     }
+}
+
+/// The part of the run id of the record that a person leaves.
+fn left(on: Date, number: u32) -> String {
+    format!("left/{on}/{number}")
 }
 
 /// Takes back that a person leaves.
@@ -362,19 +347,17 @@ pub(crate) async fn leave(app: &App, asked: &Leave, invocation: &Invocation) -> 
 /// [`OnboardingError`]; the person sees it.
 pub(crate) async fn stay(app: &App, id: &str, invocation: &Invocation) -> Result<One, OnboardingError> {
     let change = |people: &mut People| {
-        let person = people.people.get_mut(id)?;
-        let is_new = person.left.take().is_some();
-        person.leaves += u32::from(is_new);
-        Some((person.leaves, is_new))
+        let person = people.people.get_mut(id).ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
+        if person.left.take().is_none() {
+            return Ok("unchanged");
+        }
+        person.leaves += 1;
+        let what = format!("stays/{}", person.leaves);
+        people.note(id, &what, "the leaving was taken back".to_owned(), invocation.now);
+        Ok::<_, OnboardingError>("changed")
     };
-    let changed = app.amend(change).await?;
-    let (number, is_new) = changed.ok_or_else(|| OnboardingError::NoPerson(id.to_owned()))?;
-    // Again, if an earlier attempt died before it.
-    if number > 0 {
-        let entry = Entry { outcome: "the leaving was taken back".to_owned(), ..Entry::default() };
-        Box::pin(record(app, id, &format!("stays/{number}"), entry, invocation)).await;
-    }
-    Box::pin(settle(app, id, if is_new { "changed" } else { "unchanged" }, invocation)).await
+    let outcome = app.amend(change).await??;
+    Box::pin(settle(app, id, outcome, invocation)).await
 }
 
 /// Deletes the data about a person who has left and has no access.
@@ -387,8 +370,8 @@ pub(crate) async fn forget(app: &App, id: &str, invocation: &Invocation) -> Resu
     let forgotten = One { person: id.to_owned(), outcome: "forgotten", state: "forgotten", ..One::default() };
     let run = run_id(id, FORGOTTEN);
     let Some(person) = people.people.get(id) else {
-        if people.unreported.contains(&run) {
-            Box::pin(report_pending(app, &run, invocation)).await?;
+        if people.unreported.iter().any(|noted| noted.run == run) {
+            Box::pin(report_all(app, id, &Access::default(), &Paged::new(), invocation)).await?;
             return Ok(forgotten);
         }
         return match app.base.reporter.look(&run).await.is_recorded() {
@@ -411,8 +394,8 @@ pub(crate) async fn forget(app: &App, id: &str, invocation: &Invocation) -> Resu
     Ok(forgotten)
 }
 
-/// The part of the run id of the record that data was deleted.
-const FORGOTTEN: &str = "forgotten";
+/// The part of the run id of the record that a checklist begins.
+const BEGUN: &str = "begun";
 
 /// The same, that everything is done.
 const COMPLETED: &str = "completed";
@@ -437,7 +420,6 @@ pub(crate) async fn delete(
     if let Some(reason) = settled.failed {
         return Err(OnboardingError::TasksOpen { person: id.to_owned(), reason });
     }
-    let run = run_id(id, FORGOTTEN);
     let asked = |person: &Person| (person.left, person.leaves, person.changes);
     let change = |people: &mut People| {
         let Some(person) = people.people.get(id) else { return Ok(()) };
@@ -448,39 +430,95 @@ pub(crate) async fn delete(
         people.people.remove(id);
         let mentees = people.people.values_mut().filter(|other| seen.is_called(&other.mentor));
         mentees.for_each(|other| other.mentor.clear());
-        // Nothing else is left to tell about the person.
-        people.unreported.retain(|other| !other.starts_with(&run_id(id, "")));
-        people.unreported.insert(run.clone());
+        people.note(id, FORGOTTEN, DELETED.to_owned(), invocation.now);
         Ok(())
     };
     app.amend(change).await??;
-    Box::pin(report_pending(app, &run, invocation)).await?;
+    Box::pin(report_all(app, id, access, &Paged::new(), invocation)).await?;
     Ok(settled.closed)
 }
 
-/// Writes a record that was noted together with the change that it is about. Returns whether it is written.
+/// The steps of pages, by the run id of the record that has them.
+type Paged = BTreeMap<String, Vec<Step>>;
+
+/// Writes the records about a person that were noted together with their changes, the oldest first.
+async fn report_all(
+    app: &App,
+    id: &str,
+    access: &Access,
+    paged: &Paged,
+    invocation: &Invocation,
+) -> Result<(), OnboardingError> {
+    for noted in app.people().await?.unreported {
+        if noted.run.starts_with(&run_id(id, "")) {
+            let steps = paged.get(&noted.run).cloned().unwrap_or_default();
+            Box::pin(report_pending(app, &noted.run, access, steps, invocation)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a record that was noted together with the change that it is about, once, with the steps of its pages. Returns
+/// whether it is written.
 pub(crate) async fn report_pending(
     app: &App,
     run: &str,
+    access: &Access,
+    paged: Vec<Step>,
     invocation: &Invocation,
 ) -> Result<bool, OnboardingError> {
-    let (id, what) = run.split_once('/').unwrap_or((run, FORGOTTEN));
-    let (outcome, message) = match app.people().await?.people.get(id) {
-        Some(person) if what == COMPLETED => {
-            let ticks = person.ticks.iter();
-            let ticked = ticks.map(|(item, tick)| format!("{item} ({})", tick.by.word()));
-            let none = word(&Membership::SaidNone);
-            let without = person.no_login.iter().map(|place| format!("{} ({none})", place.word()));
-            let done: Vec<_> = ticked.chain(without).collect();
-            (done.join(", "), Some(text::completed(&app.base.settings, id)))
+    let people = app.people().await?;
+    // Another invocation may have written it since.
+    let Some(noted) = people.unreported.iter().find(|noted| noted.run == run) else { return Ok(true) };
+    let (settings, now) = (&app.base.settings, local(invocation.now));
+    let (id, what) = run.split_once('/').unwrap_or((run, ""));
+    let at = noted.at.unwrap_or(invocation.now);
+    let mut steps = vec![Step { name: what.to_owned(), at: at.into(), outcome: noted.outcome.clone() }];
+    let (mut found, mut message) = (Vec::new(), None);
+    match (what, people.people.get(id)) {
+        (BEGUN, Some(person)) => {
+            let mentor = slack(person, &people, &settings.policy, now.date());
+            let begun = text::begun(settings, id, person, policy(app));
+            message = Some(begun.addressed(mentor.into_iter().collect()));
         }
-        _ => ("the data about the person was deleted".to_owned(), None),
+        (COMPLETED, Some(_)) => message = Some(text::completed(settings, id)),
+        (_, Some(person)) => {
+            // It may have been taken back since, or moved to another day.
+            if let Some(on) = person.left.filter(|on| left(*on, person.leaves) == what) {
+                let of = access.of(person, &settings.policy, now);
+                let states = of.iter().map(|(place, is)| format!("{}: {}", place.word(), word(is)));
+                // Seen now, which may be long after the change.
+                let at = invocation.now.into();
+                let outcome = states.collect::<Vec<_>>().join(", ");
+                steps.push(Step { name: "access".to_owned(), at, outcome });
+                message = Some(text::leaves(settings, id, on));
+                if person.has_left(now.date()) {
+                    found = of_leaver(id, person, access, &settings.policy, now);
+                    found.extend(of.iter().filter_map(|(place, membership)| match membership {
+                        Membership::Unknown(why) => {
+                            let finding = Finding::NotSeen(why.clone());
+                            Some(Found { about: place.word().to_owned(), finding })
+                        }
+                        _ => None,
+                    }));
+                    message = Some(text::left(settings, id, on, &of));
+                }
+            }
+        }
+        (_, None) => {}
+    }
+    let result = if found.iter().any(|found| found.finding.fails()) { "failed" } else { "succeeded" };
+    let draft = Draft {
+        trigger: TRIGGER.to_owned(),
+        subject: format!("person {id}"),
+        steps: [steps, paged].concat(),
+        findings: found.iter().map(text::finding::line).collect(),
+        ..Draft::of(settings, run, result, at)
     };
-    let entry = Entry { outcome, message, ..Entry::default() };
-    let is_written = Box::pin(record(app, id, what, entry, invocation)).await;
+    let is_written = app.base.reporter.report_once(draft, message.as_ref(), invocation).await;
     // A lost record is logged and counted; the next request or daily run writes it.
     if is_written {
-        app.amend(|people| people.unreported.remove(run)).await?;
+        app.amend(|people| people.unreported.retain(|noted| noted.run != run)).await?;
     }
     Ok(is_written)
 }
@@ -505,17 +543,27 @@ pub(crate) async fn show(
         }
         None => {
             let each = people.people.iter().map(|(id, person)| one(app, id, "shown", person, &access, now));
-            let not_listed = access.not_listed(&people).into_iter().map(str::to_owned);
-            Ok(Answer::All { people: each.collect(), not_listed: not_listed.collect() })
+            let not_listed = access.not_listed(&people, policy(app)).into_iter().map(str::to_owned);
+            let accounts = policy(app).accounts.iter().map(|(user, reason)| Account {
+                iam_user: user.clone(),
+                reason: reason.clone(),
+                state: match access.has_account(user) {
+                    Membership::Member => "in_group",
+                    Membership::NotMember => "not_in_group",
+                    other => word(&other),
+                },
+                person: owner(&people, user).map(str::to_owned),
+            });
+            Ok(Answer::All {
+                people: each.collect(),
+                not_listed: not_listed.collect(),
+                accounts: accounts.collect(),
+            })
         }
     }
 }
 
-/// Brings a person up to date with what is seen, completes the checklist if everything is done, and settles the tasks.
-///
-/// # Errors
-///
-/// [`OnboardingError`]; the person sees it.
+/// Looks up who has access, then [`settle_with`].
 async fn settle(
     app: &App,
     id: &str,
@@ -523,18 +571,31 @@ async fn settle(
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
     let access = Box::pin(access(app)).await;
+    Box::pin(settle_with(app, id, outcome, &access, &Paged::new(), invocation)).await
+}
+
+/// Records what was asked, brings a person up to date with what is seen, completes the checklist if everything is done, and
+/// settles the tasks.
+///
+/// # Errors
+///
+/// [`OnboardingError`]; the person sees it.
+async fn settle_with(
+    app: &App,
+    id: &str,
+    outcome: &'static str,
+    access: &Access,
+    paged: &Paged,
+    invocation: &Invocation,
+) -> Result<One, OnboardingError> {
     let now = local(invocation.now);
-    Box::pin(complete(app, id, &access, invocation)).await?;
-    // One that an earlier attempt left.
-    let run = run_id(id, COMPLETED);
-    if app.people().await?.unreported.contains(&run) {
-        Box::pin(report_pending(app, &run, invocation)).await?;
-    }
+    Box::pin(report_all(app, id, access, paged, invocation)).await?;
+    Box::pin(complete(app, id, access, invocation)).await?;
     let mut own = app.people().await?;
     own.people.retain(|known, _| known == id);
-    Box::pin(board::settle(app, &own, &access, now, invocation)).await?;
+    Box::pin(board::settle(app, &own, access, now, invocation)).await?;
     let people = app.people().await?;
-    Ok(one(app, id, outcome, known(&people, id)?, &access, now))
+    Ok(one(app, id, outcome, known(&people, id)?, access, now))
 }
 
 /// Notes what is seen of a person, and completes the checklist if everything is done. Whether it did.
@@ -549,22 +610,29 @@ pub(crate) async fn complete(
     invocation: &Invocation,
 ) -> Result<bool, OnboardingError> {
     let today = local(invocation.now).date();
-    let run = run_id(id, COMPLETED);
     let change = |people: &mut People| {
-        let Some(person) = people.people.get_mut(id).filter(|person| person.is_new(today)) else {
+        let Some(person) = people.people.get_mut(id) else { return false };
+        access.identify(person);
+        if !person.is_new(today) {
             return false;
-        };
+        }
         observe(person, access, invocation.now);
         let is_complete = is_complete(&checklist(person, policy(app), access));
         if is_complete {
             person.completed_at = Some(invocation.now);
-            people.unreported.insert(run.clone());
+            let ticks = person.ticks.iter();
+            let ticked = ticks.map(|(item, tick)| format!("{item} ({})", tick.by.word()));
+            let none = word(&Membership::SaidNone);
+            let without = person.no_login.iter().map(|place| format!("{} ({none})", place.word()));
+            let done: Vec<_> = ticked.chain(without).collect();
+            people.note(id, COMPLETED, done.join(", "), invocation.now);
         }
         is_complete
     };
     let is_complete = app.amend(change).await?;
     if is_complete {
-        Box::pin(report_pending(app, &run, invocation)).await?;
+        let run = run_id(id, COMPLETED);
+        Box::pin(report_pending(app, &run, access, Vec::new(), invocation)).await?;
     }
     Ok(is_complete)
 }
@@ -584,30 +652,6 @@ fn active<'a>(people: &'a People, id: &str, now: DateTime) -> Result<&'a Person,
 
 fn run_id(id: &str, what: &str) -> String {
     format!("{id}/{what}")
-}
-
-/// What a request did.
-#[derive(Default)]
-struct Entry {
-    outcome: String,
-    /// More than the one step.
-    steps: Vec<Step>,
-    found: Vec<Found>,
-    message: Option<Message>,
-}
-
-/// Records a step, once for each run. Returns whether the run has its record.
-async fn record(app: &App, id: &str, what: &str, entry: Entry, invocation: &Invocation) -> bool {
-    let Entry { outcome, steps, found, message } = entry;
-    let result = if found.iter().any(|found| found.finding.fails()) { "failed" } else { "succeeded" };
-    let draft = Draft {
-        trigger: TRIGGER.to_owned(),
-        subject: format!("person {id}"),
-        steps: [vec![Step::now(what, outcome)], steps].concat(),
-        findings: found.iter().map(text::finding::line).collect(),
-        ..Draft::of(&app.base.settings, &run_id(id, what), result, invocation.now)
-    };
-    app.base.reporter.report_once(draft, message.as_ref(), invocation).await
 }
 
 /// The word for what is known of one kind of access.

@@ -67,14 +67,14 @@ pub(crate) fn removal(app: &App, person: &Person, place: Place) -> String {
             .to_owned(),
         Place::OnCall => language
             .pick(
-                "na política, tirar de rotation.people, second e overrides dos squads (docs/politica.md#quem-está-de-plantão)",
-                "in the policy, remove from rotation.people, second and overrides of the squads (docs/politica.md#quem-está-de-plantão)",
+                "na política, tirar de rotation.people, second, overrides e contacts dos squads (docs/politica.md#quem-está-de-plantão)",
+                "in the policy, remove from rotation.people, second, overrides and contacts of the squads (docs/politica.md#quem-está-de-plantão)",
             )
             .to_owned(),
         Place::People => language
             .pick(
-                "na política, tirar de incidents.people (docs/politica.md#quem-está-de-plantão)",
-                "in the policy, remove from incidents.people (docs/politica.md#quem-está-de-plantão)",
+                "na política, tirar dos contacts dos squads e, por último, de incidents.people (docs/politica.md#quem-está-de-plantão)",
+                "in the policy, remove from the contacts of the squads and, last, from incidents.people (docs/politica.md#quem-está-de-plantão)",
             )
             .to_owned(),
     }

@@ -12,9 +12,11 @@ use crate::rules::journal::State;
 pub(crate) const MOST_BYTES: usize = 500_000;
 
 /// A request to the function.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub(crate) enum Event {
     /// The daily run.
+    #[serde(skip)]
     Daily,
     /// Write the document of an incident that is over.
     Document(Document),
@@ -72,14 +74,6 @@ pub(crate) struct Act {
     pub reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum Asked {
-    Document(Document),
-    Postmortem(Change),
-    Action(Act),
-}
-
 impl Event {
     /// Reads an event.
     ///
@@ -92,11 +86,7 @@ impl Event {
         if is_schedule || is_empty {
             return Ok(Self::Daily);
         }
-        let read = match parse::<Asked>(event)? {
-            Asked::Document(document) => Self::Document(document),
-            Asked::Postmortem(change) => Self::Postmortem(change),
-            Asked::Action(act) => Self::Action(act),
-        };
+        let read: Self = parse(event)?;
         read.check()?;
         Ok(read)
     }

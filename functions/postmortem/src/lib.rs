@@ -35,7 +35,6 @@ use shared::github::board::BoardError;
 use shared::github::{Repository, Session, Setup};
 use shared::run::base::Base;
 use shared::run::documents::Documents;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Refused;
 use shared::runtime::lambda::{self, Invocation};
@@ -83,15 +82,10 @@ impl App {
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let channels: Channels = env.required("PAGE_CHANNELS")?;
-        let name: Option<String> = env.optional("GITHUB_REPOSITORY")?;
-        let place = match name {
+        let place = match Repository::optional(env, SETUP)? {
             None => None,
-            Some(name) => {
-                let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let repository = Repository::new(api, name, SETUP)
-                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
-                let (token, folder) = (env.required("GITHUB_SECRET_NAME")?, env.optional("POSTMORTEM_PATH")?);
-                Some(Place { repository, token, folder })
+            Some((repository, token)) => {
+                Some(Place { repository, token, folder: env.optional("POSTMORTEM_PATH")? })
             }
         };
         Ok(Self {
@@ -108,15 +102,7 @@ impl App {
     }
 
     fn context(&self, now: Timestamp, attempt: u32) -> Context<'_> {
-        let settings = &self.base.settings;
-        Context {
-            policy: &settings.policy,
-            project: &settings.project,
-            environment: &settings.environment,
-            channels: &self.channels,
-            now,
-            attempt,
-        }
+        self.base.settings.context(&self.channels, now, attempt)
     }
 
     /// The journal as it is now.

@@ -19,7 +19,6 @@ use serde_json::json;
 use shared::aws::secrets;
 use shared::github::{GitHubError, Repository, Session, Setup, read};
 use shared::rotation::Base;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
 
@@ -55,11 +54,9 @@ impl Ci {
     /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which
     /// may be empty.
     pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
-        let api: Endpoint = env.required("GITHUB_API_URL")?;
-        let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)
-            .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+        let (repository, token) = Repository::from_env(env, SETUP)?;
         let place = Place { name, environment: env.optional("SEED_ADMIN_GITHUB_ENVIRONMENT")? };
-        Ok(Self { repository, token: env.required("GITHUB_SECRET_NAME")?, place })
+        Ok(Self { repository, token, place })
     }
 
     async fn session<T>(

@@ -8,7 +8,6 @@ use shared::aws::versions;
 use shared::database::Database;
 use shared::rotation::{Attempt, Base, Outcome, Request, RotationError};
 use shared::run::ledger::NotInUse;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 
 use crate::admin::{self, Users};
@@ -44,9 +43,7 @@ impl Password {
         let database = database
             .map(|name| Ok::<_, EnvError>((Database::from_env(PROCEDURE, env)?, name)))
             .transpose()?;
-        let url: Option<Endpoint> = env.optional("APP_URL")?;
-        let application = url.map(Application::new).transpose();
-        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        let application = Application::from_env(env)?;
         let ci = env.optional("SEED_ADMIN_GITHUB_SECRET")?;
         let ci = ci.map(|name| Ci::from_env(name, env)).transpose()?;
         Ok(Self { secret, email: env.required("SEED_ADMIN_EMAIL")?, database, application, ci })

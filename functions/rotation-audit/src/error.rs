@@ -1,5 +1,6 @@
 //! Why an audit failed; one variant for each different next step of the operator.
 
+use shared::audit::advice;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::language::Language;
@@ -32,26 +33,14 @@ impl AuditError {
     /// The operator's next step.
     pub(crate) fn next_step(&self, language: Language) -> String {
         match self {
-            Self::SecretsManager(call) => format!(
-                "{} {}.",
-                language.pick(
-                    "a Lambda tenta mais duas vezes. Se a falha se repetir, conferir a permissão (IAM) para",
-                    "Lambda tries twice more. If the failure repeats, check the IAM permission for",
-                ),
-                call.operation
-            ),
+            Self::SecretsManager(call) => advice::of_call(call, language),
             Self::Deadline(_) => language
                 .pick(
                     "a Lambda tenta mais duas vezes. Se a falha se repetir, ver no log qual chamada demora.",
                     "Lambda tries twice more. If the failure repeats, find the slow call in the log.",
                 )
                 .to_owned(),
-            Self::PageFailed(_) => language
-                .pick(
-                    "avisar o plantão com o texto que está no log, campo `undelivered`, e conferir o tópico de paging.",
-                    "page the on-call engineer with the text in the log (field `undelivered`), and check the paging topic.",
-                )
-                .to_owned(),
+            Self::PageFailed(_) => advice::of_pages(language).to_owned(),
         }
     }
 }

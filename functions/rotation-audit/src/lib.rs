@@ -28,7 +28,6 @@ use shared::github::Repository;
 use shared::run::base::Base;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::{self, Invocation};
@@ -67,22 +66,12 @@ impl App {
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let base = Base::of_audit(PROCEDURE, env, aws)?;
-        let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
-        let board = match repository {
-            None => None,
-            Some(repository) => {
-                let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let board = Repository::new(api, repository, github::SETUP)
-                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
-                Some((board, env.required("GITHUB_SECRET_NAME")?))
-            }
-        };
         let patient = lambda::patient(aws);
         Ok(Self {
             base,
             secrets: shared::patient!(aws_sdk_secretsmanager, &patient),
             rds: shared::patient!(aws_sdk_rds, &patient),
-            board,
+            board: Repository::optional(env, github::SETUP)?,
             scope: Scope::from_env(env)?,
         })
     }

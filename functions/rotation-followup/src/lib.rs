@@ -29,7 +29,6 @@ use shared::github::{Repository, Setup};
 use shared::run::base::Base;
 use shared::run::documents::Documents;
 use shared::run::ledger::Line;
-use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
 use shared::workflow::Run;
@@ -93,9 +92,7 @@ impl App {
     ///
     /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let url: Option<Endpoint> = env.optional("APP_URL")?;
-        let application = url.map(Application::new).transpose();
-        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        let application = Application::from_env(env)?;
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
             secrets: aws_sdk_secretsmanager::Client::new(aws),
@@ -113,10 +110,8 @@ impl App {
             changelog: match env.optional("CHANGELOG_PATH")? {
                 None => None,
                 Some(path) => {
-                    let api: Endpoint = env.required("GITHUB_API_URL")?;
-                    let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, GITHUB)
-                        .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
-                    Some(Changelog { repository, token: env.required("GITHUB_SECRET_NAME")?, path })
+                    let (repository, token) = Repository::from_env(env, GITHUB)?;
+                    Some(Changelog { repository, token, path })
                 }
             },
         })

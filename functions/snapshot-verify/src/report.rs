@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use shared::aws::snapshots::{Kind, Progress, progress};
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::failure::{Failure, chain};
@@ -63,8 +63,16 @@ pub struct Row {
 #[derive(Default, Deserialize)]
 struct Before {
     sequence: u64,
+    #[serde(deserialize_with = "findings")]
     findings: Vec<String>,
     steps: Vec<PastStep>,
+}
+
+/// A record's line about the findings for which it had no room is none of them.
+fn findings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut lines = Vec::<String>::deserialize(deserializer)?;
+    lines.retain(|line| !line.starts_with('+'));
+    Ok(lines)
 }
 
 #[derive(Deserialize)]
@@ -246,4 +254,24 @@ fn draft(app: &App, trigger: &Trigger, run_id: &str, result: &'static str, invoc
         Trigger::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
     };
     Draft { trigger, subject, ..Draft::of(&app.settings, run_id, result, invocation.now) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_line_about_findings_without_room_is_neither_resolved_nor_carried() {
+        let record = json!({
+            "sequence": 4, "steps": [],
+            "findings": ["Failed snapshot a: x", "+12: not in this record, which would be too large"]
+        });
+        let before: Before = serde_json::from_value(record).unwrap();
+        assert_eq!(before.findings, ["Failed snapshot a: x"]);
+        let changes = changes(&Trigger::Sweep, None, &before.findings, &[]);
+        assert_eq!(changes.resolved.into_iter().collect::<Vec<_>>(), ["Failed snapshot a"]);
+        assert!(changes.carried.is_empty());
+    }
 }

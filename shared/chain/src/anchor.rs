@@ -54,7 +54,7 @@ impl Anchor {
         record::read(bytes)
     }
 
-    /// What it knows about a procedure's chain, as this witness.
+    /// The pin of a procedure's chain, with this witness.
     fn pin(&self, procedure: &str, witness: Witness) -> Option<Pin> {
         let Head { sequence, sha256, .. } = self.heads.get(procedure)?;
         Some(Pin { sequence: *sequence, sha256: Some(sha256.clone()), witness })
@@ -143,7 +143,7 @@ pub struct Anchors {
     walk: Walk,
     stack: Stack,
     bucket: Option<String>,
-    /// What the anchors know, by procedure: one for each head that the anchor before did not name.
+    /// Pins by procedure: one for each head that the anchor before did not name.
     pins: BTreeMap<String, Vec<Pin>>,
     copies: Vec<(Anchor, Witness)>,
     newest: Option<Newest>,
@@ -251,7 +251,7 @@ impl Anchors {
         self.walk.unread(key, reason);
     }
 
-    /// What the anchors know about a procedure's chain, for [`Verifier::witnessed`](crate::Verifier::witnessed). Anchors
+    /// The pins of a procedure's chain, for [`Verifier::witnessed`](crate::Verifier::witnessed). Anchors
     /// that name the same record in the same way count once, by the oldest.
     pub fn pins(&self, procedure: &str) -> Vec<Pin> {
         let mut pins = self.pins.get(procedure).cloned().unwrap_or_default();
@@ -272,9 +272,15 @@ impl Anchors {
         self.newest.as_ref()?.anchor.heads.get(procedure)?.checkpoint.as_deref()
     }
 
-    /// What is wrong so far: with [copies](Anchors::witnessed) alone, all that can be.
+    /// The faults so far. With [copies](Anchors::witnessed) alone there are no others.
     pub fn faults(&self) -> &[Fault] {
         &self.walk.faults
+    }
+
+    /// When the latest of the anchors and [copies](Anchors::witnessed) was made, as it says.
+    pub fn latest(&self) -> Option<Timestamp> {
+        let newest = self.newest.as_ref().map(|newest| newest.anchor.at);
+        self.copies.iter().map(|(copy, _)| copy.at).chain(newest).max()
     }
 
     /// The newest anchor that was read, in its place.

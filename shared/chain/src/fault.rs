@@ -1,4 +1,4 @@
-//! What is wrong with a chain, named: the object, the fact, and what to do.
+//! Faults of a chain: the object, the fact, and the next step.
 
 use jiff::Timestamp;
 use policy::language::Language;
@@ -15,11 +15,11 @@ pub struct Fault {
     pub sequence: Option<u64>,
     /// Key of the object. Like everything that an object says, it is foreign text.
     pub key: String,
-    /// What is wrong.
+    /// The fault's kind.
     pub harm: Harm,
 }
 
-/// What is wrong with an object of a chain, or with the chain at its place.
+/// Damage to an object of a chain, or to the chain at its place.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Harm {
     /// No object is at this place, or at any up to `to`.
@@ -59,7 +59,7 @@ pub enum Harm {
         /// The reason.
         reason: String,
     },
-    /// It is in a form that this version does not know: written by a newer one, or by nobody.
+    /// It is in a form that this version does not know: a newer version's, or forged.
     OtherForm {
         /// The form that it says.
         schema: u32,
@@ -71,6 +71,8 @@ pub enum Harm {
     },
     /// An object that has no place in the chain.
     Foreign,
+    /// A chain of a procedure that is none of [`PROCEDURES`](crate::PROCEDURES).
+    NoProcedure,
     /// A delete marker hides it.
     Hidden {
         /// Version id of the marker.
@@ -105,7 +107,7 @@ pub enum Harm {
     },
 }
 
-/// An object that could not be read. What depends on it is not verified.
+/// An object that could not be read. Its neighbours' links are not verified.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Unknown {
     /// The chain: its procedure, or `anchors`.
@@ -133,6 +135,7 @@ impl Fault {
             Harm::OtherForm { .. } => "EvidenceOfOtherForm",
             Harm::TooLarge { .. } => "EvidenceTooLarge",
             Harm::Foreign => "EvidenceForeign",
+            Harm::NoProcedure => "EvidenceOfNoProcedure",
             Harm::Hidden { .. } => "EvidenceHidden",
             Harm::Replaced { .. } => "EvidenceReplaced",
             Harm::Unnoted { .. } => "EvidenceUnnoted",
@@ -204,6 +207,11 @@ impl Fault {
             Harm::Foreign => {
                 tr!(language, "{key} não é um objeto da cadeia", "{key} is no object of the chain")
             }
+            Harm::NoProcedure => tr!(
+                language,
+                "{key}: o produto não tem um procedimento {chain}",
+                "{key}: the product has no procedure {chain}",
+            ),
             Harm::Hidden { marker } => tr!(
                 language,
                 "um delete marker esconde {one} de {chain} (versão {marker})",
@@ -254,7 +262,7 @@ impl Fault {
         }
     }
 
-    /// What a person does next, in one sentence.
+    /// The next step for a person, in one sentence.
     pub fn next(&self, language: Language) -> &'static str {
         match &self.harm {
             Harm::Hidden { .. } => language.pick(
@@ -265,7 +273,11 @@ impl Fault {
                 "guardar todas as versões, a mais antiga é a verdadeira; ver no CloudTrail quem gravou as outras (docs/implantacao.md)",
                 "keep all versions, the oldest is the true one; find out in CloudTrail who wrote the others (docs/implantacao.md)",
             ),
-            Harm::Foreign | Harm::TooLarge { .. } => language.pick(
+            Harm::TooLarge { .. } => language.pick(
+                "ver no CloudTrail quem gravou o objeto, e guardá-lo; as funções cortam um registro acima de 1 MiB",
+                "find out in CloudTrail who wrote the object, and keep it; the functions cut a record above 1 MiB",
+            ),
+            Harm::Foreign => language.pick(
                 "ver no CloudTrail quem gravou o objeto, e guardá-lo; não é das funções",
                 "find out in CloudTrail who wrote the object, and keep it; no function wrote it",
             ),
@@ -273,9 +285,9 @@ impl Fault {
                 "se isto é uma cópia, copiar o bucket de novo, as âncoras primeiro: uma execução pode ter gravado durante a cópia; se continuar, não mudar nada, guardar o bucket com todas as versões e ver no CloudTrail quem apagou (docs/auditor.md, Quando algo não confere)",
                 "if this is a copy, copy the bucket again, the anchors first: a run may have written during the copy; if it stays, change nothing, keep the bucket with all its versions, and find out in CloudTrail who deleted (docs/auditor.md, Quando algo não confere)",
             ),
-            Harm::OtherForm { .. } => language.pick(
-                "conferir com a versão mais nova deste programa; se ela também não conhece a forma, ver no CloudTrail quem gravou",
-                "verify with the newest version of this program; if it does not know the form either, find out in CloudTrail who wrote it",
+            Harm::OtherForm { .. } | Harm::NoProcedure => language.pick(
+                "conferir com a versão mais nova deste programa; se ela também não conhece a forma ou o procedimento, ver no CloudTrail quem gravou",
+                "verify with the newest version of this program; if it does not know the form or the procedure either, find out in CloudTrail who wrote it",
             ),
             Harm::OtherBucket { .. } => language.pick(
                 "cada bucket de evidência precisa de um lugar só seu para as âncoras: corrigir AnchorBucketName de uma das stacks",
@@ -303,7 +315,7 @@ impl Fault {
 }
 
 impl Unknown {
-    /// What is not known and why, in one clause. It may hold foreign text.
+    /// The object and the reason, in one clause. It may hold foreign text.
     pub fn what(&self, language: Language) -> String {
         let Self { chain, key, reason, .. } = self;
         tr!(

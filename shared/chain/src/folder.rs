@@ -31,7 +31,7 @@ impl Folder {
         &self.chain
     }
 
-    /// What all keys of the folder begin with; it ends with a slash.
+    /// Prefix of all keys of the folder; it ends with a slash.
     pub fn prefix(&self) -> String {
         format!("{}/", self.path)
     }

@@ -29,6 +29,28 @@ pub use note::Notes;
 pub use record::{MOST_BYTES, Record, Step};
 pub use verify::{Late, State, Verdict, Verifier};
 
+/// The procedures that keep a chain of records. A procedure that is removed from the product stays here: its chain does.
+pub const PROCEDURES: [&str; 18] = [
+    "attachment-restore-test",
+    "backup-audit",
+    "emergency-restore",
+    "governance-report",
+    "grafana-export",
+    "incident-clock",
+    "inventory-audit",
+    "onboarding",
+    "policy",
+    "postmortem",
+    "restore-test",
+    "rotate-database",
+    "rotate-external",
+    "rotate-random",
+    "rotation-audit",
+    "rotation-followup",
+    "snapshot-create",
+    "snapshot-verify",
+];
+
 /// The stack that objects belong to.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Stack {
@@ -63,7 +85,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// What an earlier verification, which found this head, knows about the chain.
+    /// The pin of an earlier verification that found this head.
     pub fn pin(&self) -> Pin {
         Pin { sequence: self.sequence, sha256: Some(self.sha256.clone()), witness: Witness::Earlier }
     }
@@ -79,18 +101,18 @@ pub struct Mark {
     pub record: Link,
 }
 
-/// What a witness says about one object of a chain.
+/// A witness's statement about one object of a chain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pin {
     /// Sequence of an object that existed.
     pub sequence: u64,
     /// SHA-256 of its bytes, in lower-case hexadecimal; none if the witness shows only that it existed.
     pub sha256: Option<String>,
-    /// Who says so.
+    /// The witness.
     pub witness: Witness,
 }
 
-/// Who knows about a chain: mostly an object outside of it.
+/// A source of knowledge about a chain: mostly an object outside of it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Witness {
     /// An earlier verification.

@@ -44,7 +44,7 @@ pub struct Listing {
     pub objects: Vec<Entry>,
     /// Sequences of the objects that a delete marker hides.
     pub hidden: BTreeSet<u64>,
-    /// What the list shows to be wrong.
+    /// Faults that the list shows.
     pub faults: Vec<Fault>,
 }
 

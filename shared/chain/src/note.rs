@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::folder::Folder;
 use crate::{Mark, Pin, Unknown, Witness, sha256};
 
+/// Name of the note that the chain has begun.
+const BEGUN: &str = "begun.json";
+
 /// A procedure's notes, read from `runs/<procedure>/`.
 ///
 /// A run notes the place for its record before it writes it, in `runs/<procedure>/<SHA-256 of the run id>.json`. The
@@ -35,14 +38,15 @@ impl Notes {
         Self { folder, places: BTreeMap::new(), last: None, mark: None, unknown: Vec::new() }
     }
 
+    /// The name of an object of the procedure's notes.
+    fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix("runs/")?.strip_prefix(self.folder.chain())?.strip_prefix('/')
+    }
+
     /// Takes an object of the procedure's notes; one that is no note is a document of another kind.
     pub fn note(&mut self, key: &str, bytes: &[u8]) {
-        let chain = self.folder.chain();
-        let Some(name) = key.strip_prefix("runs/").and_then(|key| key.strip_prefix(chain)?.strip_prefix('/'))
-        else {
-            return;
-        };
-        if name == "begun.json" {
+        let Some(name) = self.name(key) else { return };
+        if name == BEGUN {
             match mark(&self.folder, bytes) {
                 Ok(Mark { sequence, record }) => {
                     let witness = Witness::Begun { key: key.to_owned() };
@@ -61,13 +65,37 @@ impl Notes {
         }
     }
 
+    /// Takes an object that is too large to be read: more than [`MOST_BYTES`](crate::MOST_BYTES). Documents of other kinds
+    /// may be; the note that the chain has begun is not.
+    pub fn large(&mut self, key: &str, bytes: u64) {
+        if self.name(key) == Some(BEGUN) {
+            self.unread(key, &format!("it has {bytes} bytes, and a note has some hundred"));
+        }
+    }
+
     /// Takes a note that could not be read.
     pub fn unread(&mut self, key: &str, reason: &str) {
         let (chain, key, reason) = (self.folder.chain().to_owned(), key.to_owned(), reason.to_owned());
         self.unknown.push(Unknown { chain, sequence: None, key, reason });
     }
 
-    /// What the notes show about the chain.
+    /// Whether the notes show that the chain has a record, or could not be read and may show it. A run that noted the first
+    /// place may have died before it wrote the record.
+    pub fn is_witness(&self) -> bool {
+        self.pins().next().is_some() || !self.unknown.is_empty()
+    }
+
+    /// The highest sequence that a run noted.
+    pub fn newest(&self) -> Option<u64> {
+        self.last.as_ref().map(|(sequence, _)| *sequence)
+    }
+
+    /// Whether the note that the chain has begun was read.
+    pub fn has_begun(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// The pins that the notes show.
     pub(crate) fn pins(&self) -> impl Iterator<Item = Pin> {
         let last = self.last.as_ref().filter(|(sequence, _)| *sequence > 1).map(|(sequence, key)| Pin {
             sequence: sequence - 1,

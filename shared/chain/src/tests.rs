@@ -326,6 +326,15 @@ fn a_forged_record_is_named_wherever_it_is_added() {
     // The first record is older than the notes.
     let verdict = bucket.judge(Verifier::new(PROCEDURE).noted(notes.clone()));
     check(&verdict, &[("EvidenceUnnoted", 4)]);
+    let unnoted = |mut verifier: Verifier| {
+        bucket.seen().into_iter().for_each(|(key, bytes)| {
+            verifier.record(key, bytes, None);
+        });
+        verifier.unnoted()
+    };
+    assert_eq!(unnoted(Verifier::new(PROCEDURE).noted(notes.clone())), 1);
+    assert_eq!(unnoted(Verifier::new(PROCEDURE).noted(Notes::new(PROCEDURE))), 4);
+    assert_eq!(unnoted(Verifier::new(PROCEDURE)), 0);
     let mut whole = bucket.clone();
     whole.delete(4);
     check(&whole.judge(Verifier::new(PROCEDURE).noted(notes.clone())), &[]);
@@ -528,6 +537,32 @@ fn what_could_not_be_read_is_unknown_and_never_verified() {
     let mut notes = Notes::new(PROCEDURE);
     notes.note("runs/rotate-random/begun.json", b"{}");
     assert_eq!(bucket.judge(Verifier::new(PROCEDURE).noted(notes)).state(), State::Unknown);
+}
+
+#[test]
+fn notes_are_witnesses_if_they_show_or_may_show_a_record() {
+    let place = |sequence: u64| json!({"key": Folder::records(PROCEDURE).key(sequence)}).to_string();
+    let mark = json!({"sequence": 1, "key": Folder::records(PROCEDURE).key(1), "sha256": "x"}).to_string();
+    let padded = format!("{mark}{}", " ".repeat(10_000));
+    let (run, begun) = ("runs/rotate-random/0.json", "runs/rotate-random/begun.json");
+    for (key, text, is_witness, newest) in [
+        (run, place(1), false, Some(1)),
+        (run, place(2), true, Some(2)),
+        (run, "{}".to_owned(), false, None),
+        (begun, mark, true, None),
+        (begun, padded, true, None),
+        (begun, "x".to_owned(), true, None),
+    ] {
+        let mut notes = Notes::new(PROCEDURE);
+        notes.note(key, text.as_bytes());
+        assert_eq!((notes.is_witness(), notes.newest()), (is_witness, newest), "{key}: {text:.40}");
+    }
+    // Too large to be read.
+    for (key, is_witness) in [(run, false), (begun, true), ("runs/rotate-database/begun.json", false)] {
+        let mut notes = Notes::new(PROCEDURE);
+        notes.large(key, MOST_BYTES + 1);
+        assert_eq!((notes.is_witness(), notes.has_begun()), (is_witness, false), "{key}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{Head, Link, Pin, Stack, Witness, sha256};
 /// later, and so is a bucket that was replaced.
 const LATE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the verification of a chain found.
+/// The result of a chain's verification.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verdict {
     /// The chain: its procedure, or `anchors`.
@@ -26,9 +26,9 @@ pub struct Verdict {
     pub read: u64,
     /// Sequence of the first object that was to be read: 1, unless the verification began after a head.
     pub from: u64,
-    /// What is wrong, by place.
+    /// Faults, by place.
     pub faults: Vec<Fault>,
-    /// What could not be read.
+    /// Objects that could not be read.
     pub unknown: Vec<Unknown>,
     /// The newest anchor that names an object that was read, and agrees.
     pub anchored: Option<Pin>,
@@ -81,6 +81,7 @@ pub struct Verifier {
     notes: Option<Notes>,
     /// Whether a record was read whose run had noted its place. Chains may be older than the notes.
     is_noted: bool,
+    unnoted: u64,
     late: Option<Late>,
 }
 
@@ -88,7 +89,7 @@ impl Verifier {
     /// A verification from the first record on.
     pub fn new(procedure: &str) -> Self {
         let walk = Walk::new(Folder::records(procedure));
-        Self { walk, stack: None, notes: None, is_noted: false, late: None }
+        Self { walk, stack: None, notes: None, is_noted: false, unnoted: 0, late: None }
     }
 
     /// Records must belong to this stack; without it, to that of the first record.
@@ -168,6 +169,8 @@ impl Verifier {
                 self.is_noted = true;
             } else if self.is_noted || noted.is_some() {
                 self.walk.fault(Some(sequence), key, Harm::Unnoted { noted });
+            } else {
+                self.unnoted += 1;
             }
         }
         Some(record)
@@ -190,13 +193,19 @@ impl Verifier {
         self.walk.unread(key, reason);
     }
 
+    /// Number of records read so far without a note of their run and before the first one with a note: the chain is older
+    /// than the notes, or they were deleted. 0 where [notes](Verifier::noted) are not taken into account.
+    pub fn unnoted(&self) -> u64 {
+        self.unnoted
+    }
+
     /// Ends the verification: every object that exists was taken.
     pub fn finish(self) -> Verdict {
         Verdict { late: self.late, ..self.walk.finish() }
     }
 }
 
-/// What an object says about its place.
+/// An object's statement of its place.
 pub(crate) struct Content {
     pub(crate) sequence: u64,
     pub(crate) previous: Option<Link>,

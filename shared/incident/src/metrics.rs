@@ -18,7 +18,8 @@ pub struct Metrics {
     pub definitions: BTreeMap<String, String>,
     /// The numbers, for each group and severity that had an incident.
     pub rows: Vec<Row>,
-    /// Incidents that nobody acknowledged, over or not: in the rows' counts, and in no duration.
+    /// Incidents without an acknowledgement, over, or open for longer than their page waits for one: in the rows' counts, and in
+    /// no duration.
     pub unacknowledged: Vec<Named>,
     /// Incidents whose severity nobody confirmed, or that had no commander.
     pub unclassified: Vec<Named>,

@@ -98,7 +98,7 @@ fn recognised(value: &Value, origin: Origin<'_>, depth: u8) -> Option<Vec<Signal
 }
 
 /// A signal that pages, with nothing but its identity.
-pub(crate) fn blank(source: Source, problem: String, event: String) -> Signal {
+pub fn blank(source: Source, problem: String, event: String) -> Signal {
     Signal {
         source,
         problem,

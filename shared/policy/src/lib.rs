@@ -10,9 +10,11 @@ mod backups;
 pub mod calendar;
 mod emergency;
 pub mod event;
+mod grafana;
 pub mod incidents;
 mod inventory;
 pub mod language;
+mod name;
 mod onboarding;
 pub mod oncall;
 mod report;
@@ -35,9 +37,11 @@ pub use backups::{
     BackupAudit, Backups, Exception, ExpiringPrefixes, Hours, LONGEST_WAIT_SECONDS, Snapshots, Verify, window,
 };
 pub use emergency::{Emergency, LONGEST_EMERGENCY_SECONDS, Migration};
+pub use grafana::{Accepted, Grafana};
 pub use incidents::Incidents;
 pub use inventory::{Area, Areas, Holding, Inventory, Kind, resolve};
-pub use onboarding::{Onboarding, Shadowing};
+pub use name::is_same_name;
+pub use onboarding::{Onboarding, Shadowing, is_iam_user};
 pub use report::{Prices, Report};
 pub use restores::{Chain, LONGEST_RESTORE_SECONDS, MOST_PIECES, Newest, PIECE_SECONDS, Restores};
 pub use rotation::{
@@ -82,6 +86,8 @@ pub struct Policy {
     pub report: Report,
     /// Onboarding (guide, 5).
     pub onboarding: Onboarding,
+    /// The export of Grafana (guide, 2.3).
+    pub grafana: Grafana,
 }
 
 /// An error in a policy, with the path of the field.
@@ -364,7 +370,8 @@ impl Policy {
         self.restores.check("restores")?;
         self.report.check("report")?;
         self.incidents.check("incidents")?;
-        self.onboarding.check("onboarding")
+        self.onboarding.check("onboarding")?;
+        self.grafana.check("grafana")
     }
 }
 

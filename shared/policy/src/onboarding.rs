@@ -1,7 +1,7 @@
 //! Settings of onboarding: what a new person of the operations team reads and sees, until when, and how long the data about
 //! the person is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub struct Onboarding {
     pub test_environments: Vec<String>,
     /// Days after a person's leaving after which the data about the person is deleted: 1 to 3650.
     pub forget_days: u16,
+    /// IAM users that are no person's, such as one for emergencies or of a pipeline, with the reason and who keeps it, in one
+    /// line.
+    pub accounts: BTreeMap<String, String>,
 }
 
 /// Work of the team that a new person accompanies, with the evidence that it was done.
@@ -67,6 +70,21 @@ impl Onboarding {
         if let Some(index) = self.shadowing.iter().position(|one| !shown.insert(*one)) {
             return Err(PolicyError::at(format!("{path}.shadowing[{index}]"), "is there twice"));
         }
+        let mut users = BTreeSet::new();
+        for (user, reason) in &self.accounts {
+            let path = format!("{path}.accounts.{user}");
+            if !is_iam_user(user) {
+                return Err(PolicyError::at(path, "expected the name of an IAM user, without a path"));
+            }
+            if !is_line(reason, 200) {
+                let expected =
+                    "expected why it is no person's and who keeps it, one line of at most 200 characters";
+                return Err(PolicyError::at(path, expected));
+            }
+            if !users.insert(user.to_ascii_lowercase()) {
+                return Err(PolicyError::at(path, "is there twice: IAM's names have no case"));
+            }
+        }
         let is_known = |name: &String| ["dev", "staging", "prod"].contains(&name.as_str());
         match self.test_environments.iter().position(|name| !is_known(name)) {
             Some(index) => {
@@ -76,6 +94,13 @@ impl Onboarding {
             None => Ok(()),
         }
     }
+}
+
+/// Whether IAM accepts a text as the name of a user.
+/// Source: [CreateUser](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html).
+pub fn is_iam_user(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -100,6 +125,14 @@ mod tests {
             (json!({"shadowing": ["deploys"]}), "shadowing[0]"),
             (json!({"test_environments": ["test"]}), "test_environments[0]"),
             (json!({"people": {}}), "people"),
+            (json!({"accounts": ["ci"]}), "accounts"),
+            (json!({"accounts": {"ci": 1}}), "accounts.ci"),
+            (json!({"accounts": {"ci": ""}}), "accounts.ci"),
+            (json!({"accounts": {"ci": " "}}), "accounts.ci"),
+            (json!({"accounts": {"ci": "x".repeat(201)}}), "accounts.ci"),
+            (json!({"accounts": {"a/ci": "x"}}), "accounts.a/ci"),
+            (json!({"accounts": {"": "x"}}), "accounts."),
+            (json!({"accounts": {"CI": "x", "ci": "y"}}), "accounts.ci"),
         ] {
             let refused = Policy::of(&json!({"onboarding": patch})).unwrap_err();
             assert_eq!(refused.path, format!("onboarding.{path}"), "{refused}");
@@ -113,6 +146,7 @@ mod tests {
         assert_eq!(documents.len(), 3);
         assert_eq!(shadowing, &[Shadowing::Deploy, Shadowing::Restore, Shadowing::Rotation]);
         assert_eq!(test_environments, &["dev", "staging"]);
+        assert!(policy.onboarding.accounts.is_empty());
         // Where nothing is to be shown or read, such as in an environment for production alone.
         Policy::of(&json!({"onboarding": {"shadowing": [], "documents": [], "remind_days": []}})).unwrap();
     }

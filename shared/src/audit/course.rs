@@ -12,7 +12,7 @@ use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::audit::findings::{self, Changes, key_of};
+use crate::audit::findings::{self, Changes, Item, key_of};
 use crate::audit::first_week::{FirstWeek, Held, Quiet};
 use crate::run::base::Base;
 use crate::run::documents::Documents;
@@ -23,7 +23,11 @@ use crate::run::report::Unread;
 use crate::runtime::failure::{Failure, chain};
 use crate::runtime::hex::hex;
 use crate::runtime::lambda::Invocation;
+use crate::runtime::language::Language;
 use crate::runtime::time;
+
+/// Most characters of a list of keys in a message.
+const LISTED: usize = 600;
 
 /// The part of the last run's record that the next run needs; without findings if the audit keeps them elsewhere.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -72,6 +76,26 @@ pub struct News<'a> {
     pub unread: Option<&'a Unread>,
     /// The first week, until it is over.
     pub quiet: Option<Quiet<'a>>,
+}
+
+impl News<'_> {
+    /// The paragraphs about the findings: why the last run could not be read, the new ones in groups, and the keys of those
+    /// that go on and of those that are resolved.
+    pub fn paragraphs(&self, found: Vec<Item>, language: Language) -> Vec<String> {
+        let lists_all = self.is_weekly || self.unread.is_some();
+        let is_new = |item: &Item| lists_all || self.changes.new.contains(&item.key());
+        let (new, unchanged): (Vec<_>, Vec<_>) = found.into_iter().partition(is_new);
+        let mut all: Vec<_> = self.unread.iter().map(|unread| unread.text(language)).collect();
+        all.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
+        let listed = |label: &str, keys: Vec<String>| {
+            (!keys.is_empty()).then(|| format!("{label} {}.", findings::listed(keys, LISTED)))
+        };
+        let unchanged = unchanged.iter().map(Item::key).collect();
+        all.extend(listed(language.pick("Continua:", "Unchanged:"), unchanged));
+        let resolved = self.changes.resolved.iter().cloned().collect();
+        all.extend(listed(language.pick("Resolvido:", "Resolved:"), resolved));
+        all
+    }
 }
 
 /// The result of a run.
@@ -317,8 +341,9 @@ impl Last {
 /// record.
 pub fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
     if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
-        let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
-        if recorded == keys.iter().map(String::as_str).collect() {
+        let (recorded, more) = findings::recorded(&before.findings);
+        let others = keys.iter().filter(|key| !recorded.contains(key.as_str())).count();
+        if others == more && recorded.iter().all(|key| keys.contains(*key)) {
             return before.run_id.clone();
         }
     }
@@ -365,6 +390,29 @@ mod tests {
     }
 
     #[test]
+    fn a_message_has_what_is_new_what_goes_on_and_what_is_resolved() {
+        let item = |about: &str| Item {
+            kind: "Late".to_owned(),
+            about: about.to_owned(),
+            sentence: "late".to_owned(),
+            step: "hurry".to_owned(),
+            pattern: "hurry".to_owned(),
+        };
+        let changes = Changes { new: keys(&["Late b"]), resolved: keys(&["Late c"]) };
+        let told = |is_weekly, unread| {
+            let news = News { run_id: "x", changes: &changes, is_weekly, unread, quiet: None };
+            news.paragraphs(vec![item("a"), item("b")], Language::English)
+        };
+        let new = "*Late* `b`: late. Next step: hurry.";
+        assert_eq!(told(false, None), [new, "Unchanged: Late a.", "Resolved: Late c."]);
+        let all = "*Late* (2): late: `a`, `b`. Next step: hurry.";
+        assert_eq!(told(true, None), [all, "Resolved: Late c."]);
+        let unread = Unread("denied".to_owned());
+        let text = unread.text(Language::English);
+        assert_eq!(told(false, Some(&unread)), [text.as_str(), all, "Resolved: Late c."]);
+    }
+
+    #[test]
     fn the_same_findings_of_a_day_are_one_run_and_a_change_is_another() {
         let day = "2026-03-02";
         let (one, two) = (keys(&["Missing a b"]), keys(&["Missing a b", "NotInState c d"]));
@@ -379,6 +427,16 @@ mod tests {
         let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
         let third = run_id(day, Some(&changed), &one);
         assert!(third != first && third != second);
+        // A record that had no room for all of them.
+        let cut = before(&first, &["Missing a b: text", "+1: not in this record, which would be too large"]);
+        assert_eq!(run_id(day, Some(&cut), &two), first);
+        for other in [
+            &one,
+            &keys(&["Missing a b", "NotInState c d", "NotInState e f"]),
+            &keys(&["Late a b", "Late c d"]),
+        ] {
+            assert_ne!(run_id(day, Some(&cut), other), first, "{other:?}");
+        }
         // The next day.
         let next = run_id("2026-03-03", Some(&recorded), &one);
         assert!(next.starts_with("2026-03-03/"), "{next}");

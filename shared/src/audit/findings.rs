@@ -38,14 +38,37 @@ pub fn about_of(key: &str) -> &str {
     key.split_once(' ').map_or("", |(_, about)| about)
 }
 
+/// Begins the role of a line's subject.
+const ROLE: &str = ", role: ";
+
+/// Ends a record's line with its subject's role, for a reader who knows the role and not the name.
+pub fn with_role(line: &str, role: &str) -> String {
+    format!("{line}{ROLE}{role}")
+}
+
+/// The role that ends a record's line, or its sentence; none without one.
+pub fn role_of(line: &str) -> Option<&str> {
+    line.rsplit_once(ROLE).map(|(_, role)| role)
+}
+
+/// The keys of a record's lines, and how many findings it had no room for.
+pub(super) fn recorded(lines: &[String]) -> (BTreeSet<&str>, usize) {
+    let (others, keys): (BTreeSet<&str>, BTreeSet<&str>) =
+        lines.iter().map(|line| key_of(line)).partition(|key| key.starts_with('+'));
+    let more = others.iter().filter_map(|other| other.strip_prefix('+')?.parse::<usize>().ok());
+    (keys, more.sum())
+}
+
 /// Compares the keys with those of the last record's lines. `is_unseen` is true for a key of the last record that could
 /// not be checked again: its absence does not count as resolved.
 pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&str) -> bool) -> Changes {
-    let before: BTreeSet<String> = before.iter().map(|line| key_of(line).to_owned()).collect();
-    let is_seen = |key: &&String| !is_unseen(key);
+    let (before, more) = recorded(before);
+    let resolved = before.iter().filter(|key| !now.contains(**key) && !is_unseen(key));
+    let new: BTreeSet<String> = now.iter().filter(|key| !before.contains(key.as_str())).cloned().collect();
     Changes {
-        new: now.difference(&before).cloned().collect(),
-        resolved: before.difference(now).filter(is_seen).cloned().collect(),
+        resolved: resolved.map(|key| (*key).to_owned()).collect(),
+        // As many as the record had no room for may be those.
+        new: if new.len() > more { new } else { BTreeSet::new() },
     }
 }
 
@@ -62,6 +85,13 @@ pub struct Item {
     pub step: String,
     /// The step with placeholders such as [`NAME`]; equal for all findings that the same step cures.
     pub pattern: String,
+}
+
+impl Item {
+    /// The finding's key: findings of two runs with the same key are the same finding.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.kind, self.about)
+    }
 }
 
 /// Findings of one kind with the same next step; never empty.
@@ -165,6 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn the_role_of_a_subject_ends_its_line() {
+        let line = "fail s3.exists b: is x, role: y, since z";
+        assert_eq!(role_of(&with_role(line, "state")), Some("state"));
+        assert_eq!(key_of(&with_role(line, "state")), key_of(line));
+        assert_eq!(role_of("fail s3.exists b: x"), None);
+    }
+
+    #[test]
     fn thirty_like_findings_are_one_paragraph() {
         let all: Vec<_> = (0..30)
             .map(|number| format!("/moveongs/dev/secret-{number:02}"))
@@ -214,6 +252,12 @@ mod tests {
         let expected =
             Changes { new: keys(&["InsufficientData c", "Missing a"]), resolved: keys(&["Missing b"]) };
         assert_eq!(changes(&before), expected);
+        // The record had no room for others.
+        let cut: Vec<_> = before.clone().into_iter().chain(["+2: not in this record".to_owned()]).collect();
+        assert_eq!(changes(&cut), Changes { new: BTreeSet::new(), ..expected.clone() });
+        // More than it had no room for: at least one is new.
+        let cut: Vec<_> = before.into_iter().chain(["+1: not in this record".to_owned()]).collect();
+        assert_eq!(changes(&cut), expected);
         assert_eq!(changes(&[]), Changes { new: now.clone(), resolved: BTreeSet::new() });
     }
 }

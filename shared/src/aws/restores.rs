@@ -58,17 +58,11 @@ pub fn is_in_progress(
 mod tests {
     use super::*;
     use crate::runtime::language::Language;
+    use crate::testing::settings;
 
     #[test]
     fn an_instance_is_the_tests_by_name_and_tag() {
-        let settings = Settings {
-            function: "f".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "dev".to_owned(),
-            code_version: "x".to_owned(),
-            language: Language::English,
-            policy: "".parse().unwrap(),
-        };
+        let settings = settings("moveongs-dev-f", Language::English);
         let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
         let own = "moveongs-dev-restore-test-0a1b2c3d4e5f";
         for (name, maker, until, is_own_one, is_running) in [

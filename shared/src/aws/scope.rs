@@ -156,14 +156,7 @@ mod tests {
     use crate::runtime::language::Language;
 
     fn settings() -> Settings {
-        Settings {
-            function: "f".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "dev".to_owned(),
-            code_version: "x".to_owned(),
-            language: Language::English,
-            policy: "".parse().unwrap(),
-        }
+        crate::testing::settings("moveongs-dev-f", Language::English)
     }
 
     fn marked(name: &str, tags: &[(&str, &str)]) -> String {

@@ -276,6 +276,7 @@ pub fn expires(begun: Timestamp, days: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::settings;
 
     #[test]
     fn what_a_status_means() {
@@ -301,14 +302,7 @@ mod tests {
 
     #[test]
     fn whose_instance_it_is() {
-        let settings = Settings {
-            function: "f".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "dev".to_owned(),
-            code_version: "x".to_owned(),
-            language: Language::English,
-            policy: "".parse().unwrap(),
-        };
+        let settings = settings("moveongs-dev-f", Language::English);
         assert_eq!(retention_days(&settings), Ok(7));
         for (instance, is) in [
             ("main", true),

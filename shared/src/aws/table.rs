@@ -8,13 +8,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
 use incident::store::{
-    Attribute, Attributes, Context, Event, Expressions, Key, Latest, Outcome, Plan, Stored, Write, decide,
-    incident, mute_of,
+    Attribute, Attributes, Channel, Context, Event, Expressions, Key, Latest, Outcome, Plan, Stored, Write,
+    decide, incident, mute_of,
 };
 use incident::{Incident, Signal};
+use jiff::Timestamp;
 
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::CallError;
+use crate::runtime::settings::Settings;
 
 /// Most attempts to decide and write. A storm of events of one problem changes the same items again and again.
 const ATTEMPTS: u32 = 10;
@@ -37,6 +39,14 @@ pub enum WriteError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the items changed at each of {0} attempts")]
 pub struct Busy(pub u32);
+
+impl Settings {
+    /// The stack's settings for a decision about an incident.
+    pub fn context<'a>(&'a self, channels: &'a [Channel], now: Timestamp, attempt: u32) -> Context<'a> {
+        let Self { policy, project, environment, .. } = self;
+        Context { policy, project, environment, channels, now, attempt }
+    }
+}
 
 /// The table.
 pub struct Table {

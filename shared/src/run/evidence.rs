@@ -18,6 +18,7 @@
 //! A writer looks at the chain's end only. The crate `chain` has the forms of keys and links, and verifies whole chains.
 
 mod damage;
+mod room;
 
 #[cfg(test)]
 mod tests;
@@ -394,12 +395,14 @@ impl Evidence<'_> {
 
     /// Writes the run's record at the end of the chain that `find` or `note` returned.
     ///
-    /// Looks for the end again if another run was faster. A record that an earlier attempt of the same run wrote stays.
+    /// Looks for the end again if another run was faster. A record that an earlier attempt of the same run wrote stays. Of a
+    /// draft of more than 1 MiB, the record has a part of its lines, and says so.
     ///
     /// # Errors
     ///
     /// Any [`EvidenceError`]; the record was not stored, or its storage was not confirmed.
     pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<Appended, EvidenceError> {
+        let draft = &*draft.fitted();
         for _ in 0..APPENDS {
             if let Some(noted) = self.note(&draft.run_id, chain).await? {
                 let newest = match noted {

@@ -93,9 +93,7 @@ impl Fake {
             let (status, body, dies) = fake.with(|state| state.received(request));
             // Not while others wait for the state.
             assert!(!dies, "the process dies");
-            // Objects of a bucket have one.
-            let answer = http::Response::builder().status(status).header("etag", "\"tag\"");
-            answer.body(SdkBody::from(body)).unwrap()
+            super::bucket::response(request, status, body)
         })
     }
 }

@@ -196,7 +196,8 @@ class Backups:
         return answered("DescribeDBSnapshots", f"<DBSnapshots>{listed}</DBSnapshots>{marker}")
 
     def describe_attributes(self, p: Parameters) -> Response:
-        return attributes("DescribeDBSnapshotAttributes", self.plane.find_snapshot(value(p, "DBSnapshotIdentifier")))
+        snapshot = self.plane.find_snapshot(value(p, "DBSnapshotIdentifier"))
+        return attributes("DescribeDBSnapshotAttributes", "DBSnapshot", snapshot)
 
     def modify_attribute(self, p: Parameters) -> Response:
         snapshot = self.plane.find_snapshot(value(p, "DBSnapshotIdentifier"))
@@ -207,21 +208,7 @@ class Backups:
             raise Refused("InvalidDBSnapshotState", f"The automated snapshot {name} cannot be shared. Copy it first.")
         if snapshot["Status"] != "available":
             raise Refused("InvalidDBSnapshotState", f"DB snapshot {name} is in {snapshot['Status']} state.")
-        add, remove = (aws._parse_member_list(p, f"Values{to}") for to in ("ToAdd", "ToRemove"))
-        for account in (*add, *remove):
-            if not re.fullmatch(r"all|\d{12}", account):
-                raise Refused("InvalidParameterValue", f"Invalid account: {account}")
-        if add and snapshot["Encrypted"]:
-            if "all" in add:
-                raise Refused("InvalidParameterValue", f"The encrypted snapshot {name} cannot be made public.")
-            if snapshot["KmsKeyId"] in ("", key_arn("")):
-                message = "Sharing snapshots encrypted with default service key for RDS is currently not supported."
-                raise Refused("InvalidParameterValue", message)
-        restore = sorted((set(restorers(snapshot)) | set(add)) - set(remove))
-        if len(restore) > SHARED_ACCOUNTS:
-            raise Refused("SharedSnapshotQuotaExceeded", f"Cannot share with more than {SHARED_ACCOUNTS} accounts.")
-        snapshot["_restore"] = snapshot["DBSnapshotArn"], restore
-        return attributes("ModifyDBSnapshotAttribute", snapshot)
+        return share(p, "DBSnapshot", snapshot, snapshot["Encrypted"])
 
     # --- admin routes ---
 
@@ -399,18 +386,37 @@ def answered(action: str, result: str) -> Response:
     return aws._xml(200, f"{action}Response", f"<{action}Result>{result}</{action}Result>")
 
 
-def restorers(snapshot: Record) -> list[str]:
-    """The accounts that may restore a snapshot; its copies, which have another ARN, are not shared with them."""
+def restorers(kind: str, snapshot: Record) -> list[str]:
+    """The accounts that may restore a DBSnapshot or a DBClusterSnapshot; not its copies, which have another ARN."""
     arn, accounts = snapshot.get("_restore", ("", []))
-    return accounts if arn == snapshot["DBSnapshotArn"] else []
+    return accounts if arn == snapshot[f"{kind}Arn"] else []
 
 
-def attributes(action: str, snapshot: Record) -> Response:
-    values = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in restorers(snapshot))
+def share(p: Parameters, kind: str, snapshot: Record, encrypted: bool) -> Response:
+    name = snapshot[f"{kind}Identifier"]
+    add, remove = (aws._parse_member_list(p, f"Values{to}") for to in ("ToAdd", "ToRemove"))
+    for account in (*add, *remove):
+        if not re.fullmatch(r"all|\d{12}", account):
+            raise Refused("InvalidParameterValue", f"Invalid account: {account}")
+    if add and encrypted:
+        if "all" in add:
+            raise Refused("InvalidParameterValue", f"The encrypted snapshot {name} cannot be made public.")
+        if snapshot["KmsKeyId"] in ("", key_arn("")):
+            message = "Sharing snapshots encrypted with default service key for RDS is currently not supported."
+            raise Refused("InvalidParameterValue", message)
+    restore = sorted((set(restorers(kind, snapshot)) | set(add)) - set(remove))
+    if len(restore) > SHARED_ACCOUNTS:
+        raise Refused("SharedSnapshotQuotaExceeded", f"Cannot share with more than {SHARED_ACCOUNTS} accounts.")
+    snapshot["_restore"] = snapshot[f"{kind}Arn"], restore
+    return attributes(f"Modify{kind}Attribute", kind, snapshot)
+
+
+def attributes(action: str, kind: str, snapshot: Record) -> Response:
+    values = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in restorers(kind, snapshot))
     restore = f"<AttributeName>restore</AttributeName><AttributeValues>{values}</AttributeValues>"
-    name = f"<DBSnapshotIdentifier>{snapshot['DBSnapshotIdentifier']}</DBSnapshotIdentifier>"
-    listed = f"<DBSnapshotAttributes><DBSnapshotAttribute>{restore}</DBSnapshotAttribute></DBSnapshotAttributes>"
-    return answered(action, f"<DBSnapshotAttributesResult>{name}{listed}</DBSnapshotAttributesResult>")
+    name = f"<{kind}Identifier>{snapshot[f'{kind}Identifier']}</{kind}Identifier>"
+    listed = f"<{kind}Attributes><{kind}Attribute>{restore}</{kind}Attribute></{kind}Attributes>"
+    return answered(action, f"<{kind}AttributesResult>{name}{listed}</{kind}AttributesResult>")
 
 
 def as_audited(original: Callable[[Record], str]) -> Callable[[Record], str]:

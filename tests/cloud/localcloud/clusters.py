@@ -39,13 +39,15 @@ from ministack.services import documentdb
 from ministack.services import rds as aws
 
 from localcloud.backups import (
-    SHARED_ACCOUNTS,
     answered,
+    attributes,
     filters_of,
     instant,
     key_arn,
     latest_restorable,
     page,
+    restorers,
+    share,
     windows,
 )
 from localcloud.cloud import AdminError, Cloud
@@ -392,7 +394,7 @@ class Clusters:
             }
             chosen, marker = page(p, aws._db_cluster_snapshots, filters_of(filters, members))
         if kind == "public":
-            chosen = [one for one in chosen if "all" in restorers(one)]
+            chosen = [one for one in chosen if "all" in restorers("DBClusterSnapshot", one)]
         elif kind:
             chosen = [one for one in chosen if one["SnapshotType"] == kind]
         listed = "".join(f"<DBClusterSnapshot>{aws._cluster_snapshot_xml(one)}</DBClusterSnapshot>" for one in chosen)
@@ -400,7 +402,7 @@ class Clusters:
 
     def describe_attributes(self, p: Parameters) -> Response:
         snapshot = self.find_snapshot(value(p, "DBClusterSnapshotIdentifier"))
-        return attributes("DescribeDBClusterSnapshotAttributes", snapshot)
+        return attributes("DescribeDBClusterSnapshotAttributes", "DBClusterSnapshot", snapshot)
 
     def modify_attribute(self, p: Parameters) -> Response:
         snapshot = self.find_snapshot(value(p, "DBClusterSnapshotIdentifier"))
@@ -410,21 +412,7 @@ class Clusters:
         if snapshot["SnapshotType"] != "manual" or snapshot["Status"] != "available":
             message = f"The snapshot {name} is {snapshot['SnapshotType']} and {snapshot['Status']}."
             raise Refused("InvalidDBClusterSnapshotStateFault", message)
-        add, remove = (aws._parse_member_list(p, f"Values{to}") for to in ("ToAdd", "ToRemove"))
-        for account in (*add, *remove):
-            if not re.fullmatch(r"all|\d{12}", account):
-                raise Refused("InvalidParameterValue", f"Invalid account: {account}")
-        if add and snapshot["StorageEncrypted"]:
-            if "all" in add:
-                raise Refused("InvalidParameterValue", f"The encrypted snapshot {name} cannot be made public.")
-            if snapshot["KmsKeyId"] in ("", key_arn("")):
-                message = "Sharing snapshots encrypted with default service key for RDS is currently not supported."
-                raise Refused("InvalidParameterValue", message)
-        restore = sorted((set(restorers(snapshot)) | set(add)) - set(remove))
-        if len(restore) > SHARED_ACCOUNTS:
-            raise Refused("SharedSnapshotQuotaExceeded", f"Cannot share with more than {SHARED_ACCOUNTS} accounts.")
-        snapshot["_restore"] = snapshot["DBClusterSnapshotArn"], restore
-        return attributes("ModifyDBClusterSnapshotAttribute", snapshot)
+        return share(p, "DBClusterSnapshot", snapshot, snapshot["StorageEncrypted"])
 
     # --- shared by the parts above ---
 
@@ -536,21 +524,6 @@ def check_retention(p: Parameters) -> None:
 
 def restorable(cluster: Record) -> str:
     return latest_restorable({**cluster, "InstanceCreateTime": cluster["ClusterCreateTime"]})
-
-
-def restorers(snapshot: Record) -> list[str]:
-    """The accounts that may restore a snapshot; its copies have another ARN and are not shared."""
-    arn, accounts = snapshot.get("_restore", ("", []))
-    return accounts if arn == snapshot["DBClusterSnapshotArn"] else []
-
-
-def attributes(action: str, snapshot: Record) -> Response:
-    values = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in restorers(snapshot))
-    restore = f"<AttributeName>restore</AttributeName><AttributeValues>{values}</AttributeValues>"
-    listed = f"<DBClusterSnapshotAttribute>{restore}</DBClusterSnapshotAttribute>"
-    name = f"<DBClusterSnapshotIdentifier>{snapshot['DBClusterSnapshotIdentifier']}</DBClusterSnapshotIdentifier>"
-    listed = f"<DBClusterSnapshotAttributes>{listed}</DBClusterSnapshotAttributes>"
-    return answered(action, f"<DBClusterSnapshotAttributesResult>{name}{listed}</DBClusterSnapshotAttributesResult>")
 
 
 def member_shown(name: str) -> Response:

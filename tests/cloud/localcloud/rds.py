@@ -3,9 +3,8 @@
 ministack keeps the records of instances and snapshots; this module adds RDS's behaviour over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
 and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. RDS's refusals apply.
-Clusters are in `clusters.py`. Not modelled: engines other than postgres, instances that a CloudFormation template
-makes, maintenance windows (without ApplyImmediately a change stays pending), and points in time
-(RestoreDBInstanceToPointInTime copies the current data).
+Clusters are in `clusters.py`, restores to a point in time in `recovery.py`. Not modelled: engines other than postgres,
+instances that a CloudFormation template makes, maintenance windows (without ApplyImmediately a change stays pending).
 
 A read replica (CreateDBInstanceReadReplica, of an instance with automated backups) is a hot standby: it takes read-only
 sessions, and refuses to write with 25006. It has the source's data at the time of the request, and does not follow it;
@@ -192,7 +191,6 @@ class Plane:
             "RebootDBInstance": self.reboot_instance,
             "DeleteDBInstance": self.delete_instance,
             "RestoreDBInstanceFromDBSnapshot": self.restore_from_snapshot,
-            "RestoreDBInstanceToPointInTime": self.restore_to_point_in_time,
             "CreateDBInstanceReadReplica": self.create_read_replica,
             "CreateDBSnapshot": self.create_snapshot,
             "CopyDBSnapshot": self.copy_snapshot,
@@ -307,40 +305,6 @@ class Plane:
 
         self.background(self.bring_up, database, lambda: None, made, RESTORING)
         return shown("RestoreDBInstanceFromDBSnapshot", instance)
-
-    def restore_to_point_in_time(self, p: Parameters) -> Response:
-        """Makes an instance from the source's current data, regardless of the requested time."""
-        if bool(value(p, "RestoreTime")) == (value(p, "UseLatestRestorableTime") == "true"):
-            message = "Exactly one of RestoreTime and UseLatestRestorableTime must be given."
-            raise Refused("InvalidParameterCombination", message)
-        check_name(p, "TargetDBInstanceIdentifier", 63)
-        self.check_settings(p)
-        source = self.find(value(p, "SourceDBInstanceIdentifier"))
-        name, origin = value(p, "TargetDBInstanceIdentifier"), source["DBInstanceIdentifier"]
-        if not source["BackupRetentionPeriod"]:
-            raise Refused("PointInTimeRestoreNotEnabled", f"DB instance {origin} has no automated backups.")
-        if name in aws._instances:
-            raise Refused("DBInstanceAlreadyExists", f"DB instance {name} already exists")
-        with self.lock:
-            # ministack restores only from records of snapshots, so it gets a temporary one.
-            snapshot = self.record_snapshot(f"point-in-time:{name}", source, "automated", [])
-            arguments = {
-                **p,
-                "DBInstanceIdentifier": [name],
-                "DBSnapshotIdentifier": [snapshot["DBSnapshotIdentifier"]],
-            }
-            aws._restore_from_snapshot(arguments)
-            self.forget_snapshot(snapshot)
-            instance = aws._instances[name]
-            database = self.add_restored(instance, p, snapshot)
-        self.copy(source, database.server.data)
-        self.home.own(database.server.data)
-
-        def made() -> None:
-            self.emit("0019", instance, source=origin, target=name)
-
-        self.background(self.bring_up, database, lambda: None, made, RESTORING)
-        return shown("RestoreDBInstanceToPointInTime", instance)
 
     def create_read_replica(self, p: Parameters) -> Response:
         """Makes a hot standby from the source's current data."""

@@ -81,6 +81,11 @@ def bucket(cloud):
 
 @pytest.fixture(scope="module")
 def function(cloud):
+    return made(cloud, BOOTSTRAP)
+
+
+def made(cloud, program):
+    """A function that may change secrets."""
     name = f"function-{uuid.uuid4().hex[:8]}"
     iam = cloud.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -93,7 +98,7 @@ def function(cloud):
         Role=role,
         Handler="bootstrap",
         Timeout=60,
-        Code={"ZipFile": bootstrap(BOOTSTRAP)},
+        Code={"ZipFile": bootstrap(program)},
     )
     return name
 

@@ -14,9 +14,9 @@ import uuid
 
 import psycopg
 import pytest
-from conftest import bootstrap, wait_for
+from conftest import wait_for
 from databases import available, connect, create
-from test_faults import arm, hits, invoke, logged, mark, policy, value
+from test_faults import arm, hits, invoke, logged, made, mark, value
 
 from localcloud import faults, pgwire
 
@@ -105,21 +105,7 @@ def database(cloud, instance):
 
 @pytest.fixture(scope="module")
 def function(cloud):
-    name = f"function-{uuid.uuid4().hex[:8]}"
-    iam = cloud.client("iam")
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
-    allowed = policy({"Effect": "Allow", "Action": "secretsmanager:PutSecretValue", "Resource": "*"})
-    iam.put_role_policy(RoleName=name, PolicyName="secrets", PolicyDocument=allowed)
-    cloud.client("lambda").create_function(
-        FunctionName=name,
-        Runtime="provided.al2023",
-        Role=role,
-        Handler="bootstrap",
-        Timeout=60,
-        Code={"ZipFile": bootstrap(BOOTSTRAP)},
-    )
-    return name
+    return made(cloud, BOOTSTRAP)
 
 
 def run(cloud, function, database, *steps):

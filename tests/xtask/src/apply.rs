@@ -406,6 +406,12 @@ mod tests {
             path: "policy/prod.json".to_owned(),
         };
         assert_eq!(committed(&file, None).unwrap(), expected(&first));
+        // Through a link in another folder, it is still this repository's.
+        let other = folder.with_extension("other");
+        fs::create_dir_all(&other).unwrap();
+        std::os::unix::fs::symlink(folder.join("policy"), other.join("policy")).unwrap();
+        assert_eq!(committed(&other.join("policy/prod.json"), None).unwrap(), expected(&first));
+        fs::remove_dir_all(&other).unwrap();
         // A commit that does not touch the file does not count.
         run(&folder, &["commit", "--quiet", "--allow-empty", "-m", "second"]);
         assert_eq!(committed(&file, None).unwrap(), expected(&first));

@@ -68,7 +68,7 @@ fn stack(place: &Place) -> String {
     format!("{}-governance-{}", place.project, place.environment)
 }
 
-/// Answers a question: none if nobody can be asked. An empty answer leaves the parameter out.
+/// Answers a question: none without a terminal. An empty answer leaves the parameter out.
 pub(crate) type Person<'a> = &'a mut dyn FnMut(&str, &Ask) -> Result<Option<String>>;
 
 /// `cargo xtask configure`. Returns whether the files are complete.
@@ -93,8 +93,13 @@ pub(crate) fn configure(repo: &Repo, options: &Options) -> Result<bool> {
     write(repo, options, &region, &aws, &mut at_terminal, &mut say)
 }
 
-/// The questions of a run and their answers.
+/// A run: the files as they were found, the account, and the person.
 struct Session<'a> {
+    files: Files,
+    /// Text of the parameters' file; none if there is none.
+    existing: Option<String>,
+    /// The parameters in it.
+    in_file: BTreeMap<String, String>,
     template: Template,
     place: Place,
     facts: Facts,
@@ -138,10 +143,11 @@ pub(crate) fn write(
     ));
     let facts = account::read(aws, caller, &place);
     let page = fs::read_to_string(repo.at("docs/implantacao.md"))?;
-    let mut session = Session { template, place, facts, language, meanings: meanings(&page), say };
+    let meanings = meanings(&page);
+    let mut session = Session { files, existing, in_file, template, place, facts, language, meanings, say };
     let Some((plan, answered)) = session.ask(given, new, person)? else { return Ok(false) };
     session.show(&plan);
-    session.finish(repo, &files, options.dry_run, existing.as_deref(), &in_file, &plan, answered)?;
+    session.finish(repo, options.dry_run, &plan, answered)?;
     Ok(true)
 }
 
@@ -265,7 +271,7 @@ impl Session<'_> {
         }
     }
 
-    /// The open questions, for who cannot be asked.
+    /// The open questions, where there is no terminal to ask.
     fn show_open(&mut self, plan: &Plan) {
         let language = self.language;
         self.show_notices(plan);
@@ -327,14 +333,10 @@ impl Session<'_> {
     }
 
     /// Checks the whole and writes the files.
-    #[expect(clippy::too_many_arguments, reason = "what the files were and what they become")]
     fn finish(
         &mut self,
         repo: &Repo,
-        files: &Files,
         dry_run: bool,
-        existing: Option<&str>,
-        in_file: &BTreeMap<String, String>,
         plan: &Plan,
         answered: BTreeMap<String, String>,
     ) -> Result<()> {
@@ -348,7 +350,7 @@ impl Session<'_> {
         // In the template's order, whose groups people know.
         let order: Vec<&str> = self.template.names().collect();
         new.sort_by_key(|one| order.iter().position(|name| *name == one.name));
-        let mut all = in_file.clone();
+        let mut all = self.in_file.clone();
         all.extend(new.iter().map(|one| (one.name.clone(), one.value.clone())));
         refuse(&self.template, &all, &self.place.project, &self.place.environment)?;
         let broken = self.template.broken(&all)?;
@@ -357,17 +359,17 @@ impl Session<'_> {
             "nothing was written; CloudFormation would refuse it:\n  {}\nThe answers:{answers}",
             broken.join("\n  ")
         );
-        if existing.is_none() {
+        if self.existing.is_none() {
             self.show_defaults(&all, plan);
         }
 
         let lines = file::lines(&new, |name| self.meaning(name));
-        let parameters = file::parameters(existing, &lines, &self.place, language)?;
-        let samconfig = match optional(&files.samconfig)? {
+        let parameters = file::parameters(self.existing.as_deref(), &lines, &self.place, language)?;
+        let samconfig = match optional(&self.files.samconfig)? {
             Some(text) => text,
             None => fs::read_to_string(repo.at("samconfig.toml"))?,
         };
-        let (samconfig, kept) = file::samconfig(&samconfig, &self.place, &files.name)?;
+        let (samconfig, kept) = file::samconfig(&samconfig, &self.place, &self.files.name)?;
         for key in kept {
             (self.say)(&tr!(
                 language,
@@ -375,7 +377,8 @@ impl Session<'_> {
                 "! samconfig.toml: {key} has another value, which stays"
             ));
         }
-        let policy = self.policy(files, &all)?;
+        let policy = self.policy(&all)?;
+        let files = &self.files;
         let writes = [
             (&files.parameters, Some(parameters)),
             (&files.samconfig, Some(samconfig)),
@@ -392,20 +395,21 @@ impl Session<'_> {
             }
             written.push(path.strip_prefix(&files.folder).unwrap_or(path).display().to_string());
         }
-        self.next_steps(files, dry_run, &written);
+        self.next_steps(dry_run, &written);
         Ok(())
     }
 
     /// The policy's file, if there is none; the inventory of an existing one is only compared.
-    fn policy(&mut self, files: &Files, values: &BTreeMap<String, String>) -> Result<Option<String>> {
+    fn policy(&mut self, values: &BTreeMap<String, String>) -> Result<Option<String>> {
         let holdings = self.holdings(values);
         let language = self.language;
-        if files.policy.exists() {
-            let patch: Value = apply::checked(&files.policy)?;
+        let path = &self.files.policy;
+        if path.exists() {
+            let patch: Value = apply::checked(path)?;
             let inventory = Policy::of(&patch)?.inventory;
             let changes = file::inventory(&inventory, &holdings, &self.place);
             if changes != serde_json::json!({}) {
-                let (path, changes) = (files.policy.display(), serde_json::to_string_pretty(&changes)?);
+                let (path, changes) = (path.display(), serde_json::to_string_pretty(&changes)?);
                 (self.say)(&tr!(
                     language,
                     "! {path} fica como está; para que o inventário nomeie o que a conta tem:\n{changes}",
@@ -420,7 +424,7 @@ impl Session<'_> {
         Ok(Some(text))
     }
 
-    /// What the account has for the inventory.
+    /// The account's resources for the inventory.
     fn holdings(&self, values: &BTreeMap<String, String>) -> Holdings {
         let mut holdings = Holdings::default();
         let value = |name: &str| values.get(name).filter(|value| !value.is_empty());
@@ -480,9 +484,9 @@ impl Session<'_> {
         holdings
     }
 
-    fn next_steps(&mut self, files: &Files, dry_run: bool, written: &[String]) {
+    fn next_steps(&mut self, dry_run: bool, written: &[String]) {
         let (language, environment) = (self.language, &self.place.environment);
-        let (project, name) = (&self.place.project, &files.name);
+        let (project, name) = (&self.place.project, &self.files.name);
         let list = written.join(", ");
         if written.is_empty() {
             (self.say)(language.pick("\nNada muda.", "\nNothing changes."));
@@ -557,7 +561,7 @@ fn prompt(ask: &Ask, language: Language) -> String {
     }
 }
 
-/// What a typed line answers; none if it answers nothing.
+/// The answer in a typed line; none if it is no answer.
 fn answer(ask: &Ask, line: &str) -> Option<String> {
     let line = line.trim();
     let numbered = |word: &str| {
@@ -573,7 +577,7 @@ fn answer(ask: &Ask, line: &str) -> Option<String> {
     }
 }
 
-/// What each parameter is for, from the deployment page's table: the first clause of its row, without links.
+/// The purpose of each parameter, from the deployment page's table: the first clause of its row, without links.
 fn meanings(page: &str) -> BTreeMap<String, String> {
     let rows = page.split("| parâmetro | para quê |").nth(1).unwrap_or_default();
     let rows = rows.lines().skip(2).take_while(|line| line.starts_with('|'));

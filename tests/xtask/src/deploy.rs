@@ -97,34 +97,41 @@ pub(crate) const ON_CLOUD: &str = "tests/cloud";
 
 /// One part of a deployment.
 pub(crate) type Part = fn(&Repo, &Aws, &Log) -> Result<()>;
+/// A deployment; the first part builds.
+pub(crate) type Parts = [(&'static str, Part); 4];
 
 /// The parts of a deployment. A repeated one builds, uploads and updates only changes.
-pub(crate) const PARTS: [(&str, Part); 4] = [
+pub(crate) const PARTS: Parts = [
     ("building the functions", build),
     ("creating what the account has already", prerequisites),
     ("packaging", package),
     ("deploying the stack", create_or_update),
 ];
 
+/// The parts of a first deployment by `sam deploy`, as docs/implantacao.md has it, with the files of `cargo xtask
+/// configure` and nobody to answer a question.
+pub(crate) const WITH_SAM: Parts =
+    [PARTS[0], PARTS[1], ("arranging the files", arrange), ("deploying the stack with SAM", create_with_sam)];
+
 /// Runs all parts.
 pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
-    deploy_to(repo, &[(aws, log)])
+    deploy_to(repo, &[(aws, log, PARTS)])
 }
 
-/// Runs all parts for several clouds in parallel, with the same binaries.
-pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
-    let [(_, build), parts @ ..] = &PARTS;
-    if let Some((aws, log)) = clouds.first() {
+/// Runs the parts for several clouds in parallel, with the same binaries.
+pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log, Parts)]) -> Result<()> {
+    if let Some((aws, log, _)) = clouds.first() {
         build(repo, aws, log)?;
     }
-    let one = |aws: &Aws, log: &Log| {
-        parts.iter().try_for_each(|(name, part)| {
+    let one = |aws: &Aws, log: &Log, parts: &[(&str, Part)]| {
+        parts.iter().skip(1).try_for_each(|(name, part)| {
             log.line(name)?;
             part(repo, aws, log)
         })
     };
     std::thread::scope(|scope| {
-        let all: Vec<_> = clouds.iter().map(|(aws, log)| scope.spawn(|| one(aws, log))).collect();
+        let all: Vec<_> =
+            clouds.iter().map(|(aws, log, parts)| scope.spawn(|| one(aws, log, parts))).collect();
         all.into_iter().try_for_each(|each| each.join().unwrap_or_else(|_| bail!("a thread panicked")))
     })
 }
@@ -582,8 +589,8 @@ fn create_bucket(aws: &Aws, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Arranges template and binaries as `CodeUri` expects and uploads new zips.
-fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+/// Arranges template and binaries as `CodeUri` expects.
+fn arrange(repo: &Repo, aws: &Aws, _: &Log) -> Result<()> {
     let folder = aws.cloud.folder.join("package");
     setup::remove(&folder)?;
     for name in repo.functions()? {
@@ -601,6 +608,13 @@ fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         File::options().append(true).open(&bootstrap)?.set_modified(fixed_time())?;
     }
     fs::copy(repo.at("template.yaml"), folder.join("template.yaml")).context("cannot copy template.yaml")?;
+    Ok(())
+}
+
+/// Arranges the files and uploads new zips.
+fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    arrange(repo, aws, log)?;
+    let folder = aws.cloud.folder.join("package");
     let mut package = aws.cli(&["cloudformation", "package", "--template-file", "template.yaml"]);
     package.args(["--s3-bucket", ARTIFACTS, "--output-template-file", "packaged.yaml"]).current_dir(&folder);
     run::run(&mut package, log)
@@ -620,7 +634,39 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deploy.arg(aws.cloud.folder.join("package/packaged.yaml"));
     deploy.args(["--stack-name", &stack?, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
     deploy.args(["--capabilities", &capabilities?, "--parameter-overrides"]).args(parameters);
-    let deployed = run::run(&mut deploy, log).and_then(|()| {
+    settle(repo, aws, &mut deploy, log)
+}
+
+fn create_with_sam(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    let configured = aws.cloud.folder.join("configured");
+    ensure!(
+        !configured.exists(),
+        "SAM takes the parameters as they were written, with addresses of another cloud"
+    );
+    parameters(repo, aws, &configured, log)?;
+    let folder = aws.cloud.folder.join("package");
+    for name in ["dev.yaml", "samconfig.toml"] {
+        fs::copy(configured.join(name), folder.join(name))
+            .with_context(|| format!("no {name} was written"))?;
+    }
+    let mut sam = setup::sam_cli(repo);
+    sam.args([
+        "deploy",
+        "--config-env",
+        "dev",
+        "--no-confirm-changeset",
+        "--no-progressbar",
+        "--parameter-overrides",
+    ]);
+    sam.args(["file://dev.yaml".to_owned(), format!("CodeVersion={}", code_version(repo, log)?)]);
+    // Its own settings, which are the user's otherwise.
+    sam.env("__SAM_CLI_APP_DIR", &folder).envs(aws.environment()).current_dir(&folder);
+    settle(repo, aws, &mut sam, log)
+}
+
+/// Runs a deployment and checks how it ended.
+fn settle(repo: &Repo, aws: &Aws, deploy: &mut Command, log: &Log) -> Result<()> {
+    let deployed = run::run(deploy, log).and_then(|()| {
         // The CLI reports success for a stack that was rolled back.
         let status = status(aws, log)?;
         if !matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {

@@ -31,6 +31,13 @@ pub(crate) fn sam(repo: &Repo, log: &Log) -> Result<()> {
     environment(repo, "sam", "requirements-sam.txt", log)
 }
 
+/// The AWS SAM CLI, which tells AWS nothing about its use.
+pub(crate) fn sam_cli(repo: &Repo) -> Command {
+    let mut sam = run::command(repo.local().join("sam/bin/sam"));
+    sam.env("SAM_CLI_TELEMETRY", "0");
+    sam
+}
+
 /// The AWS CLI 2, beside version 1 in the Python environment. Returns its program, or `None` if the package has none
 /// for this machine.
 pub(crate) fn cli_2(repo: &Repo, log: &Log) -> Result<Option<PathBuf>> {

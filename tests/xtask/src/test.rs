@@ -191,7 +191,7 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "the page in a browser", after: &[BROWSER], run: page },
     Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
-    Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
+    Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES, SAM_CLI], run: deployment },
     Check { name: END_TO_END, after: &[NODE_POSTGRES, DEPLOYMENT], run: end_to_end },
     Check {
         name: "search for leaked secrets",
@@ -787,9 +787,9 @@ fn logical_id(function: &str) -> String {
 }
 
 fn sam(repo: &Repo, arguments: &[&str], log: &Log) -> Result<()> {
-    let mut sam = run::command(repo.local().join("sam/bin/sam"));
+    let mut sam = setup::sam_cli(repo);
     sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
-    sam.env("SAM_CLI_TELEMETRY", "0").env("SAM_BUILD_MODE", "debug").env("PATH", setup::path(repo)?);
+    sam.env("SAM_BUILD_MODE", "debug").env("PATH", setup::path(repo)?);
     run::run(sam.current_dir(&repo.root), log)
 }
 
@@ -844,7 +844,9 @@ fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
         let cloud = place.start(context.repo, Some(0), log)?;
         clouds.push((Aws::new(context.repo, &cloud), beside(log, name)?));
     }
-    let deployed: Vec<_> = clouds.iter().map(|(aws, log)| (aws, log)).collect();
+    // One of them by SAM, the others by CloudFormation, as from Terraform.
+    let ways = std::iter::once(deploy::WITH_SAM).chain(std::iter::repeat(deploy::PARTS));
+    let deployed: Vec<_> = clouds.iter().zip(ways).map(|((aws, log), parts)| (aws, log, parts)).collect();
     let result = deploy::deploy_to(context.repo, &deployed);
     if result.is_err() {
         clouds.iter().try_for_each(|(_, beside)| log.line(&beside.tail(15)))?;
@@ -960,10 +962,11 @@ mod tests {
 
     #[test]
     fn a_filter_takes_what_is_needed_with_it() {
-        let of_one = [PYTHON, POSTGRES, NODE_POSTGRES, ALERTMANAGER, TESTS, DEPLOYMENT, END_TO_END];
+        let of_one = [PYTHON, POSTGRES, NODE_POSTGRES, ALERTMANAGER, SAM_CLI, TESTS, DEPLOYMENT, END_TO_END];
         assert_eq!(of_one_procedure(), of_one);
         assert_eq!(select(None).len(), CHECKS.len());
-        assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, NODE_POSTGRES, DEPLOYMENT, END_TO_END]);
+        let of_end_to_end = [PYTHON, POSTGRES, NODE_POSTGRES, SAM_CLI, DEPLOYMENT, END_TO_END];
+        assert_eq!(select(Some("end-to-end")), of_end_to_end);
         assert!(select(Some("no such check")).is_empty());
     }
 

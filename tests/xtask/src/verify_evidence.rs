@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use chain::anchor::Anchors;
 use chain::{
-    Fault, Folder, Harm, Listing, MOST_BYTES, Notes, Stack, State, Unknown, Verdict, Verifier, Version,
-    Witness,
+    Fault, Folder, Harm, Listing, MOST_BYTES, Notes, PROCEDURES, Stack, State, Unknown, Verdict, Verifier,
+    Version, Witness,
 };
 use clap::Args;
 use jiff::Timestamp;
@@ -19,9 +19,6 @@ use serde_json::Value;
 
 use crate::aws::text;
 use crate::table::table;
-
-/// The largest document in `runs/` that is read: notes have some hundred bytes.
-const MOST_OF_NOTE: u64 = 4096;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -64,15 +61,30 @@ struct Judged {
     stack: Stack,
     /// The chains, by name, then the anchors, if any were given.
     verdicts: Vec<Verdict>,
-    /// What is wrong outside of every chain.
+    /// Faults outside of every chain.
     faults: Vec<Fault>,
     /// Records in the copy that were written after the list of versions was made.
     newer: u64,
-    has_notes: bool,
+    /// Gaps of the runs' notes, by chain; none if the copy has no notes.
+    notes: Option<Vec<Gap>>,
+    has_stack: bool,
     has_versions: bool,
-    has_anchors: bool,
+    /// When the newest anchor was made; none if no anchor names a chain.
+    anchored: Option<Timestamp>,
     /// Whether anchors are in none of the lists of versions, or newer than theirs. A file with one anchor needs none.
     has_unlisted_anchors: bool,
+    /// Whether all anchors are of one folder: no copy of one is elsewhere.
+    has_lone_anchors: bool,
+}
+
+/// Gaps of the notes of a chain's runs.
+struct Gap {
+    chain: String,
+    /// Records without a note before the first one with a note.
+    unnoted: u64,
+    /// The place after the chain's end, if a run noted it.
+    open: Option<u64>,
+    has_begun: bool,
 }
 
 /// An object of a copy.
@@ -83,14 +95,19 @@ struct Object {
 
 fn judged(copy: &Path, options: &Options) -> Result<Judged> {
     let evidence = copy.join("evidence");
+    let has_stack = options.project.is_some();
+    let runs = copy.join("runs");
+    let has_notes = runs.is_dir();
+    // A sync makes no folder where all is deleted; notes or anchors then name it.
     ensure!(
-        evidence.is_dir(),
+        evidence.is_dir() || has_notes || (copy.is_dir() && !options.anchors.is_empty()),
         "{} has no folder evidence: copy the whole bucket; without --copy, this command prints how",
         copy.display()
     );
     let mut procedures: BTreeMap<String, Vec<Object>> = BTreeMap::new();
     let mut faults = Vec::new();
-    for object in objects(&evidence, "evidence")? {
+    let all = if evidence.is_dir() { objects(&evidence, "evidence")? } else { Vec::new() };
+    for object in all {
         match procedure(&object.key) {
             Some(procedure) => procedures.entry(procedure.to_owned()).or_default().push(object),
             None => faults.push(foreign(object.key)),
@@ -132,9 +149,13 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
     of_anchors.retain(|version| version.key.starts_with(&folder.prefix()));
     let listing =
         Some(of_anchors).filter(|listed| !listed.is_empty()).map(|listed| Listing::of(&folder, listed));
+    let is_chain = options.anchors.iter().any(|path| path.is_dir());
+    ensure!(
+        is_chain || listing.is_none(),
+        "--versions lists anchors: give --anchors the folder with the copy of them"
+    );
     let anchors = anchors(options, &stack, listing.as_ref())?;
-    let has_notes = copy.join("runs").is_dir();
-    let mut notes = if has_notes { notes(&copy.join("runs"))? } else { BTreeMap::new() };
+    let mut notes = if has_notes { notes(&runs)? } else { BTreeMap::new() };
 
     // A chain that is gone has witnesses only.
     let names: BTreeSet<String> = procedures
@@ -142,16 +163,21 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
         .chain(versions.keys())
         .cloned()
         .chain(anchors.iter().flat_map(Anchors::procedures).map(str::to_owned))
-        .chain(notes.iter().filter(|(_, (_, has_begun))| *has_begun).map(|(name, _)| name.clone()))
+        .chain(notes.iter().filter(|(_, notes)| notes.is_witness()).map(|(name, _)| name.clone()))
         .collect();
-    let (mut verdicts, mut newer) = (Vec::new(), 0);
+    let (mut verdicts, mut gaps, mut newer) = (Vec::new(), Vec::new(), 0);
     for name in names {
+        if !PROCEDURES.contains(&name.as_str()) {
+            let key = Folder::records(&name).prefix();
+            faults.push(Fault { chain: name.clone(), sequence: None, key, harm: Harm::NoProcedure });
+        }
         let mut verifier = Verifier::new(&name).of(stack.clone());
         if let Some(anchors) = &anchors {
             verifier = verifier.witnessed(anchors.pins(&name));
         }
+        let notes = notes.remove(&name).unwrap_or_else(|| Notes::new(&name));
+        let (noted, has_begun) = (notes.newest(), notes.has_begun());
         if has_notes {
-            let notes = notes.remove(&name).map_or_else(|| Notes::new(&name), |(notes, _)| notes);
             verifier = verifier.noted(notes);
         }
         let folder = Folder::records(&name);
@@ -167,10 +193,18 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
             Read::Large(size) => verifier.large(key, size),
             Read::Failed(reason) => verifier.unread(key, &reason),
         });
-        verdicts.push(verifier.finish());
+        let unnoted = verifier.unnoted();
+        let verdict = verifier.finish();
+        let next = verdict.head.as_ref().map_or(1, |head| head.sequence + 1);
+        gaps.push(Gap { chain: name, unnoted, open: noted.filter(|noted| *noted == next), has_begun });
+        verdicts.push(verdict);
     }
-    let has_anchors = anchors.as_ref().is_some_and(|anchors| anchors.procedures().next().is_some());
-    let is_chain = options.anchors.iter().any(|path| path.is_dir());
+    // The other notes show no record.
+    gaps.extend(notes.into_iter().filter_map(|(chain, notes)| {
+        notes.newest().map(|open| Gap { chain, unnoted: 0, open: Some(open), has_begun: true })
+    }));
+    let names_a_chain = |anchors: &&Anchors| anchors.procedures().next().is_some();
+    let anchored = anchors.as_ref().filter(names_a_chain).and_then(Anchors::latest);
     let listed = listing.as_ref().and_then(|listing| listing.objects.last()).map(|entry| entry.sequence);
     let newest = anchors.as_ref().and_then(Anchors::newest).map(|newest| newest.anchor.sequence);
     match anchors {
@@ -182,7 +216,18 @@ fn judged(copy: &Path, options: &Options) -> Result<Judged> {
     faults.sort();
     faults.dedup();
     let has_unlisted_anchors = listed < newest;
-    Ok(Judged { stack, verdicts, faults, newer, has_notes, has_versions, has_anchors, has_unlisted_anchors })
+    Ok(Judged {
+        stack,
+        verdicts,
+        faults,
+        newer,
+        notes: has_notes.then_some(gaps),
+        has_stack,
+        has_versions,
+        anchored,
+        has_unlisted_anchors,
+        has_lone_anchors: is_chain && options.anchors.iter().all(|path| path.is_dir()),
+    })
 }
 
 /// Feeds a chain's objects to its verification, oldest first, each with the time when S3 stored it, together with those that
@@ -287,22 +332,17 @@ fn first_stack<'a>(objects: impl Iterator<Item = &'a Object>) -> Option<Stack> {
     objects.into_iter().find_map(of)
 }
 
-/// The notes in a copy's folder `runs`, by procedure, and whether the chain of each has begun.
-fn notes(runs: &Path) -> Result<BTreeMap<String, (Notes, bool)>> {
-    let mut found: BTreeMap<String, (Notes, bool)> = BTreeMap::new();
+/// The notes in a copy's folder `runs`, by procedure.
+fn notes(runs: &Path) -> Result<BTreeMap<String, Notes>> {
+    let mut found: BTreeMap<String, Notes> = BTreeMap::new();
     for Object { key, path } in objects(runs, "runs")? {
-        let Some((procedure, name)) = key.strip_prefix("runs/").and_then(|key| key.split_once('/')) else {
+        let Some((procedure, _)) = key.strip_prefix("runs/").and_then(|key| key.split_once('/')) else {
             continue;
         };
-        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > MOST_OF_NOTE) {
-            continue;
-        }
-        let (notes, has_begun) =
-            found.entry(procedure.to_owned()).or_insert_with(|| (Notes::new(procedure), false));
-        *has_begun |= name == "begun.json";
+        let notes = found.entry(procedure.to_owned()).or_insert_with(|| Notes::new(procedure));
         match read(&path) {
             Read::Bytes(bytes) => notes.note(&key, &bytes),
-            Read::Large(_) => {}
+            Read::Large(size) => notes.large(&key, size),
             Read::Failed(reason) => notes.unread(&key, &reason),
         }
     }
@@ -403,21 +443,41 @@ impl Judged {
                 "anchors that a delete marker hides, or that were written more than once (--versions of the anchors' bucket)",
             ).to_owned());
         }
-        if !self.has_anchors {
+        if self.has_lone_anchors {
             limits.push(language.pick(
-                "um bucket reescrito do começo ao fim, ou uma cadeia cortada no fim: só as âncoras mostram (--anchors)",
-                "a bucket that was rewritten consistently, or a chain cut at its end: only anchors show that (--anchors)",
+                "as últimas âncoras apagadas, ou todas reescritas: não comparadas com uma cópia noutro lugar, como a do repositório (--anchors ARQUIVO)",
+                "the last anchors deleted, or all rewritten: not compared with a copy elsewhere, such as the repository's (--anchors FILE)",
             ).to_owned());
         }
-        if !self.has_notes {
-            limits.push(
-                language
-                    .pick(
-                        "registros que nenhuma execução anotou: a cópia não tem runs/",
-                        "records that no run noted: the copy has no runs/",
-                    )
-                    .to_owned(),
-            );
+        match self.anchored {
+            None => limits.push(language.pick(
+                "um bucket reescrito do começo ao fim, uma cadeia cortada ou mudada no fim, ou uma apagada com as suas anotações: só as âncoras mostram (--anchors)",
+                "a bucket that was rewritten consistently, a chain cut or changed at its end, or one deleted with its notes: only anchors show that (--anchors)",
+            ).to_owned()),
+            Some(at) => self.beyond(utc(at), language, &mut limits),
+        }
+        match &self.notes {
+            None => limits.push(language.pick(
+                "registros que nenhuma execução anotou, e cadeias de que só as anotações sabem: não comparados com runs/, que a cópia não tem",
+                "records that no run noted, and chains that only notes know: not compared with runs/, which the copy does not have",
+            ).to_owned()),
+            Some(gaps) => limits.extend(gaps.iter().flat_map(|gap| gap.limits(language))),
+        }
+        let has = |one: &&&str| !self.verdicts.iter().any(|verdict| verdict.chain == ***one);
+        let absent: Vec<&str> = PROCEDURES.iter().filter(has).copied().collect();
+        if !absent.is_empty() {
+            let absent = absent.join(", ");
+            limits.push(tr!(
+                language,
+                "procedimentos sem cadeia: nunca gravaram, ou a cadeia foi apagada com tudo o que a comparação conhece: {absent}",
+                "procedures without a chain: they never wrote, or it was deleted with all that it is compared with: {absent}",
+            ));
+        }
+        if !self.has_stack {
+            limits.push(language.pick(
+                "se a evidência é da stack que se quer: não comparada com o nome dela (--project, --environment)",
+                "whether the evidence is that of the stack that is meant: not compared with its name (--project, --environment)",
+            ).to_owned());
         }
         if self.newer > 0 {
             let newer = self.newer;
@@ -436,6 +496,59 @@ impl Judged {
                     "{chain}: S3 stored {records} records up to {hours} h after the end that they state; a bucket that was copied or replaced looks like this",
                 ));
             }
+        }
+        limits
+    }
+
+    /// The limits of anchors: records that are newer than the newest one.
+    fn beyond(&self, at: String, language: Language, limits: &mut Vec<String>) {
+        let newer = |verdict: &Verdict| {
+            let (chain, head) = (&verdict.chain, verdict.head.as_ref()?.sequence);
+            let first = verdict.anchored.as_ref().map_or(1, |pin| pin.sequence + 1);
+            let is_newer = first <= head && chain != "anchors";
+            is_newer.then(|| tr!(language, "{chain} a partir de {first}", "{chain} from {first} on"))
+        };
+        let newer: Vec<String> = self.verdicts.iter().filter_map(newer).collect();
+        if !newer.is_empty() {
+            let newer = newer.join(", ");
+            limits.push(tr!(
+                language,
+                "registros não comparados com uma âncora: {newer}",
+                "records that were not compared with an anchor: {newer}",
+            ));
+        }
+        limits.push(tr!(
+            language,
+            "o que foi gravado depois da âncora mais nova ({at}) e apagado do fim: só uma âncora posterior mostra",
+            "what was written after the newest anchor ({at}) and deleted from the end: only a later anchor shows that",
+        ));
+    }
+}
+
+impl Gap {
+    fn limits(&self, language: Language) -> Vec<String> {
+        let Self { chain, unnoted, open, has_begun } = self;
+        let mut limits = Vec::new();
+        if *unnoted > 0 {
+            limits.push(tr!(
+                language,
+                "{chain}: os primeiros {unnoted} registros não comparados com a anotação da sua execução, que falta: são mais antigos que as anotações, ou elas foram apagadas",
+                "{chain}: the first {unnoted} records were not compared with their run's note, which is missing: they are older than the notes, or the notes were deleted",
+            ));
+        }
+        if let Some(open) = open {
+            limits.push(tr!(
+                language,
+                "{chain}: uma execução anotou o registro {open}, que não está lá: ainda não o tinha gravado, parou antes, ou ele foi apagado",
+                "{chain}: a run noted record {open}, which is not there: it had not written it yet, stopped before, or the record was deleted",
+            ));
+        }
+        if !has_begun {
+            limits.push(tr!(
+                language,
+                "{chain}: não comparada com runs/{chain}/begun.json, que falta",
+                "{chain}: not compared with runs/{chain}/begun.json, which is missing",
+            ));
         }
         limits
     }

@@ -1,19 +1,17 @@
 //! The function's settings, and a run whose time is over: real SDK, an S3 in memory.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use attachment_restore_test::{App, handle};
 use aws_config::SdkConfig;
 use http::{Request, Response};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::runtime::env::Env;
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
+use shared::testing::bucket::{Bucket, response};
 use shared::testing::{answered, aws, replies, variables};
 
 const EVENT: &str = include_str!("../../../../events/attachment-restore-test/monthly.json");
@@ -35,53 +33,14 @@ fn a_wrong_setting_stops_the_start() {
     }
 }
 
-/// The objects of an S3 in memory, by key.
-type Objects = Arc<Mutex<BTreeMap<String, String>>>;
-
-/// An S3's status and body: lists by prefix, puts and gets.
-fn s3(objects: &Objects, method: &str, uri: &str, body: &[u8]) -> (u16, String) {
-    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let parameters: BTreeMap<_, _> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name, percent_decode_str(value).decode_utf8_lossy().into_owned()))
-        .collect();
-    let mut objects = objects.lock().unwrap();
-    let key = path.trim_start_matches('/').to_owned();
-    if query.contains("versions") || query.contains("list-type") {
-        let prefix = parameters.get("prefix").cloned().unwrap_or_default();
-        let found = objects.keys().find(|key| key.starts_with(&prefix));
-        let found = found
-            .map(|key| format!("<Key>{key}</Key><VersionId>1</VersionId><IsLatest>true</IsLatest>"))
-            .unwrap_or_default();
-        let (list, one) = if query.contains("versions") {
-            ("ListVersionsResult", "Version")
-        } else {
-            ("ListBucketResult", "Contents")
-        };
-        let found = if found.is_empty() { found } else { format!("<{one}>{found}</{one}>") };
-        return (200, format!("<{list}>{found}</{list}>"));
-    }
-    if method == "PUT" {
-        objects.insert(key, String::from_utf8_lossy(body).into_owned());
-        return (200, String::new());
-    }
-    match objects.get(&key) {
-        Some(content) => (200, content.clone()),
-        None => (404, "<Error><Code>NoSuchKey</Code></Error>".to_owned()),
-    }
-}
-
-/// An S3 with the objects; SNS accepts pages and puts them among the objects, and every other service refuses.
-fn cloud(objects: &Objects) -> SdkConfig {
-    let kept = Arc::clone(objects);
+/// An S3 with the bucket; SNS accepts pages and puts them among its objects, and every other service refuses.
+fn cloud(bucket: &Bucket) -> SdkConfig {
+    let kept = bucket.clone();
     answered(move |request: &Request<_>| {
         let uri = request.uri();
         if uri.host().unwrap_or_default().contains("sns") {
             let page = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-            let mut kept = kept.lock().unwrap();
-            let key = format!("pages/{}", kept.len());
-            kept.insert(key, page);
+            kept.put(&format!("pages/{}", kept.objects().len()), &page);
             let answer =
                 "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>";
             return Response::builder().status(200).body(answer.into()).unwrap();
@@ -92,15 +51,13 @@ fn cloud(objects: &Objects) -> SdkConfig {
                 .body(r#"{"__type":"AccessDeniedException"}"#.into())
                 .unwrap();
         }
-        let body = request.body().bytes().unwrap_or_default();
-        let (status, body) =
-            s3(&kept, request.method().as_str(), uri.path_and_query().unwrap().as_str(), body);
-        Response::builder().status(status).header("etag", "\"e\"").body(body.into()).unwrap()
+        let (status, body) = kept.answer(request);
+        response(request, status, body)
     })
 }
 
 /// The function in that cloud, without an application.
-fn app(objects: &Objects) -> App {
+fn app(bucket: &Bucket) -> App {
     let given = [
         ("APP_URL", ""),
         ("SMOKE_SECRET_NAME", ""),
@@ -108,7 +65,7 @@ fn app(objects: &Objects) -> App {
         ("EVIDENCE_BUCKET", "evidence-bucket"),
         ("ATTACHMENTS_BUCKET", "moveongs-dev-attachments"),
     ];
-    App::new(&Env::new(&variables(&given)), &cloud(objects)).unwrap()
+    App::new(&Env::new(&variables(&given)), &cloud(bucket)).unwrap()
 }
 
 /// The key of the note of the recorded run.
@@ -123,20 +80,20 @@ fn invocation() -> Invocation {
     Invocation::new("2026-12-01T10:00:00Z".parse().unwrap(), Duration::from_secs(100))
 }
 
-fn pages(objects: &Objects) -> Vec<String> {
-    let objects = objects.lock().unwrap();
-    objects.iter().filter(|(key, _)| key.starts_with("pages/")).map(|(_, page)| page.clone()).collect()
+fn pages(bucket: &Bucket) -> Vec<String> {
+    let pages = bucket.objects().into_iter().filter(|(key, _)| key.starts_with("pages/"));
+    pages.map(|(_, page)| page).collect()
 }
 
 #[tokio::test]
 async fn a_run_whose_time_is_over_goes_on_and_the_third_attempt_says_what_is_left() {
-    let (objects, note) = (Objects::default(), note());
-    objects.lock().unwrap().insert(note.clone(), PROGRESS.to_owned());
-    let app = app(&objects);
+    let (bucket, note) = (Bucket::default(), note());
+    bucket.put(&note, PROGRESS);
+    let app = app(&bucket);
     let event: Value = serde_json::from_str(EVENT).unwrap();
     let error = handle(&app, event.clone(), &invocation()).await.unwrap_err();
     assert_eq!(error.kind(), "NotFinished", "{}", shared::runtime::failure::chain(&error));
-    let noted: Value = serde_json::from_str(&objects.lock().unwrap()[&note]).unwrap();
+    let noted: Value = serde_json::from_str(&bucket.objects()[&note]).unwrap();
     assert_eq!((&noted["attempts"], &noted["seed"]), (&json!(2), &json!("2026-12-01")));
     let report = serde_json::to_value(handle(&app, event, &invocation()).await.unwrap()).unwrap();
     assert_eq!(report["verdict"], "not-finished", "{report}");
@@ -144,39 +101,39 @@ async fn a_run_whose_time_is_over_goes_on_and_the_third_attempt_says_what_is_lef
     assert_eq!(report["checks"]["checksum"], json!({"pass": 1}));
     let left = ["object 0b1f7f0e-0000-4000-8000-000000000002", "deleted moveongs-dev-attachments"];
     assert_eq!(report["findings"], json!(left.map(|line| format!("{line} NotChecked"))));
-    assert_eq!(pages(&objects), Vec::<String>::new());
-    let objects = objects.lock().unwrap();
+    assert_eq!(pages(&bucket), Vec::<String>::new());
+    let objects = bucket.objects();
     let record = objects.iter().find(|(key, _)| key.starts_with("evidence/")).unwrap().1;
     assert!(record.contains("\"failed\"") && record.contains("not-finished"), "{record}");
 }
 
 #[tokio::test]
 async fn damage_pages_although_the_run_is_not_finished_and_its_rows_cannot_be_read_again() {
-    let objects = Objects::default();
+    let bucket = Bucket::default();
     let damaged = PROGRESS.replace(r#"{ "sound": { "bytes": 3 } }"#, r#""missing""#);
     assert_ne!(damaged, PROGRESS);
-    objects.lock().unwrap().insert(note(), damaged);
-    let app = app(&objects);
+    bucket.put(&note(), &damaged);
+    let app = app(&bucket);
     // A person's run, which nothing continues.
     let event = json!({"run": "2026-12-01"});
     let error = handle(&app, event.clone(), &invocation()).await.unwrap_err();
     assert_eq!(error.kind(), "NotFinished");
     assert!(error.to_string().contains(r#"{"run":"2026-12-01"}"#), "{error}");
-    let paged = pages(&objects);
+    let paged = pages(&bucket);
     assert_eq!(paged.len(), 1);
     assert!(paged[0].contains("AttachmentsDamaged") && paged[0].contains("Missing"), "{}", paged[0]);
     let report = serde_json::to_value(handle(&app, event, &invocation()).await.unwrap()).unwrap();
     assert_eq!(report["verdict"], "fail", "{report}");
     let findings = report["findings"].to_string();
     assert!(findings.contains("confirmation moveongs-dev-attachments NotConfirmed"), "{findings}");
-    assert_eq!(pages(&objects).len(), 2);
+    assert_eq!(pages(&bucket).len(), 2);
 }
 
 #[tokio::test]
 async fn only_a_run_that_began_can_be_continued() {
-    let objects = Objects::default();
-    let error = handle(&app(&objects), json!({"run": "2027-01-01"}), &invocation()).await.unwrap_err();
+    let bucket = Bucket::default();
+    let error = handle(&app(&bucket), json!({"run": "2027-01-01"}), &invocation()).await.unwrap_err();
     assert_eq!(error.kind(), "NoSuchRun");
     // Its id stays free for the schedule, and nobody is told.
-    assert!(objects.lock().unwrap().is_empty());
+    assert!(bucket.objects().is_empty());
 }

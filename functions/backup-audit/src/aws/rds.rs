@@ -113,23 +113,18 @@ pub(crate) async fn snapshots(
 /// An instance's snapshot by its name; none if it does not exist.
 pub(crate) async fn snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
     let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBSnapshots")) {
-        Ok(described) => one(SNAPSHOTS, "DBSnapshots", described.db_snapshots, snapshot),
-        Err(call) if call.code.starts_with("DBSnapshotNotFound") => Ok(None),
-        Err(call) => Err(call),
-    }
+    let described = described.map_err(CallError::during("rds:DescribeDBSnapshots"));
+    let found = described.map(|described| described.db_snapshots);
+    one(SNAPSHOTS, ("DBSnapshots", "DBSnapshotNotFound"), found, snapshot)
 }
 
 /// A cluster's snapshot by its name; none if it does not exist.
 pub(crate) async fn cluster_snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
     let described = client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")) {
-        Ok(described) => {
-            one(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", described.db_cluster_snapshots, cluster_snapshot)
-        }
-        Err(call) if call.code.starts_with("DBClusterSnapshotNotFound") => Ok(None),
-        Err(call) => Err(call),
-    }
+    let described = described.map_err(CallError::during("rds:DescribeDBClusterSnapshots"));
+    let found = described.map(|described| described.db_cluster_snapshots);
+    let names = ("DBClusterSnapshots", "DBClusterSnapshotNotFound");
+    one(CLUSTER_SNAPSHOTS, names, found, cluster_snapshot)
 }
 
 /// The accounts that may restore a manual snapshot of an instance.
@@ -269,11 +264,9 @@ pub(crate) async fn instances(
 /// An instance by its name; none if it does not exist.
 pub(crate) async fn instance(client: &Rds, name: &str) -> Seen<Option<(Instance, BTreeMap<String, String>)>> {
     let described = client.describe_db_instances().db_instance_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBInstances")) {
-        Ok(described) => one(INSTANCES, "DBInstances", described.db_instances, instance_of),
-        Err(call) if call.code.starts_with("DBInstanceNotFound") => Ok(None),
-        Err(call) => Err(call),
-    }
+    let described = described.map_err(CallError::during("rds:DescribeDBInstances"));
+    let found = described.map(|described| described.db_instances);
+    one(INSTANCES, ("DBInstances", "DBInstanceNotFound"), found, instance_of)
 }
 
 /// A page of clusters.
@@ -288,11 +281,9 @@ pub(crate) async fn clusters(client: &Rds, marker: Option<String>) -> Seen<Page<
 /// A cluster by its name; none if it does not exist.
 pub(crate) async fn cluster(client: &Rds, name: &str) -> Seen<Option<ListedCluster>> {
     let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
-        Ok(described) => one(CLUSTERS, "DBClusters", described.db_clusters, cluster_of),
-        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
-        Err(call) => Err(call),
-    }
+    let described = described.map_err(CallError::during("rds:DescribeDBClusters"));
+    let found = described.map(|described| described.db_clusters);
+    one(CLUSTERS, ("DBClusters", "DBClusterNotFound"), found, cluster_of)
 }
 
 /// All subscriptions to RDS's events.

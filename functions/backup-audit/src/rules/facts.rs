@@ -170,6 +170,22 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// All roles.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Attachments, Self::Uploads, Self::Evidence, Self::State, Self::Grafana, Self::Other];
+
+    /// Its stable word in records.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Attachments => "attachments",
+            Self::Uploads => "uploads",
+            Self::Evidence => "evidence",
+            Self::State => "state",
+            Self::Grafana => "grafana",
+            Self::Other => "other",
+        }
+    }
+
     /// Whether the function's role may change such a bucket, if the stack allows repairs.
     pub(crate) fn is_repaired(self) -> bool {
         !matches!(self, Self::Evidence | Self::Other)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::EXPIRED;
 use super::facts::Role;
+use super::finding::Finding;
 
 /// Names of this environment's resources; empty if the stack does not set one.
 pub(crate) struct Names {
@@ -102,10 +104,23 @@ impl Names {
         let named = self.buckets(evidence).get(bucket).copied();
         named.or_else(|| bucket.starts_with(&self.prefix).then(|| self.role(bucket)))
     }
+
+    /// Role of the bucket that a finding, or an exception that expired, is about; none if it is about no bucket or several.
+    pub(crate) fn role_of(&self, finding: &Finding, evidence: &str) -> Option<Role> {
+        let key = finding.key();
+        let key = key.strip_prefix(&format!("{} ", EXPIRED.id)).unwrap_or(&key);
+        let (rule, bucket) = key.split_once(' ')?;
+        let is_one = rule.starts_with("s3.") && !bucket.ends_with('*');
+        is_one.then(|| self.known_role(bucket, evidence)).flatten()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::civil::Date;
+
     use super::*;
 
     fn names() -> Names {
@@ -123,6 +138,41 @@ mod tests {
             exports_grafana: false,
             procedures: vec!["backup-audit".to_owned(), "snapshot-create".to_owned()],
         }
+    }
+
+    #[test]
+    fn a_finding_has_the_role_of_its_bucket() {
+        let names = Names { state: "tf-state".to_owned(), ..names() };
+        for (rule, resource, expected) in [
+            ("s3.exists", "tf-state", Some(Role::State)),
+            ("s3.versioning", "moveongs-prod-attachments", Some(Role::Attachments)),
+            ("s3.uploads-fresh", "moveongs-prod-uploads", Some(Role::Uploads)),
+            ("s3.evidence-lock", "evidence", Some(Role::Evidence)),
+            ("s3.public", "moveongs-prod-logs", Some(Role::Other)),
+            ("audit.exception-expired", "s3.versioning tf-state", Some(Role::State)),
+            ("audit.exception-expired", "s3.versioning moveongs-prod-*", None),
+            ("audit.exception-expired", "rds.retention main", None),
+            ("account.in-backup-plan", "tf-state", None),
+            ("rds.retention", "main", None),
+        ] {
+            let (rule, resource) = (rule.to_owned(), resource.to_owned());
+            let finding = Finding {
+                rule,
+                resource,
+                severity: "high".to_owned(),
+                verdict: "fail".to_owned(),
+                arn: String::new(),
+                found: String::new(),
+                expected: String::new(),
+                next_step: String::new(),
+                guide: "2.2".to_owned(),
+                since: Date::constant(2026, 11, 26),
+                exception: None,
+            };
+            assert_eq!(names.role_of(&finding, "evidence"), expected, "{finding:?}");
+        }
+        let words: BTreeSet<_> = Role::ALL.map(Role::word).into();
+        assert_eq!(words.len(), Role::ALL.len());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Texts of a finding.
 
+use shared::audit::findings::with_role;
 use shared::policy::{Area, Responsible};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use crate::rules;
+use crate::rules::facts::Role;
 use crate::rules::finding::{Accepted, Finding};
 
 /// Most resources that a page or a line names.
@@ -56,19 +58,20 @@ pub(super) fn next_step(finding: &Finding, language: Language) -> String {
     format!("`{}`", finding.next_step)
 }
 
-/// The line of a finding in the evidence record.
-pub(crate) fn line(finding: &Finding) -> String {
+/// The line of a finding in the evidence record, with the role of a bucket.
+pub(crate) fn line(finding: &Finding, role: Option<Role>) -> String {
     let accepted = finding.exception.as_ref().map(|exception| {
         format!(" (accepted by {} until {}: {})", exception.owner, exception.until, exception.reason)
     });
-    format!(
+    let line = format!(
         "{} {}: {}, since {}{}",
         finding.verdict,
         finding.key(),
         sentence(finding, Language::English),
         finding.since,
         accepted.unwrap_or_default()
-    )
+    );
+    role.map(|role| with_role(&line, role.word())).unwrap_or(line)
 }
 
 pub(super) fn entry(settings: &Settings, finding: &Finding) -> String {
@@ -164,9 +167,11 @@ pub(in crate::text) mod tests {
             assert_eq!(entry(&settings(language), &finding(verdict)), format!("{name} {expected}"));
         }
         assert_eq!(
-            line(&finding("excepted")),
+            line(&finding("excepted"), None),
             "excepted rds.public moveongs-prod-db: instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false, since 2026-11-26 (accepted by Squad Dados until 2026-12-31: migration)"
         );
+        let of_state = line(&finding("fail"), Some(Role::State));
+        assert!(of_state.ends_with("PubliclyAccessible false, since 2026-11-26, role: state"), "{of_state}");
     }
 
     #[test]

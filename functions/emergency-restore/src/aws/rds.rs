@@ -253,12 +253,10 @@ pub(crate) async fn restore(
     let exports = Some(settings.log_exports.clone()).filter(|exports| !exports.is_empty());
     let (iops, throughput) = settings.performance();
     let patience = Builder::new().timeout_config(unhurried());
-    match source {
-        Source::Snapshot(name) => {
-            let request = client
-                .restore_db_instance_from_db_snapshot()
-                .db_instance_identifier(&target.instance)
-                .db_snapshot_identifier(name)
+    // The two builders have no trait in common.
+    macro_rules! set {
+        ($request:expr) => {
+            $request
                 .set_db_instance_class(settings.class.clone())
                 .set_multi_az(settings.multi_az)
                 .set_db_subnet_group_name(settings.subnet_group.clone())
@@ -275,8 +273,16 @@ pub(crate) async fn restore(
                 .set_auto_minor_version_upgrade(settings.minor_upgrades)
                 .publicly_accessible(false)
                 .deletion_protection(true)
-                .set_tags(Some(tags));
-            let sent = request.customize().config_override(patience).send().await;
+                .set_tags(Some(tags))
+        };
+    }
+    match source {
+        Source::Snapshot(name) => {
+            let request = client
+                .restore_db_instance_from_db_snapshot()
+                .db_instance_identifier(&target.instance)
+                .db_snapshot_identifier(name);
+            let sent = set!(request).customize().config_override(patience).send().await;
             sent.map_err(CallError::during("rds:RestoreDBInstanceFromDBSnapshot"))?;
         }
         Source::Latest | Source::Time(_) | Source::Backup { .. } => {
@@ -289,29 +295,12 @@ pub(crate) async fn restore(
                 .restore_db_instance_to_point_in_time()
                 .target_db_instance_identifier(&target.instance)
                 .set_source_db_instance_identifier(resource.is_none().then(|| lost.instance.clone()))
-                .set_source_dbi_resource_id(resource)
-                .set_db_instance_class(settings.class.clone())
-                .set_multi_az(settings.multi_az)
-                .set_db_subnet_group_name(settings.subnet_group.clone())
-                .set_vpc_security_group_ids(groups)
-                .set_db_parameter_group_name(settings.parameter_group.clone())
-                .set_option_group_name(settings.option_group.clone())
-                .set_port(settings.port)
-                .set_storage_type(settings.storage_type.clone())
-                .set_iops(iops)
-                .set_storage_throughput(throughput)
-                .set_enable_iam_database_authentication(settings.iam_login)
-                .set_enable_cloudwatch_logs_exports(exports)
-                .set_copy_tags_to_snapshot(settings.copy_tags)
-                .set_auto_minor_version_upgrade(settings.minor_upgrades)
-                .publicly_accessible(false)
-                .deletion_protection(true)
-                .set_tags(Some(tags));
+                .set_source_dbi_resource_id(resource);
             let request = match at {
                 Some(at) => request.restore_time(DateTime::from_secs(at.as_second())),
                 None => request.use_latest_restorable_time(true),
             };
-            let sent = request.customize().config_override(patience).send().await;
+            let sent = set!(request).customize().config_override(patience).send().await;
             sent.map_err(CallError::during("rds:RestoreDBInstanceToPointInTime"))?;
         }
     }

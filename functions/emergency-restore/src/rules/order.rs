@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use proof::Verdict;
 use shared::command;
+use shared::policy::is_same_name;
 
 use super::choice::Contents;
 use super::name;
@@ -186,17 +187,11 @@ fn close(restore: &mut Restore, changed: &[Changed]) -> Result<(), RestoreError>
     Ok(())
 }
 
-/// Whether two names are one person's, as far as names show.
-fn is_same(one: &str, other: &str) -> bool {
-    let plain = |name: &str| name.trim().trim_start_matches('@').to_lowercase();
-    plain(one) == plain(other)
-}
-
 /// Whether two names are certainly two people's. Slack vouches for a name of the policy, beside which any other name, such
 /// as a login, may be the same person's: where the policy has people, both have to be of them.
 fn are_two(one: &str, other: &str, people: &[String]) -> bool {
     if people.is_empty() {
-        return !is_same(one, other);
+        return !is_same_name(one, other);
     }
     let both = [one, other].map(|name| person(name, people));
     matches!(both, [Some(one), Some(other)] if one != other)
@@ -204,7 +199,7 @@ fn are_two(one: &str, other: &str, people: &[String]) -> bool {
 
 /// The person of the policy whom a name is.
 pub(crate) fn person<'a>(name: &str, people: &'a [String]) -> Option<&'a String> {
-    people.iter().find(|known| is_same(known, name))
+    people.iter().find(|known| is_same_name(known, name))
 }
 
 /// Repeats the failed phase.

@@ -13,12 +13,14 @@ use sha2::{Digest, Sha256};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
+use shared::testing::bucket::{Bucket, response};
 use shared::testing::{answered, refusal, variables};
 
 const NOW: &str = "2026-11-30T03:00:00Z";
 
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("ENVIRONMENT", "prod"),
+    ("EVIDENCE_BUCKET", "evidence"),
     ("AWS_LAMBDA_FUNCTION_NAME", "moveongs-prod-emergency-restore"),
     ("DATABASE_INSTANCE_ID", "moveongs-prod-db"),
     ("DATABASE_ADMIN_SECRET_ARN", ""),
@@ -31,10 +33,10 @@ const SETTINGS: [(&str, &str); 11] = [
     ("ECS_CLUSTER_NAME", "moveongs-prod-cluster"),
 ];
 
-/// AWS: objects of S3 that are kept, and answers of the other services by operation, in order; the last one stays.
+/// AWS: a bucket, and answers of the other services by operation, in order; the last one stays.
 #[derive(Clone, Default)]
 struct World {
-    objects: Arc<Mutex<BTreeMap<String, String>>>,
+    bucket: Bucket,
     answers: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     /// Operation and body of the requests to them.
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -59,13 +61,7 @@ impl World {
     }
 
     fn reply(&self, request: &http::Request<SdkBody>) -> http::Response<SdkBody> {
-        let text = |status: u16, body: String| {
-            http::Response::builder()
-                .status(status)
-                .header("etag", "\"e\"")
-                .body(SdkBody::from(body))
-                .unwrap()
-        };
+        let text = |status: u16, body: String| response(request, status, body);
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
         let operation = match (body.strip_prefix("Action="), target) {
@@ -73,7 +69,10 @@ impl World {
             (None, Some(target)) => target.split('.').next_back(),
             (None, None) => None,
         };
-        let Some(operation) = operation.map(str::to_owned) else { return self.object(request, &body) };
+        let Some(operation) = operation.map(str::to_owned) else {
+            let (status, body) = self.bucket.answer(request);
+            return text(status, body);
+        };
         self.asked.lock().unwrap().push((operation.clone(), body));
         if let Some((_, open)) = self.meanwhile.lock().unwrap().take_if(|(name, _)| *name == operation) {
             self.note(&open);
@@ -88,30 +87,6 @@ impl World {
         text(if body.contains("__type") { 400 } else { 200 }, body)
     }
 
-    fn object(&self, request: &http::Request<SdkBody>, body: &str) -> http::Response<SdkBody> {
-        let text = |body: String| {
-            http::Response::builder().status(200).header("etag", "\"e\"").body(SdkBody::from(body)).unwrap()
-        };
-        let query = request.uri().query().unwrap_or_default();
-        let mut objects = self.objects.lock().unwrap();
-        if query.contains("versions") {
-            return text("<ListVersionsResult></ListVersionsResult>".to_owned());
-        }
-        if query.contains("list-type=2") {
-            let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix=")).unwrap_or_default();
-            let prefix = prefix.replace("%2F", "/");
-            let key = objects.keys().find(|key| key.starts_with(&prefix));
-            let contents = key.map(|key| format!("<Contents><Key>{key}</Key></Contents>"));
-            return text(format!("<ListBucketResult>{}</ListBucketResult>", contents.unwrap_or_default()));
-        }
-        let key = request.uri().path().trim_start_matches('/').trim_start_matches("x/").to_owned();
-        if request.method() == "PUT" {
-            objects.insert(key, body.to_owned());
-            return text(String::new());
-        }
-        text(objects.get(&key).cloned().unwrap_or_default())
-    }
-
     fn key() -> String {
         let hash = Sha256::digest("restores");
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -119,12 +94,11 @@ impl World {
     }
 
     fn note(&self, open: &Value) {
-        self.objects.lock().unwrap().insert(Self::key(), json!({"open": open}).to_string());
+        self.bucket.put(&Self::key(), &json!({"open": open}).to_string());
     }
 
     fn open(&self) -> Value {
-        let objects = self.objects.lock().unwrap();
-        serde_json::from_str::<Value>(&objects[&Self::key()]).unwrap()["open"].clone()
+        serde_json::from_str::<Value>(&self.bucket.objects()[&Self::key()]).unwrap()["open"].clone()
     }
 }
 

@@ -6,6 +6,7 @@ use Cadence::{Case, Every};
 use Source::{Chains, Drill, Items, Part, Records, Response, Updates};
 
 use super::state::ALARMS;
+use super::view::Gap;
 
 /// A requirement of the guide.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +32,9 @@ pub(crate) struct Control {
 pub(crate) enum Source {
     /// The procedure's records.
     Records,
-    /// The findings of the backup audit whose rule begins so.
-    Part(&'static [&'static str]),
+    /// Some of the findings of an audit's records: those of these rules or kinds, and of the rules of buckets those about a
+    /// bucket in one of these roles. A name that ends in `.` stands for all rules of a service.
+    Part(&'static [&'static str], &'static [&'static str]),
     /// The rotation sheet's secrets.
     Items,
     /// The metrics of the pager's daily drill.
@@ -68,13 +70,27 @@ const DAILY: Cadence = Every { days: 1, grace: GRACE };
 pub(crate) const OTHER_CHAINS: [&str; 1] = ["policy"];
 
 /// Every control, in the guide's order.
-pub(crate) const CONTROLS: [Control; 28] = [
+pub(crate) const CONTROLS: [Control; 33] = [
     Control {
         id: "inventory",
         guide: "1",
         procedure: "inventory-audit",
         area: Area::Infrastructure,
-        source: Records,
+        source: Part(
+            &[
+                "Missing",
+                "InsufficientData",
+                "ListUnread",
+                "StateUndeclared",
+                "StateUnreadable",
+                "TagsMissing",
+                "NotInState",
+                "NotInInventory",
+                "OneTeam",
+                "EmptyArea",
+            ],
+            &[],
+        ),
         cadence: DAILY,
         text: (
             "Cada serviço crítico existe, tem tags, está no Terraform e tem responsável e backup",
@@ -98,11 +114,79 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.1",
         procedure: "backup-audit",
         area: Area::Database,
-        source: Part(&["rds.", "account.backup", "account.in-backup"]),
+        source: Part(
+            &[
+                "rds.exists",
+                "rds.backups-on",
+                "rds.backup-window",
+                "rds.retention",
+                "rds.state",
+                "rds.snapshot-fresh",
+                "rds.point-in-time",
+                "rds.encryption",
+                "rds.snapshot-encryption",
+                "rds.snapshot-public",
+                "rds.snapshot-shared",
+            ],
+            &[],
+        ),
         cadence: DAILY,
         text: (
-            "Snapshots automáticos diários, com a retenção do ambiente, cifrados e privados",
-            "Automatic daily snapshots with the environment's retention, encrypted and private",
+            "Snapshots automáticos diários e recuperação a um ponto no tempo, com a retenção do ambiente, cifrados e privados",
+            "Automatic daily snapshots and point-in-time recovery with the environment's retention, encrypted and private",
+        ),
+    },
+    Control {
+        id: "database-settings",
+        guide: "2.1",
+        procedure: "backup-audit",
+        area: Area::Database,
+        source: Part(
+            &[
+                "rds.blue-green",
+                "rds.certificate",
+                "rds.copy-tags",
+                "rds.deletion-protection",
+                "rds.encryption-key",
+                "rds.engine-support",
+                "rds.force-ssl",
+                "rds.log-exports",
+                "rds.master-password",
+                "rds.minor-upgrades",
+                "rds.multi-az",
+                "rds.parameter-group",
+                "rds.public",
+                "rds.stopped",
+                "rds.storage-autoscaling",
+                "rds.subnet-group",
+            ],
+            &[],
+        ),
+        cadence: DAILY,
+        text: (
+            "Banco em execução, fora da internet, só por TLS, protegido contra exclusão e atualizado",
+            "The database is running, not reachable from the internet, over TLS only, protected from deletion, and up to date",
+        ),
+    },
+    Control {
+        id: "backup-plans",
+        guide: "2.1",
+        procedure: "backup-audit",
+        area: Area::Infrastructure,
+        source: Part(
+            &[
+                "rds.backup-plan",
+                "account.backup-plan",
+                "account.in-backup-plan",
+                "account.backup-vault-key",
+                "account.backup-vault-lock",
+            ],
+            &[],
+        ),
+        cadence: DAILY,
+        text: (
+            "Segunda via no AWS Backup: um plano escolhe banco, buckets e tabela, e o cofre é cifrado e travado",
+            "A second copy in AWS Backup: a plan selects database, buckets and table, and its vault is encrypted and locked",
         ),
     },
     Control {
@@ -143,6 +227,18 @@ pub(crate) const CONTROLS: [Control; 28] = [
         ),
     },
     Control {
+        id: "evidence-protected",
+        guide: "2.1",
+        procedure: "backup-audit",
+        area: Area::Infrastructure,
+        source: Part(&[], &["evidence"]),
+        cadence: DAILY,
+        text: (
+            "Bucket das evidências com Object Lock, versionamento e sem acesso público",
+            "The evidence bucket with Object Lock, versions, and no public access",
+        ),
+    },
+    Control {
         id: "emergency-restore",
         guide: "2.1",
         procedure: "emergency-restore",
@@ -159,11 +255,11 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.2",
         procedure: "backup-audit",
         area: Area::Attachments,
-        source: Part(&["s3.", "iam.object-versions"]),
+        source: Part(&[], &["attachments", "other"]),
         cadence: DAILY,
         text: (
-            "Buckets com versionamento, 30 dias de retenção e sem acesso público",
-            "Buckets with versions, 30 days of retention, and no public access",
+            "Anexos, e os demais buckets do ambiente, com versionamento, 30 dias de retenção e sem acesso público",
+            "Attachments, and the environment's other buckets, with versions, 30 days of retention, and no public access",
         ),
     },
     Control {
@@ -171,11 +267,11 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.2",
         procedure: "backup-audit",
         area: Area::Attachments,
-        source: Part(&["uploads.", "s3.uploads-fresh"]),
+        source: Part(&["uploads.declared"], &["uploads"]),
         cadence: DAILY,
         text: (
-            "Arquivos de instalações on-prem enviados todo dia ao bucket seguro",
-            "Files of on-premises installations sent to the safe bucket every day",
+            "Arquivos de instalações on-prem enviados todo dia a um bucket seguro: com versionamento, retenção e sem acesso público",
+            "Files of on-premises installations sent every day to a safe bucket: with versions, retention, and no public access",
         ),
     },
     Control {
@@ -195,11 +291,11 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "2.3",
         procedure: "backup-audit",
         area: Area::Infrastructure,
-        source: Part(&["terraform."]),
+        source: Part(&["terraform."], &["state"]),
         cadence: DAILY,
         text: (
-            "Estado do Terraform em backend remoto, versionado e com trava",
-            "Terraform's state in a remote backend, with versions and a lock",
+            "Estado do Terraform em backend remoto, que existe, versionado, sem acesso público e com trava",
+            "Terraform's state in a remote backend that exists, with versions, no public access, and a lock",
         ),
     },
     Control {
@@ -215,11 +311,23 @@ pub(crate) const CONTROLS: [Control; 28] = [
         ),
     },
     Control {
+        id: "grafana-kept",
+        guide: "2.3",
+        procedure: "backup-audit",
+        area: Area::Observability,
+        source: Part(&["grafana."], &["grafana"]),
+        cadence: DAILY,
+        text: (
+            "A exportação do Grafana é recente, volta para um Grafana e está em um bucket protegido",
+            "Grafana's export is recent, can be put back into a Grafana, and is in a protected bucket",
+        ),
+    },
+    Control {
         id: "application-settings",
         guide: "2.3",
         procedure: "backup-audit",
         area: Area::Application,
-        source: Part(&["ecs.", "grafana.", "account.vpc-endpoints"]),
+        source: Part(&["ecs.", "iam.object-versions", "account.vpc-endpoints"], &[]),
         cadence: DAILY,
         text: (
             "Serviços do ECS e configuração como o guia os quer",
@@ -270,8 +378,8 @@ pub(crate) const CONTROLS: [Control; 28] = [
         source: Records,
         cadence: DAILY,
         text: (
-            "Idade de cada segredo conferida, e a tarefa aberta com janela e responsável",
-            "Every secret's age checked, and a task opened with window and owner",
+            "Idade de cada segredo da política conferida, e a tarefa aberta com janela e responsável",
+            "The age of every secret of the policy checked, and a task opened with window and owner",
         ),
     },
     Control {
@@ -363,7 +471,7 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "4.1",
         procedure: "backup-audit",
         area: Area::Observability,
-        source: Part(&["account.log-filters"]),
+        source: Part(&["account.log-filters"], &[]),
         cadence: DAILY,
         text: (
             "Logs com filtros para AppError e Unhandled error",
@@ -375,16 +483,34 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "4.1",
         procedure: "backup-audit",
         area: Area::Observability,
-        source: Part(&["account.alarms", "rds.events"]),
+        source: Part(&["account.alarms", "rds.events"], &[]),
         cadence: DAILY,
-        text: ("Alarmes e eventos chegam ao plantão", "Alarms and events reach the person on call"),
+        text: (
+            "A aplicação tem alarmes, e os eventos do RDS são enviados",
+            "The application has alarms, and RDS sends its events",
+        ),
+    },
+    Control {
+        id: "on-call",
+        guide: "4.2",
+        procedure: "inventory-audit",
+        area: Area::Infrastructure,
+        source: Part(
+            &["PersonUnreachable", "PhoneUnverified", "RotationGap", "SquadUnreachable", "SquadUnknown"],
+            &[],
+        ),
+        cadence: DAILY,
+        text: (
+            "Cada squad tem um plantão, ou um contato, que um chamado alcança",
+            "Every squad has somebody on call, or a contact, whom a page reaches",
+        ),
     },
     Control {
         id: "runbooks",
         guide: "4.2",
         procedure: "inventory-audit",
         area: Area::Observability,
-        source: Part(&["RunbookMissing", "RunbookUnchecked", ALARMS]),
+        source: Part(&["RunbookMissing", "RunbookUnchecked", ALARMS], &[]),
         cadence: DAILY,
         text: ("Cada alarme leva a um runbook que existe", "Every alarm leads to a runbook that exists"),
     },
@@ -393,16 +519,20 @@ pub(crate) const CONTROLS: [Control; 28] = [
         guide: "1",
         procedure: "inventory-audit",
         area: Area::Infrastructure,
-        source: Part(&[
-            "InsufficientData",
-            "ListUnread",
-            "NotInState",
-            "Drift",
-            "StateUndeclared",
-            "StateUnreadable",
-            "InTwoStates",
-            "ValueInState",
-        ]),
+        source: Part(
+            &[
+                "Missing",
+                "InsufficientData",
+                "ListUnread",
+                "NotInState",
+                "Drift",
+                "StateUndeclared",
+                "StateUnreadable",
+                "InTwoStates",
+                "ValueInState",
+            ],
+            &[],
+        ),
         cadence: DAILY,
         text: (
             "Alterações de infraestrutura versionadas no repositório, sem desvio do Terraform",
@@ -434,14 +564,180 @@ pub(crate) fn chains() -> Vec<&'static str> {
     chains
 }
 
-/// The controls that are judged by a rule of `backup-audit`, for a test of both.
-pub(crate) fn of_rule(rule: &str) -> Vec<&'static str> {
-    let is_of = |control: &&Control| match control.source {
-        Part(rules) => rules.iter().any(|own| rule.starts_with(own)),
-        _ => false,
-    };
-    CONTROLS.iter().filter(is_of).map(|control| control.id).collect()
+/// Begins the rules of buckets.
+const BUCKETS: &str = "s3.";
+
+/// Whether a name of a part is that of a rule or kind, or stands for it.
+fn is_named(own: &str, ruled: &str) -> bool {
+    ruled.strip_prefix(own).is_some_and(|rest| own.ends_with('.') || rest.is_empty() || rest.starts_with(' '))
 }
+
+/// Whether a control is judged by a finding: its rule or kind, which may have its subject after it, and its bucket's role.
+///
+/// None if it may be: the record does not say which role the bucket has.
+pub(crate) fn is_of(control: &Control, ruled: &str, role: Option<&str>) -> Option<bool> {
+    let Part(rules, roles) = control.source else { return Some(false) };
+    if !ruled.starts_with(BUCKETS) {
+        return Some(rules.iter().any(|own| is_named(own, ruled)));
+    }
+    match role {
+        Some(role) if roles.contains(&role) => Some(true),
+        // A role of a program that this one does not know is the role of some control's bucket.
+        Some(role) if is_role(role) => Some(false),
+        _ if roles.is_empty() => Some(false),
+        _ => None,
+    }
+}
+
+fn is_role(role: &str) -> bool {
+    CONTROLS.iter().any(|control| matches!(control.source, Part(_, roles) if roles.contains(&role)))
+}
+
+/// The controls that are judged by a rule or kind of an audit, about a bucket in this role if it is about a bucket.
+pub(crate) fn of_rule(procedure: &str, rule: &str, role: Option<&str>) -> Vec<&'static str> {
+    let own = CONTROLS.iter().filter(|control| control.procedure == procedure);
+    own.filter(|control| is_of(control, rule, role) == Some(true)).map(|control| control.id).collect()
+}
+
+/// A requirement of the guide that no record and no metric shows: neither good nor bad on the page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unmeasured {
+    /// Stable name.
+    pub id: &'static str,
+    /// Section of the guide.
+    pub guide: &'static str,
+    /// The requirement, in Portuguese and English.
+    pub text: (&'static str, &'static str),
+    /// Why it is not measured.
+    pub why: (&'static str, &'static str),
+    /// Why nothing even does it, if the setting that it needs is off.
+    pub off: Option<(&'static str, &'static str)>,
+}
+
+/// Every requirement that is not measured, in the guide's order.
+pub(crate) const UNMEASURED: [Unmeasured; 8] = [
+    Unmeasured {
+        id: "every-disruptive-deploy",
+        guide: "2.1",
+        text: (
+            "Nenhum deploy disruptivo sem o snapshot manual",
+            "No disruptive deployment without the manual snapshot",
+        ),
+        why: (
+            "só o pipeline sabe que deploy é disruptivo; a página mostra os snapshots que foram pedidos",
+            "only the pipeline knows which deployment is disruptive; the page shows the snapshots that were requested",
+        ),
+        off: None,
+    },
+    Unmeasured {
+        id: DRIVE,
+        guide: "3.2",
+        text: (
+            "Planilha de rotação guardada no drive corporativo",
+            "The rotation sheet kept in the corporate drive",
+        ),
+        why: (
+            "é enviada a cada mudança, e um envio que falha tem alarme; o que o drive guardou não é lido",
+            "it is sent with each change, and a failed delivery has an alarm; what the drive kept is not read",
+        ),
+        off: Some((
+            "a planilha está só nesta página: falta o endereço do drive (SheetWebhookSecretName)",
+            "the sheet is only on this page: the drive's address is missing (SheetWebhookSecretName)",
+        )),
+    },
+    Unmeasured {
+        id: "squads-called",
+        guide: "4.2",
+        text: (
+            "O comandante do incidente convoca os squads necessários",
+            "The incident's commander calls in the squads that are needed",
+        ),
+        why: (
+            "quais são necessários é decisão do comandante; quem foi chamado está na linha do tempo do post-mortem",
+            "which ones are needed is the commander's decision; the post-mortem's timeline has who was called",
+        ),
+        off: None,
+    },
+    Unmeasured {
+        id: CUSTOMERS,
+        guide: "4.2",
+        text: (
+            "Clientes internos informados de um incidente por e-mail",
+            "Internal customers informed of an incident by mail",
+        ),
+        why: (
+            "o e-mail é enviado, e cada envio está na linha do tempo do post-mortem; nenhuma medida os conta",
+            "the mail is sent, and the post-mortem's timeline has each delivery; no metric counts them",
+        ),
+        off: Some((
+            "nenhum e-mail é enviado: a política não tem endereços (incidents.customers.addresses)",
+            "no mail is sent: the policy has no addresses (incidents.customers.addresses)",
+        )),
+    },
+    Unmeasured {
+        id: "runbooks-followed",
+        guide: "4.2",
+        text: ("A mitigação segue o runbook", "The mitigation follows the runbook"),
+        why: (
+            "a página mostra que o runbook existe, não que foi seguido; o post-mortem conta o que se fez",
+            "the page shows that the runbook exists, not that it was followed; the post-mortem says what was done",
+        ),
+        off: None,
+    },
+    Unmeasured {
+        id: "provider-support",
+        guide: "4.2",
+        text: (
+            "AWS Support envolvido se o impacto passa de 1 hora ou há dados sensíveis expostos",
+            "AWS Support involved if the impact exceeds 1 hour or sensitive data is compromised",
+        ),
+        why: (
+            "o prazo e a abertura do caso estão na linha do tempo do post-mortem; nenhuma medida os conta",
+            "the post-mortem's timeline has the deadline and the case; no metric counts them",
+        ),
+        off: None,
+    },
+    Unmeasured {
+        id: "guide-updated",
+        guide: "4.3",
+        text: (
+            "Guia e runbooks atualizados com o que se aprendeu",
+            "Guide and runbooks updated with what was learned",
+        ),
+        why: (
+            "nenhum programa sabe o que se aprendeu; vira uma ação do post-mortem, cujo prazo é cobrado",
+            "no program knows what was learned; it becomes an action of the post-mortem, whose deadline is checked",
+        ),
+        off: None,
+    },
+    Unmeasured {
+        id: "teams-told",
+        guide: "6",
+        text: (
+            "Mudanças operacionais comunicadas aos times afetados",
+            "Operational changes announced to the affected teams",
+        ),
+        why: (
+            "uma mudança da política é publicada no canal; quem é afetado, e se leu, nenhum programa sabe",
+            "a change of the policy is posted to the channel; no program knows who is affected and has read it",
+        ),
+        off: None,
+    },
+];
+
+/// What is not measured, by a stack with or without the drive's address and the addresses of customers.
+pub(crate) fn gaps(has_drive: bool, has_customers: bool) -> Vec<Gap> {
+    let is_off = |id: &str| (id == DRIVE && !has_drive) || (id == CUSTOMERS && !has_customers);
+    let gap =
+        |one: &Unmeasured| Gap { id: one.id.to_owned(), guide: one.guide.to_owned(), off: is_off(one.id) };
+    UNMEASURED.iter().map(gap).collect()
+}
+
+/// The drive's sheet, which a setting turns on.
+pub(crate) const DRIVE: &str = "sheet-in-drive";
+
+/// The internal customers' mail, which a setting turns on.
+pub(crate) const CUSTOMERS: &str = "customers-informed";
 
 #[cfg(test)]
 mod tests {

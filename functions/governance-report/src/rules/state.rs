@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use incident::metrics::{Group, Metrics};
 use jiff::{SignedDuration, Timestamp};
-use shared::audit::findings::about_of;
+use shared::audit::findings::{about_of, role_of};
 use shared::policy::Policy;
+use shared::runtime::language::Language;
 
-use super::control::{CONTROLS, Cadence, Control, Source};
+use super::control::{CONTROLS, Cadence, Control, Source, is_of};
 use super::fold::{Folded, MOST_OPEN};
-use super::view::{ChainRow, Figure, Proof, Row, Secret, State, Verdict, Why};
+use super::view::{ChainRow, Figure, Open, Proof, Row, Secret, State, Verdict, Why};
 
 /// Most names of late items that a reason lists.
 const MOST_ITEMS: usize = 20;
 
 /// Lines of findings that `backup-audit` keeps in a record; beyond, a rule without a line may fail, too.
 const MOST_LINES: usize = 200;
+
+/// A record may be written while the page is made. One that ended later than so much after is of no time that has been.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Begins the finding of `inventory-audit` that the alarms could not be listed: of the other parts, it says nothing.
 pub(super) const ALARMS: &str = "InsufficientData alarms";
@@ -32,6 +36,8 @@ pub(crate) struct Drill {
 /// What was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
+    /// The page's language.
+    pub language: Language,
     /// Verified chains, by procedure.
     pub chains: BTreeMap<String, (ChainRow, Folded)>,
     /// The rotation sheet; the reason if it could not be read.
@@ -77,8 +83,7 @@ pub(crate) fn rows(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<Row> {
 
 fn judge(row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now: Timestamp) -> Row {
     match control.source {
-        Source::Records => records(row, control, facts, &[], ahead, now),
-        Source::Part(rules) => records(row, control, facts, rules, ahead, now),
+        Source::Records | Source::Part(..) => records(row, control, facts, ahead, now),
         Source::Items => secrets(row, control, facts, ahead, now),
         Source::Drill => drill(row, control, facts, now),
         Source::Response | Source::Updates => incidents(row, control, facts, now),
@@ -86,17 +91,10 @@ fn judge(row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now:
     }
 }
 
-/// Judges by the procedure's records; with `rules`, by the part of the findings that begin so.
-fn records(
-    mut row: Row,
-    control: &Control,
-    facts: &Facts,
-    rules: &[&str],
-    ahead: SignedDuration,
-    now: Timestamp,
-) -> Row {
+/// Judges by the procedure's records, or by the control's part of their findings.
+fn records(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now: Timestamp) -> Row {
     let Some((chain, folded)) = facts.chains.get(control.procedure) else {
-        return unknown(row, Why::Unread("not read".to_owned()));
+        return unknown(row, Why::Unread(facts.language.pick("não foi lida", "not read").to_owned()));
     };
     row.evidence.clone_from(&folded.last);
     row.figure.clone_from(&folded.figure);
@@ -107,40 +105,46 @@ fn records(
         let why = if control.cadence == Cadence::Case { Why::NoCase } else { Why::NoEvidence };
         return unknown(row, why);
     };
+    if last.at.duration_since(now) > SKEW {
+        // It would prove the control until long after that time.
+        let Proof { key, at, .. } = last;
+        let why = shared::tr!(
+            facts.language,
+            "{key} termina em {at}, que ainda não chegou",
+            "{key} ends at {at}, which is to come",
+        );
+        return unknown(row, Why::Unread(why));
+    }
     row.stopped = age(control, Some(last.at), ahead, now).1;
-    let lines = folded.open.iter().map(|open| open.key.as_str());
-    let (found, proves) = match rules.is_empty() {
-        true => {
-            let found: Vec<State> = lines.filter_map(finding).collect();
-            // A failed run without a line that says why is a failure.
-            let is_explained = last.succeeded || found.iter().any(|state| !state.is_good());
-            (if is_explained { found } else { vec![State::Failing] }, last.succeeded)
-        }
-        false => {
-            let lines: Vec<&str> = lines.collect();
-            let is_own = |line: &&&str| {
-                let is_of = |rule: &&str| ruled(line).starts_with(*rule);
-                rules.iter().any(is_of) && (!line.starts_with(ALARMS) || rules.contains(&ALARMS))
-            };
-            let found: Vec<State> = lines.iter().filter(is_own).filter_map(|line| finding(line)).collect();
+    let open = &folded.open;
+    let (found, proves) = match control.source {
+        Source::Part(..) => {
+            let found: Vec<State> = open.iter().filter_map(|open| of_part(control, open)).collect();
             row.figure = Some(Figure::Findings(found.len()));
-            let is_whole = folded.more == 0 && lines.len() < MOST_LINES.min(MOST_OPEN) && is_read(&lines);
+            let is_whole = folded.more == 0 && open.len() < MOST_LINES.min(MOST_OPEN) && is_read(open);
             // Without a subject, a line is no finding but the reason why the audit stopped.
-            let is_stopped = lines.is_empty() || lines.iter().any(|line| about_of(line).is_empty());
+            let is_stopped = open.is_empty() || open.iter().any(|open| about_of(&open.key).is_empty());
             let ran = last.succeeded || !is_stopped;
             match (found.is_empty(), is_whole && ran) {
                 (true, false) => (vec![State::Unknown], false),
                 _ => (found.clone(), found.iter().all(|state| state.is_good())),
             }
         }
+        _ => {
+            let found: Vec<State> = open.iter().filter_map(|open| finding(control, &open.key)).collect();
+            // A failed run without a line that says why is a failure.
+            let is_explained = last.succeeded || found.iter().any(|state| !state.is_good());
+            (if is_explained { found } else { vec![State::Failing] }, last.succeeded)
+        }
     };
     if !proves {
         row.last_good.clone_from(&folded.good);
     }
     let worst = found.iter().min().copied().unwrap_or(State::Ok);
-    // With a part, the whole run may fail for something else.
-    let proved_at = if proves { Some(last.at) } else { folded.good.as_ref().map(|good| good.at) };
-    let (by_age, late) = age(control, Some(last.at).filter(|_| proves).or(proved_at), ahead, now);
+    // The last good run says nothing of a part: the whole may fail for something else for months.
+    let is_part = matches!(control.source, Source::Part(..));
+    let proved_at = if proves || is_part { Some(last.at) } else { folded.good.as_ref().map(|good| good.at) };
+    let (by_age, late) = age(control, proved_at, ahead, now);
     row.next_due = due(control, proved_at);
     row.state = worst.min(by_age);
     let count = found.iter().filter(|state| **state == worst).count();
@@ -156,8 +160,23 @@ fn records(
     row
 }
 
+/// The state that a finding means for a control that is judged by a part of the findings; none for another part's.
+fn of_part(control: &Control, open: &Open) -> Option<State> {
+    let ruled = ruled(&open.key);
+    let is_named = matches!(control.source, Source::Part(rules, _) if rules.contains(&ALARMS));
+    if open.key.starts_with(ALARMS) && !is_named {
+        return None;
+    }
+    match is_of(control, ruled, role_of(&open.text)) {
+        Some(true) => finding(control, &open.key),
+        Some(false) => None,
+        // It may be of this part: a record of an older program, or an exception for several buckets.
+        None => Some(State::Unknown),
+    }
+}
+
 /// The state that a finding means for its control; none for a remark that leaves it good.
-fn finding(key: &str) -> Option<State> {
+fn finding(control: &Control, key: &str) -> Option<State> {
     let kind = key.split(' ').next().unwrap_or_default();
     match kind {
         "Overdue" | "PostmortemOverdue" | "ActionOverdue" | "OnboardingOverdue" | "RotationLate" => {
@@ -166,10 +185,14 @@ fn finding(key: &str) -> Option<State> {
         "DueSoon" | "PostmortemDueSoon" | "ActionDueSoon" | "OnboardingDueSoon" => Some(State::Due),
         "unknown" | "unverified" | "not-finished" | "could-not-verify" | "InsufficientData" | "NotSeen"
         | "LoginUnknown" | "NotChecked" | "NotListed" | "NobodyListed" | "NothingRead" | "ListUnread"
-        | "StateUndeclared" | "StateUnreadable" | "RunbookUnchecked" => Some(State::Unknown),
+        | "StateUndeclared" | "StateUnreadable" | "RunbookUnchecked" | "PhoneUnverified"
+        | "policy.unverified" => Some(State::Unknown),
+        // Tags are what the inventory is about.
+        "TagsMissing" if control.procedure == "inventory-audit" => Some(State::Failing),
         // Warnings, which do not make their audit fail.
         "TagsContradict" | "TagsMissing" | "NoPolicy" | "Unused" | "NeverRotated" | "Repeated"
-        | "MentorUnreachable" => None,
+        | "MentorUnreachable" | "PersonInAccounts" => None,
+        _ if kind.starts_with('+') => Some(State::Unknown),
         _ => Some(State::Failing),
     }
 }
@@ -181,9 +204,12 @@ fn ruled(key: &str) -> &str {
     rest.strip_prefix("audit.exception-expired ").unwrap_or(rest)
 }
 
-/// Whether the audit read everything.
-fn is_read(lines: &[&str]) -> bool {
-    !lines.iter().any(|line| ruled(line).starts_with("audit.coverage") || line.starts_with("NothingRead"))
+/// Whether the audit read everything, and its record has room for all that it found.
+fn is_read(open: &[Open]) -> bool {
+    !open.iter().any(|open| {
+        let key = &open.key;
+        ruled(key).starts_with("audit.coverage") || key.starts_with("NothingRead") || key.starts_with('+')
+    })
 }
 
 /// The state by age, and since when it is late.
@@ -225,7 +251,7 @@ fn unknown(row: Row, why: Why) -> Row {
 
 /// Judges by the secrets of the rotation sheet that the procedure rotates.
 fn secrets(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration, now: Timestamp) -> Row {
-    let by_records = records(row.clone(), control, facts, &[], ahead, now);
+    let by_records = records(row.clone(), control, facts, ahead, now);
     row.evidence = by_records.evidence;
     row.last_good = by_records.last_good;
     let sheet = match &facts.secrets {
@@ -360,6 +386,7 @@ pub(crate) fn unanchored(rows: &mut [Row]) {
 #[cfg(test)]
 mod tests {
     use incident::metrics::{Named, Row as Month, Stat};
+    use shared::audit::findings::{key_of, with_role};
 
     use super::super::view::{Fault, Open};
     use super::*;
@@ -377,7 +404,11 @@ mod tests {
     }
 
     fn ran(days: i64, succeeded: bool, lines: &[&str]) -> Folded {
-        let open = lines.iter().map(|key| Open { key: (*key).to_owned(), ..Open::default() });
+        let open = lines.iter().map(|line| Open {
+            key: key_of(line).to_owned(),
+            text: line.strip_prefix(key_of(line)).unwrap_or_default().to_owned(),
+            ..Open::default()
+        });
         let last = proof(days, succeeded);
         Folded {
             good: Some(proof(days - i64::from(!succeeded), true)),
@@ -389,6 +420,7 @@ mod tests {
 
     fn facts(procedure: &str, chain: (ChainRow, Folded)) -> Facts {
         Facts {
+            language: Language::Portuguese,
             chains: BTreeMap::from([(procedure.to_owned(), chain)]),
             secrets: Ok(Vec::new()),
             months: Ok(Vec::new()),
@@ -422,6 +454,9 @@ mod tests {
             (false, &["TagsMissing a"], (State::Failing, Why::Found(1))),
             (true, &["DueSoon a", "TagsMissing b"], (State::Due, Why::Found(1))),
             (true, &["NeverRotated a"], (State::Ok, Why::Proved)),
+            // The record had no room for two lines.
+            (true, &["NeverRotated a", "+2"], (State::Unknown, Why::NotAllRead)),
+            (false, &["Overdue a", "+2"], (State::Overdue, Why::Found(1))),
         ] {
             let facts = facts("rotation-audit", verified(ran(0, succeeded, lines)));
             assert_eq!(state(&facts, "rotation-planned", at(0)), expected, "{lines:?}");
@@ -472,8 +507,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_a_time_to_come_proves_nothing() {
+        let second = SignedDuration::from_secs(1);
+        for (procedure, id) in
+            [("rotation-audit", "rotation-planned"), ("backup-audit", "uploads-sent"), ("policy", "policy")]
+        {
+            let facts = facts(procedure, verified(ran(0, true, &[])));
+            assert_eq!(state(&facts, id, at(0) - SKEW).0, State::Ok, "{id}");
+            let why = Why::Unread(format!(" termina em {}, que ainda não chegou", at(0)));
+            assert_eq!(state(&facts, id, at(0) - SKEW - second), (State::Unknown, why), "{id}");
+        }
+    }
+
+    #[test]
     fn a_part_of_the_backup_audit_is_judged_by_its_own_rules() {
-        let lines = &["fail rds.retention db", "unknown terraform.lock table", "excepted s3.public b"];
+        let lines = &[
+            "fail rds.retention db",
+            "unknown terraform.lock table",
+            "fail s3.public b: x, role: attachments",
+        ];
         let audited = facts("backup-audit", verified(ran(0, false, lines)));
         for (id, expected) in [
             ("database-backups", (State::Failing, Why::Found(1))),
@@ -485,10 +537,110 @@ mod tests {
         // A section that was not read, more findings than a record holds, a failed run: nothing is known of the rest.
         let many: Vec<String> = (0..200).map(|number| format!("fail rds.retention db{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        for lines in [&["unknown audit.coverage s3"][..], &many, &[]] {
+        for lines in
+            [&["unknown audit.coverage s3"][..], &["fail rds.retention db", "+ 7 more findings"], &many, &[]]
+        {
             let facts = facts("backup-audit", verified(ran(0, false, lines)));
             assert_eq!(state(&facts, "uploads-sent", at(0)).0, State::Unknown, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_buckets_finding_is_of_the_control_of_its_role_alone() {
+        let of_buckets = [
+            "attachments-protected",
+            "uploads-sent",
+            "terraform-state",
+            "evidence-protected",
+            "grafana-kept",
+        ];
+        let state_of = |line: &str, id: &str| {
+            let audited = facts("backup-audit", verified(ran(0, false, &[line])));
+            state(&audited, id, at(0)).0
+        };
+        for (key, found) in [
+            ("fail s3.exists b", State::Failing),
+            ("fail s3.versioning b", State::Failing),
+            ("unknown s3.versioning b", State::Unknown),
+            ("unknown s3.exists b", State::Unknown),
+            ("fail s3.uploads-fresh b", State::Failing),
+            ("fail audit.exception-expired s3.versioning b", State::Failing),
+        ] {
+            for (role, own) in [
+                ("attachments", "attachments-protected"),
+                ("other", "attachments-protected"),
+                ("uploads", "uploads-sent"),
+                ("state", "terraform-state"),
+                ("evidence", "evidence-protected"),
+                ("grafana", "grafana-kept"),
+            ] {
+                let line = with_role(&format!("{key}: is x"), role);
+                for id in of_buckets {
+                    let expected = if id == own { found } else { State::Ok };
+                    assert_eq!(state_of(&line, id), expected, "{line} {id}");
+                }
+                assert_eq!(state_of(&line, "database-backups"), State::Ok, "{line}");
+            }
+            // A record that was written before lines had roles, and a role of a newer program.
+            for line in [format!("{key}: is x"), with_role(&format!("{key}: is x"), "lake")] {
+                for id in of_buckets {
+                    assert_eq!(state_of(&line, id), State::Unknown, "{line} {id}");
+                }
+                assert_eq!(state_of(&line, "log-filters"), State::Ok, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_finding_contradicts_its_control_and_no_other() {
+        for (procedure, line, failing) in [
+            ("backup-audit", "fail rds.retention db", &["database-backups"][..]),
+            ("backup-audit", "fail rds.snapshot-public s", &["database-backups"]),
+            ("backup-audit", "fail rds.encryption db", &["database-backups"]),
+            ("backup-audit", "fail rds.encryption-key db", &["database-settings"]),
+            ("backup-audit", "fail rds.minor-upgrades db", &["database-settings"]),
+            ("backup-audit", "fail rds.force-ssl db", &["database-settings"]),
+            ("backup-audit", "fail rds.events db", &["alarms"]),
+            ("backup-audit", "fail rds.backup-plan db", &["backup-plans"]),
+            ("backup-audit", "fail account.in-backup-plan b", &["backup-plans"]),
+            ("backup-audit", "fail terraform.state terraform", &["terraform-state"]),
+            ("backup-audit", "fail uploads.declared b", &["uploads-sent"]),
+            ("backup-audit", "fail grafana.restorable grafana", &["grafana-kept"]),
+            ("backup-audit", "fail iam.object-versions role", &["application-settings"]),
+            ("inventory-audit", "Missing secret a", &["inventory", "terraform-tracked"]),
+            ("inventory-audit", "NotInState secret a", &["inventory", "terraform-tracked"]),
+            ("inventory-audit", "TagsMissing secret a", &["inventory"]),
+            ("inventory-audit", "Drift secret a rotation", &["terraform-tracked"]),
+            ("inventory-audit", "RunbookMissing runbook a", &["runbooks"]),
+            ("inventory-audit", "RotationGap on-call Squad Infra", &["on-call"]),
+            ("inventory-audit", "SquadUnreachable on-call Squad Infra", &["on-call"]),
+        ] {
+            let found = facts(procedure, verified(ran(0, false, &[line])));
+            let own = rows(&found, &"".parse().unwrap(), at(0));
+            let own: Vec<_> = own.iter().filter(|row| row.procedure == procedure).collect();
+            for row in &own {
+                let expected = if failing.contains(&row.id.as_str()) { State::Failing } else { State::Ok };
+                assert_eq!(row.state, expected, "{line}: {row:?}");
+            }
+            assert!(failing.iter().all(|id| own.iter().any(|row| row.id == *id)), "{line}");
+        }
+        // Not even warnings and what was not verified leave a control good that they contradict.
+        for (procedure, line, id) in [
+            ("inventory-audit", "PhoneUnverified on-call Ana", "on-call"),
+            ("policy", "policy.unverified policy/current.json", "policy"),
+        ] {
+            let found = facts(procedure, verified(ran(0, false, &[line])));
+            assert_eq!(state(&found, id, at(0)).0, State::Unknown, "{line}");
+        }
+        // What is unknown of a part is not late because the whole run was never good.
+        let never = Folded { good: None, ..ran(0, false, &["fail s3.exists b"]) };
+        let never = facts("backup-audit", verified(never));
+        assert_eq!(state(&never, "terraform-state", at(0)), (State::Unknown, Why::NotAllRead));
+        assert_eq!(state(&never, "terraform-state", at(2)).0, State::Overdue);
+        // Beside what could not be read, too.
+        let lines = &["InsufficientData secret b", "TagsMissing secret a"];
+        let found = facts("inventory-audit", verified(ran(0, false, lines)));
+        assert_eq!(state(&found, "inventory", at(0)), (State::Failing, Why::Found(1)));
     }
 
     #[test]
@@ -531,7 +683,7 @@ mod tests {
         let stopped = &["FileFailed"];
         let of_backups = facts("backup-audit", verified(ran(0, false, stopped)));
         let of_inventory = facts("inventory-audit", verified(ran(0, false, stopped)));
-        for control in CONTROLS.iter().filter(|control| matches!(control.source, Source::Part(_))) {
+        for control in CONTROLS.iter().filter(|control| matches!(control.source, Source::Part(..))) {
             for facts in [&of_backups, &of_inventory] {
                 assert_eq!(state(facts, control.id, at(0)).0, State::Unknown, "{}", control.id);
             }
@@ -550,7 +702,9 @@ mod tests {
             ("StateUndeclared terraform-state moveongs-dev", State::Ok, State::Unknown),
             ("Drift secret a rotation", State::Ok, State::Failing),
             ("NothingRead inventory moveongs-dev", State::Unknown, State::Unknown),
-            ("Missing secret a", State::Ok, State::Ok),
+            ("+2", State::Unknown, State::Unknown),
+            ("Missing secret a", State::Ok, State::Failing),
+            ("TagsMissing secret a", State::Ok, State::Ok),
         ] {
             let facts = facts("inventory-audit", verified(ran(0, false, &[line])));
             let of = |id: &str| state(&facts, id, at(0)).0;
@@ -560,7 +714,7 @@ mod tests {
 
     #[test]
     fn an_exception_that_expired_fails_the_control_of_its_rule() {
-        let lines = &["fail audit.exception-expired s3.access-logging b"];
+        let lines = &["fail audit.exception-expired s3.access-logging b: until x, role: attachments"];
         let audited = facts("backup-audit", verified(ran(0, false, lines)));
         assert_eq!(state(&audited, "attachments-protected", at(0)).0, State::Failing);
         assert_eq!(state(&audited, "database-backups", at(0)).0, State::Ok);

@@ -19,7 +19,7 @@ pub(crate) enum State {
     Failing,
     /// What should have been proved by now was not.
     Overdue,
-    /// Nothing that was read and verified shows the state. Never counted as good.
+    /// No verified evidence shows the state. Never counted as good.
     #[default]
     Unknown,
     /// Proved, and due again soon.
@@ -172,6 +172,18 @@ pub(crate) struct Row {
     pub backup: String,
 }
 
+/// A requirement of the guide that is not measured.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Gap {
+    /// Stable name.
+    pub id: String,
+    /// Section of the guide.
+    pub guide: String,
+    /// Whether the setting is off without which nothing does it.
+    pub off: bool,
+}
+
 /// How the verification of a chain ended.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,7 +221,7 @@ pub(crate) struct ChainRow {
     pub procedure: String,
     /// How its verification ended.
     pub verdict: Verdict,
-    /// Why it is unknown.
+    /// Why it is unknown, or how far a complete reading came that goes on.
     pub unread: Vec<String>,
     /// Records that were verified.
     pub records: u64,
@@ -217,7 +229,7 @@ pub(crate) struct ChainRow {
     pub listed: u64,
     /// SHA-256 of the last verified record.
     pub sha256: String,
-    /// When every record was read last; since then, only new ones were, and S3 listed the same versions of the others.
+    /// When the last complete reading began; since then, S3 has listed the same versions of the records that it read.
     pub full_at: Option<Timestamp>,
     /// Whether the head stands in the second place, too.
     pub anchored: bool,
@@ -402,6 +414,8 @@ pub(crate) struct View {
     pub region: String,
     /// Every control, in the guide's order.
     pub controls: Vec<Row>,
+    /// What the guide requires and no control measures, in the guide's order.
+    pub unmeasured: Vec<Gap>,
     /// Every chain.
     pub chains: Vec<ChainRow>,
     /// Faults of the anchors' own chain.

@@ -120,7 +120,8 @@ pub(crate) fn is_unseen(view: &View, key: &str) -> bool {
         (true, Some(ANCHORS)) => !view.has_anchors || !view.anchors_unread.is_empty(),
         (true, name) => {
             let chain = view.chains.iter().find(|chain| Some(chain.procedure.as_str()) == name);
-            chain.is_none_or(|chain| chain.verdict == Verdict::Unknown)
+            // It may be an anchor that contradicted the chain.
+            chain.is_none_or(|chain| chain.verdict == Verdict::Unknown) || !view.anchors_unread.is_empty()
         }
         _ => row.is_none_or(|row| row.state == State::Unknown),
     }

@@ -3,7 +3,7 @@
 use shared::runtime::language::Language;
 
 use crate::rules::view::{Row, State, Verdict, View, Why};
-use crate::text::{day, requirement, state, why};
+use crate::text::{day, requirement, state, unmeasured, why};
 
 /// Most controls that a paragraph lists.
 const MOST: usize = 30;
@@ -33,8 +33,8 @@ pub(crate) fn mail(view: &View, month: &str, language: Language) -> Mail {
     );
     let mut parts = vec![shared::tr!(
         language,
-        "Este é o resumo mensal do sistema {project}, ambiente {environment}. O guia operacional pede {all} controles; {good} estão provados por registros que ninguém pode alterar sem que apareça.",
-        "This is the monthly summary of the system {project}, environment {environment}. The operations guide asks for {all} controls; {good} are proven by records that nobody can change unnoticed.",
+        "Este é o resumo mensal do sistema {project}, ambiente {environment}. São {all} controles do guia operacional; {good} estão provados por registros que ninguém pode alterar sem que apareça.",
+        "This is the monthly summary of the system {project}, environment {environment}. There are {all} controls of the operations guide; {good} are proven by records that nobody can change unnoticed.",
     )];
     let sections = [
         (language.pick("Provado", "Proven"), &proved, false),
@@ -69,6 +69,7 @@ pub(crate) fn mail(view: &View, month: &str, language: Language) -> Mail {
         lines.extend((rows.len() > MOST).then(|| format!("- (+{})", rows.len() - MOST)));
         parts.push(lines.join("\n"));
     }
+    parts.extend(gaps(view, language));
     parts.push(chains(view, language));
     parts.push(needs(&late, &failing, &unknown, language));
     parts.push(shared::tr!(
@@ -100,6 +101,21 @@ fn line(row: &Row, has_why: bool, language: Language) -> String {
         "- {what}: {state} desde {since} ({why}). Responsável: {owner}.",
         "- {what}: {state} since {since} ({why}). Owner: {owner}.",
     )
+}
+
+/// What the guide requires and no control measures; none if there is nothing.
+fn gaps(view: &View, language: Language) -> Option<String> {
+    let count = view.unmeasured.len();
+    let title = shared::tr!(
+        language,
+        "Não medido ({count}): o guia também pede, e nenhum registro mostra se foi feito. Não entra na conta acima",
+        "Not measured ({count}): the guide asks for it, too, and no record shows whether it was done. Not counted above",
+    );
+    let lines = view.unmeasured.iter().map(|gap| {
+        let (what, why) = unmeasured(gap, language);
+        format!("- {what} ({why}).")
+    });
+    (count > 0).then(|| std::iter::once(title).chain(lines).collect::<Vec<_>>().join("\n"))
 }
 
 fn chains(view: &View, language: Language) -> String {
@@ -139,7 +155,10 @@ fn needs(late: &[&Row], failing: &[&Row], unknown: &[&Row], language: Language) 
     owners.sort_unstable();
     owners.dedup();
     if owners.is_empty() {
-        let nothing = language.pick("nada: tudo está em dia.", "nothing: everything is up to date.");
+        let nothing = language.pick(
+            "nada: tudo o que é medido está em dia.",
+            "nothing: everything that is measured is up to date.",
+        );
         return format!("{title}: {nothing}");
     }
     let lines = owners.iter().map(|owner| {

@@ -12,7 +12,7 @@ use shared::runtime::time;
 
 use super::chart::{Line, chart};
 use crate::rules::view::{ChainRow, Environment, Fault, Proof, Row, State, Verdict, View};
-use crate::text::{console, day, duration, figure, minute, requirement, state, why};
+use crate::text::{console, day, duration, figure, minute, requirement, state, unmeasured, why};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -64,6 +64,7 @@ impl Page<'_> {
                     main {
                         (self.damage())
                         (self.controls())
+                        (self.unmeasured())
                         (self.environments())
                         (self.sheet())
                         (self.restores())
@@ -93,14 +94,16 @@ impl Page<'_> {
                 @for each in State::ALL {
                     li class=(each.name()) { strong { (view.count(each)) } (state(each, self.language)) }
                 }
+                li { strong { (view.unmeasured.len()) } a href="#unmeasured" { (self.say("não medidas", "not measured")) } }
             }
         }
     }
 
-    fn sections(&self) -> [(&'static str, &'static str); 10] {
+    fn sections(&self) -> [(&'static str, &'static str); 11] {
         let language = self.language;
         [
             ("controls", language.pick("Controles", "Controls")),
+            ("unmeasured", language.pick("Não medido", "Not measured")),
             ("environments", language.pick("Ambientes lado a lado", "Environments side by side")),
             ("sheet", language.pick("Planilha de rotação", "Rotation sheet")),
             ("restores", language.pick("Restaurações: RTO e RPO", "Restores: RTO and RPO")),
@@ -230,6 +233,36 @@ impl Page<'_> {
             @match row.next_due {
                 Some(due) => (day(due)),
                 None => (self.say("se houver caso", "if a case arises")),
+            }
+        }
+    }
+
+    fn unmeasured(&self) -> Markup {
+        let names = [
+            self.say("Guia", "Guide"),
+            self.say("Exigência", "Requirement"),
+            self.say("Por que não é medida", "Why it is not measured"),
+        ];
+        let [guide, _, reason] = names;
+        html! {
+            (self.title("unmeasured"))
+            @if self.view.unmeasured.is_empty() {
+                (self.none(self.say("Esta página não tem a lista do que não é medido.", "This page does not have the list of what is not measured.")))
+            } @else {
+                table.wide {
+                    caption { (self.say("O que o guia também pede e nenhum registro mostra. Não conta como em ordem nem como falha.", "What the guide requires, too, and no record shows. Counted neither as good nor as failing.")) }
+                    (self.columns(&names))
+                    tbody {
+                        @for gap in &self.view.unmeasured {
+                            @let (what, why) = unmeasured(gap, self.language);
+                            tr {
+                                td.short data-label=(guide) { (gap.guide) }
+                                th scope="row" { (what) }
+                                td data-label=(reason) { (why) }
+                            }
+                        }
+                    }
+                }
             }
         }
     }

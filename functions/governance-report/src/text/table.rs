@@ -5,7 +5,7 @@ use shared::run::csv;
 use shared::runtime::language::Language;
 
 use crate::rules::view::{Proof, Secret, View};
-use crate::text::{figure, requirement, why};
+use crate::text::{figure, requirement, unmeasured, why};
 
 const COLUMNS: [&str; 15] = [
     "id",
@@ -24,6 +24,9 @@ const COLUMNS: [&str; 15] = [
     "owner",
     "backup",
 ];
+
+/// The state, in the table, of a requirement that is not measured.
+const NOT_MEASURED: &str = "not_measured";
 
 /// `controls.csv`.
 pub(crate) fn controls(view: &View, language: Language) -> String {
@@ -49,7 +52,12 @@ pub(crate) fn controls(view: &View, language: Language) -> String {
             row.backup.clone(),
         ]
     });
-    csv::table(COLUMNS, rows)
+    let gaps = view.unmeasured.iter().map(|gap| {
+        let (what, why) = unmeasured(gap, language);
+        let (id, guide) = (gap.id.as_str(), gap.guide.as_str());
+        [id, guide, "", what, NOT_MEASURED, why, "", "", "", "", "", "", "", "", ""].map(str::to_owned)
+    });
+    csv::table(COLUMNS, rows.chain(gaps))
 }
 
 const SHEET: [&str; 11] = [

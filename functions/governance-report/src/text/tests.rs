@@ -7,7 +7,7 @@ use shared::runtime::language::Language;
 
 use super::finding::{is_unseen, pages};
 use super::{duration, feed, mail, page, requirement, table};
-use crate::rules::control::CONTROLS;
+use crate::rules::control::{CONTROLS, UNMEASURED, gaps};
 use crate::rules::view::{
     ChainRow, Change, Cost, CostLine, Environment, Event, Exception, Fault, Figure, Open, Proof, Restore,
     Row, Secret, State, Verdict, View, Why,
@@ -102,6 +102,7 @@ pub(crate) fn sample() -> View {
         bucket: "moveongs-dev-evidence-123456789012".to_owned(),
         region: "us-east-1".to_owned(),
         controls: controls.collect(),
+        unmeasured: gaps(false, true),
         chains: vec![
             ChainRow { procedure: "a".to_owned(), verdict: Verdict::Verified, ..ChainRow::default() },
             ChainRow {
@@ -208,7 +209,9 @@ fn no_cell_of_a_table_is_a_formula_and_a_control_is_a_row() {
         .records()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(rows.len(), CONTROLS.len());
+    assert_eq!(rows.len(), CONTROLS.len() + UNMEASURED.len());
+    let gap = rows.iter().find(|row| &row[0] == "customers-informed").unwrap();
+    assert_eq!((&gap[1], &gap[4], &gap[10]), ("4.2", "not_measured", ""));
     let sheet = table::sheet(&sample().secrets);
     assert!(sheet.contains("'=HYPERLINK"), "{sheet}");
 }
@@ -245,7 +248,11 @@ fn the_mail_says_what_is_proved_what_is_late_and_what_it_takes() {
         ..View::default()
     };
     let sent = mail::mail(&good, "2026-11", Language::Portuguese);
-    assert!(sent.text.contains("nada: tudo está em dia.") && !sent.text.contains("Vencido"), "{}", sent.text);
+    assert!(
+        sent.text.contains("nada: tudo o que é medido está em dia.") && !sent.text.contains("Vencido"),
+        "{}",
+        sent.text
+    );
     assert!(!mail::mail(&sample(), "2026-11", Language::Portuguese).text.contains(EVIL), "a call's answer");
     let good_of = |view: &View| mail::mail(view, "2026-11", Language::Portuguese).text;
     assert!(good_of(&good).contains("nenhum falta"));
@@ -256,6 +263,32 @@ fn the_mail_says_what_is_proved_what_is_late_and_what_it_takes() {
     assert!(good_of(&damaged).contains("ATENÇÃO: 1 cadeia(s)"), "{}", good_of(&damaged));
     let english = mail::mail(&good, "2026-11", Language::English);
     assert!(english.text.contains("1 are proven"), "{}", english.text);
+}
+
+#[test]
+fn what_is_not_measured_is_named_with_its_reason_and_counted_apart() {
+    let (sheet, customers) = ("SheetWebhookSecretName", "incidents.customers.addresses");
+    for (has_drive, has_customers) in [(false, false), (true, false), (false, true), (true, true)] {
+        let unmeasured = gaps(has_drive, has_customers);
+        assert_eq!(unmeasured.len(), UNMEASURED.len());
+        let view = View { unmeasured, ..sample() };
+        let mail = mail::mail(&view, "2026-11", Language::Portuguese);
+        let counted = format!("de {} controles provados", CONTROLS.len());
+        assert!(mail.subject.ends_with(&counted), "{}", mail.subject);
+        assert!(mail.text.contains(&format!("Não medido ({}): ", UNMEASURED.len())), "{}", mail.text);
+        for text in [page::page(&view, Language::Portuguese), mail.text] {
+            for gap in UNMEASURED {
+                assert!(text.contains(gap.text.0), "{}", gap.id);
+            }
+            assert_eq!(text.contains(&format!("({sheet})")), !has_drive, "{text}");
+            assert_eq!(text.contains(customers), !has_customers, "{text}");
+        }
+        let english = mail::mail(&view, "2026-11", Language::English).text;
+        assert!(english.contains("Not measured (") && english.contains(UNMEASURED[0].text.1), "{english}");
+    }
+    // A stored page of a version that did not have them.
+    let old = View { unmeasured: Vec::new(), ..sample() };
+    assert!(!mail::mail(&old, "2026-11", Language::Portuguese).text.contains("Não medido"));
 }
 
 #[test]
@@ -277,7 +310,7 @@ fn what_could_not_be_read_again_is_not_resolved() {
         assert_eq!(is_unseen(&view, &key), expected, "{key}");
     }
     view.anchors_unread = vec!["denied".to_owned()];
-    assert!(is_unseen(&view, &damage("anchors")));
+    assert!(["anchors", "a"].into_iter().all(|chain| is_unseen(&view, &damage(chain))));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
+use futures_util::FutureExt;
 use governance_report::{App, Report, ReportError, handle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -40,6 +41,10 @@ pub(crate) struct State {
     pub dies: Option<(usize, bool)>,
     /// Beginnings of the names of calls that are refused.
     pub refused: Vec<String>,
+    /// The call during which time passes, and how much.
+    pub slow: Option<(String, Duration)>,
+    /// Bytes that a read of a key gives instead of those that S3 lists.
+    pub lies: BTreeMap<String, String>,
     /// Texts that were published.
     pub published: Vec<String>,
     /// Mails.
@@ -271,6 +276,12 @@ impl State {
         let number = self.calls.len();
         self.calls.push(call.clone());
         let dies = self.dies.filter(|(at, _)| *at == number);
+        if let Some((_, time)) = self.slow.take_if(|(slow, _)| *slow == call) {
+            tokio::time::pause();
+            // Time has passed when it yields.
+            assert!(tokio::time::advance(time).now_or_never().is_none());
+            tokio::time::resume();
+        }
         if dies.is_some_and(|(_, is_before)| is_before) {
             return (response(500, ""), true);
         }
@@ -353,6 +364,7 @@ impl State {
                     return response(412, "<Error><Code>PreconditionFailed</Code></Error>");
                 }
                 let answer = http::Response::builder().header("etag", etag(&content));
+                let content = self.lies.get(&key.1).cloned().unwrap_or(content);
                 let answer = answer
                     .header("x-amz-version-id", id)
                     .header("last-modified", "Mon, 30 Nov 2026 13:00:00 GMT");

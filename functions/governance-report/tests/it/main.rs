@@ -263,6 +263,38 @@ async fn heads_that_cannot_be_kept_are_no_good_evidence() {
 }
 
 #[tokio::test]
+async fn a_day_on_which_everything_is_proved_succeeds_only_if_the_heads_are_kept() {
+    for (refused, expected) in [
+        (None, "succeeded"),
+        (Some("s3 PUT anchors "), "failed"),
+        (Some("s3 GET anchors ?"), "failed"),
+        (Some("s3 PUT evidence /report/"), "failed"),
+    ] {
+        let cloud = Cloud::whole();
+        for procedure in [
+            "attachment-restore-test",
+            "backup-audit",
+            "grafana-export",
+            "inventory-audit",
+            "onboarding",
+            "postmortem",
+            "restore-test",
+            "rotation-audit",
+            "snapshot-verify",
+        ] {
+            cloud.record(procedure, "2026-11-30", "2026-11-30T12:00:00Z", &json!({}));
+        }
+        let month = json!({"month": "2026-11", "definitions": {"silent": "x", "unclassified": "x"}});
+        cloud.put("evidence", "metrics/incidents-2026-11.json", &month.to_string());
+        cloud.with(|state| state.refused = refused.map(str::to_owned).into_iter().collect());
+        let report = cloud.ask(json!({}), NOW).await;
+        let (_, record) = cloud.chain("governance-report").pop().unwrap();
+        let record: Value = serde_json::from_str(&record).unwrap();
+        assert_eq!(record["result"], expected, "{refused:?}: {report:?} {record}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_cannot_be_written_is_a_failure() {
     let cloud = Cloud::whole();
     seed(&cloud);
@@ -433,10 +465,17 @@ fn anchor(sequence: u64) -> String {
     format!("anchors/moveongs/dev/{:010}.json", 9_999_999_999 - sequence)
 }
 
-/// The records that were read since the last call.
+/// How many records of a chain were read.
+fn reads_of(cloud: &Cloud, procedure: &str) -> usize {
+    let read = format!("s3 GET evidence /evidence/{procedure}/");
+    cloud.with(|state| state.calls.iter().filter(|call| call.starts_with(&read)).count())
+}
+
+/// How many records of `rotation-audit` were read since the last call.
 fn reads(cloud: &Cloud) -> usize {
-    let calls = cloud.with(|state| std::mem::take(&mut state.calls));
-    calls.iter().filter(|call| call.starts_with("s3 GET evidence /evidence/rotation-audit/")).count()
+    let count = reads_of(cloud, "rotation-audit");
+    cloud.with(|state| state.calls.clear());
+    count
 }
 
 /// Whether a chain, or the anchors, was found to be damaged.
@@ -482,6 +521,7 @@ async fn what_only_a_complete_reading_shows_is_found_again_until_it_is_repaired(
     for now in ["2026-12-01T13:50:00Z", "2026-12-02T13:30:00Z"] {
         reads(&cloud);
         assert!(is_damaged(&cloud.daily(now).await, "anchors"), "{now}");
+        // What the anchors say of the chains is not sure either.
         assert_eq!(reads(&cloud), 2, "{now}");
     }
     cloud.with(|state| state.exchange("anchors", &anchor(1), &first));
@@ -499,6 +539,29 @@ async fn what_only_a_complete_reading_shows_is_found_again_until_it_is_repaired(
 }
 
 #[tokio::test]
+async fn a_complete_reading_without_the_anchors_proves_nothing() {
+    let cloud = Cloud::whole();
+    seed(&cloud);
+    for now in [NOW, "2026-11-30T13:35:00Z"] {
+        cloud.daily(now).await;
+    }
+    cloud.with(|state| state.refused = vec!["s3 GET anchors ?".to_owned()]);
+    for (now, expected) in [
+        ("2026-12-07T13:30:00Z", 2),
+        ("2026-12-07T13:40:00Z", 2),
+        ("2026-12-07T13:50:00Z", 2),
+        ("2026-12-07T14:00:00Z", 0),
+    ] {
+        reads(&cloud);
+        cloud.daily(now).await;
+        assert_eq!(reads(&cloud), expected, "{now}");
+        if now == "2026-12-07T13:40:00Z" {
+            cloud.with(|state| state.refused.clear());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_chain_that_could_not_be_read_on_the_day_of_the_complete_reading_is_read_the_next_time() {
     let cloud = Cloud::new();
     seed(&cloud);
@@ -506,10 +569,10 @@ async fn a_chain_that_could_not_be_read_on_the_day_of_the_complete_reading_is_re
     cloud.with(|state| state.refused = vec![refused.to_owned()]);
     cloud.daily(NOW).await;
     cloud.with(|state| state.refused.clear());
-    for (now, expected) in [("2026-11-30T13:40:00Z", 2), ("2026-11-30T13:50:00Z", 0)] {
-        reads(&cloud);
+    for (now, expected) in [("2026-11-30T13:40:00Z", 1), ("2026-11-30T13:50:00Z", 0)] {
+        cloud.with(|state| state.calls.clear());
         cloud.daily(now).await;
-        assert_eq!(reads(&cloud), expected, "{now}");
+        assert_eq!((reads_of(&cloud, "restore-test"), reads(&cloud)), (expected, 0), "{now}");
     }
     // One that no control names any more is still verified.
     change_index(&cloud, |index| index["chains"]["retired"] = index["chains"]["rotation-audit"].clone());
@@ -630,4 +693,129 @@ async fn a_reading_that_does_not_end_in_time_leaves_the_page() {
     reads(&cloud);
     cloud.daily("2026-11-30T13:40:00Z").await;
     assert_eq!((reads(&cloud), cloud.control("rotation-planned").0.as_str()), (2, "ok"));
+}
+
+#[tokio::test]
+async fn a_reading_that_runs_out_of_time_goes_on_in_the_next_run() {
+    const ALL: usize = 40;
+    let place = |number: usize| format!("evidence/rotation-audit/{:010}.json", 9_999_999_999 - number);
+    let cloud = Cloud::whole();
+    for number in 1..=ALL {
+        let run_id = format!("2026-11-30/{number:08x}");
+        cloud.record("rotation-audit", &run_id, "2026-11-30T12:00:00Z", &json!({}));
+    }
+    // Lambda's time is over after some of them.
+    let slow = |number: usize| {
+        let call = format!("s3 GET evidence /{}", place(number));
+        cloud.with(|state| state.slow = Some((call, std::time::Duration::from_secs(400))));
+    };
+    let row = || {
+        reads(&cloud);
+        let page = cloud.page();
+        let chains = page["chains"].as_array().unwrap();
+        chains.iter().find(|row| row["procedure"] == "rotation-audit").unwrap().clone()
+    };
+    // S3 lists what it listed before, and gives other bytes.
+    let lie = |number: usize| {
+        let text = cloud.object(&place(number)).replace("\"test\"", "\"lies\"");
+        cloud.with(|state| state.lies.insert(place(number), text));
+    };
+    let is_late = |row: &Value| row["unread"].to_string().contains("registros lidos a tempo; a próxima");
+
+    slow(30);
+    cloud.daily(NOW).await;
+    let first = row();
+    let read = usize::try_from(first["records"].as_u64().unwrap()).unwrap();
+    assert!((1..ALL).contains(&read) && is_late(&first), "{first}");
+    assert_eq!((&first["verdict"], &first["listed"]), (&json!("unknown"), &json!(ALL)));
+    assert_eq!(cloud.control("rotation-planned").0, "unknown");
+    cloud.daily("2026-11-30T13:40:00Z").await;
+    assert_eq!(reads(&cloud), ALL - read);
+    let whole = row();
+    assert_eq!((&whole["verdict"], &whole["records"]), (&json!("verified"), &json!(ALL)));
+    assert_eq!((&whole["full_at"], is_late(&whole)), (&json!(NOW), false));
+    assert_eq!(cloud.control("rotation-planned").0, "ok");
+
+    // All again: what was verified stays so, and says since when.
+    slow(30);
+    let since = "2026-12-01T13:30:00Z";
+    cloud.ask(json!({"verify": "all"}), since).await.unwrap();
+    let again = row();
+    assert_eq!((&again["verdict"], &again["full_at"]), (&json!("verified"), &json!(NOW)));
+    assert!(is_late(&again), "{again}");
+    let (_, record) = cloud.chain("governance-report").pop().unwrap();
+    assert!(record.contains("verify all records of rotation-audit"), "{record}");
+    let index: Value = serde_json::from_str(&cloud.object(&index())).unwrap();
+    let reached = &index["chains"]["rotation-audit"]["again"]["head"]["sequence"];
+    let reached = usize::try_from(reached.as_u64().unwrap()).unwrap();
+    // A fault that the rest of it finds, and finds again.
+    lie(35);
+    for now in ["2026-12-01T13:40:00Z", "2026-12-01T13:50:00Z"] {
+        assert!(is_damaged(&cloud.daily(now).await, "rotation-audit"), "{now}");
+        assert_eq!(reads(&cloud), ALL - reached, "{now}");
+    }
+    cloud.with(|state| state.lies.clear());
+    assert!(!is_damaged(&cloud.daily("2026-12-01T14:00:00Z").await, "rotation-audit"));
+    assert_eq!(reads(&cloud), ALL - reached);
+    assert_eq!(row()["full_at"], since);
+    cloud.daily("2026-12-01T14:10:00Z").await;
+    assert_eq!(reads(&cloud), 0);
+
+    // A fault that it finds before its time is over.
+    lie(3);
+    for event in [json!({"verify": "all"}), json!({}), json!({})] {
+        slow(30);
+        assert!(is_damaged(&cloud.ask(event, "2026-12-01T14:20:00Z").await.unwrap(), "rotation-audit"));
+    }
+    // It is not taken back before all of them are read again.
+    cloud.with(|state| state.lies.clear());
+    slow(30);
+    for (is_slow, verdict) in [(true, "unknown"), (false, "verified")] {
+        cloud.daily("2026-12-01T14:30:00Z").await;
+        let found = row();
+        assert_eq!((&found["verdict"], is_late(&found)), (&json!(verdict), is_slow), "{found}");
+    }
+
+    // A fault that one finds from the beginning is found again, though an earlier one is already beyond it.
+    slow(30);
+    cloud.daily("2026-12-09T13:30:00Z").await;
+    let kept: Value = serde_json::from_str(&cloud.object(&self::index())).unwrap();
+    assert!(kept["chains"]["rotation-audit"]["again"]["head"]["sequence"].as_u64() > Some(3), "{kept}");
+    lie(3);
+    for event in [json!({"verify": "all"}), json!({}), json!({})] {
+        assert!(is_damaged(&cloud.ask(event, "2026-12-09T13:40:00Z").await.unwrap(), "rotation-audit"));
+    }
+
+    // Without the checkpoints, the anchors name an end that the next run does not go on to.
+    cloud.with(|state| {
+        state.lies.clear();
+        state.hide("evidence", &self::index());
+    });
+    slow(30);
+    cloud.daily("2026-12-09T13:50:00Z").await;
+    let lost = row();
+    assert!(lost["unread"].to_string().contains("a próxima execução recomeça"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_buckets_finding_reaches_the_control_of_its_role() {
+    let cloud = Cloud::new();
+    let found = |line: &str| json!({"result": "failed", "findings": [line]});
+    let gone = "fail s3.exists moveongs-terraform-state: the bucket exists: is NoSuchBucket, should be exists, since 2026-11-01";
+    let ids = ["terraform-state", "uploads-sent", "attachments-protected"];
+    let states = || ids.map(|id| cloud.control(id).0);
+    // Before lines had roles, any of the buckets may be meant.
+    cloud.record("backup-audit", "2026-11-29", "2026-11-29T12:00:00Z", &found(gone));
+    cloud.daily("2026-11-29T13:30:00Z").await;
+    assert_eq!(states(), ["unknown"; 3]);
+    let since = cloud.page()["findings"][0]["since"].clone();
+    let with_role = found(&format!("{gone}, role: state"));
+    cloud.record("backup-audit", "2026-11-30", "2026-11-30T12:00:00Z", &with_role);
+    cloud.daily(NOW).await;
+    assert_eq!(states(), ["failing", "ok", "ok"]);
+    // It is the same finding.
+    assert_eq!(cloud.page()["findings"][0]["since"], since);
+    let gaps = cloud.page()["unmeasured"].clone();
+    let off: Vec<_> = gaps.as_array().unwrap().iter().filter(|gap| gap["off"] == true).collect();
+    assert!(off.iter().any(|gap| gap["id"] == "customers-informed"), "{gaps}");
 }

@@ -10,15 +10,18 @@
 
 use std::collections::BTreeSet;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::grafana::{GrafanaError, Session, segment};
+use shared::grafana::{GrafanaError, Session, segment, weight};
+use shared::policy::Accepted;
 
 use crate::rules::bundle::{
     Bundle, CONTACT_POINTS, Dashboard, FOLDERS, Folder, Lost, MUTE_TIMINGS, POLICIES, TEMPLATES,
     dashboard_path, group_key, group_path, panel_path,
 };
 use crate::rules::finding::Finding;
+use crate::rules::secret::Suspect;
 use crate::rules::{normal, scratch, secret, v2};
 
 /// Results of one page of the search; Grafana's most is 5000. A page that has fewer may not be the last: a server or a proxy
@@ -31,8 +34,8 @@ const PANELS: usize = 100;
 /// Most pages; more would mean a loop.
 const PAGES: usize = 100;
 
-/// Most bytes of all dashboards and groups together: they are held in memory.
-const MOST: usize = 48 * 1024 * 1024;
+/// Most weight of all objects together, in bytes: they are held in memory, beside those of the last export.
+const MOST: usize = 384 * 1024 * 1024;
 
 /// Why an object that is listed was not exported.
 const LISTED: &str = "Grafana lists it, and answers 404 when it is read";
@@ -47,11 +50,13 @@ pub(crate) struct Read {
     pub findings: Vec<Finding>,
     /// What the bundle does not have as it is in Grafana; each has a finding.
     pub lost: Vec<Lost>,
+    /// What looks like a secret and is exported, because the policy accepts it.
+    pub accepted: Vec<Accepted>,
     /// UIDs of folders that an earlier restore check left.
     pub scratch: Vec<String>,
     /// The namespace of the organization in the new API, if a dashboard was read there.
     pub namespace: Option<String>,
-    bytes: usize,
+    weight: usize,
 }
 
 #[derive(Deserialize)]
@@ -109,12 +114,17 @@ struct Rule {
     group: String,
 }
 
-/// Reads everything. One dashboard or group that cannot be read is a finding.
+/// Reads everything. One dashboard or group that cannot be read is a finding, and so is what looks like a secret, unless the
+/// policy accepts it on this day.
 ///
 /// # Errors
 ///
 /// [`GrafanaError`] if Grafana is not there, or a list cannot be read.
-pub(crate) async fn everything(session: &Session<'_>) -> Result<Read, GrafanaError> {
+pub(crate) async fn everything(
+    session: &Session<'_>,
+    accepted: &[Accepted],
+    today: Date,
+) -> Result<Read, GrafanaError> {
     let mut read = Read::default();
     read.folders(session).await?;
     read.dashboards(session).await?;
@@ -130,7 +140,7 @@ pub(crate) async fn everything(session: &Session<'_>) -> Result<Read, GrafanaErr
     let templates: Option<Vec<Value>> = session.get("/api/v1/provisioning/templates").await?;
     let templates = templates.unwrap_or_default().into_iter().map(normal::plain).collect();
     read.bundle.templates = normal::sorted(templates, &["name"]);
-    read.without_secrets();
+    read.without_secrets(accepted, today);
     Ok(read)
 }
 
@@ -263,33 +273,45 @@ impl Read {
     }
 
     fn weigh(&mut self, object: &Value) -> Result<(), GrafanaError> {
-        self.bytes += object.to_string().len();
-        if self.bytes > MOST {
-            let reason = format!("all objects together are longer than {MOST} bytes");
+        self.weight += weight(object.to_string().as_bytes());
+        if self.weight > MOST {
+            let reason = format!("all objects together would take more than {} MiB", MOST / (1024 * 1024));
             return Err(GrafanaError::Unreadable { what: "all calls".to_owned(), reason });
         }
         Ok(())
     }
 
-    /// Leaves out every object that has what looks like a secret.
-    fn without_secrets(&mut self) {
-        let Self { bundle, findings, lost, .. } = self;
-        let mut is_clean = |what: String, object: &Value, own: Lost| match secret::place(object) {
-            None => true,
-            Some(place) => {
-                findings.push(Finding::SecretFound { what, place });
+    /// Leaves out every object that has what looks like a secret and is not accepted.
+    fn without_secrets(&mut self, entries: &[Accepted], today: Date) {
+        let Self { bundle, findings, lost, accepted, .. } = self;
+        let mut is_clean = |what: String, suspects: Vec<Suspect>, own: Lost| {
+            let (good, secrets): (Vec<_>, Vec<_>) =
+                suspects.into_iter().partition(|suspect| suspect.is_accepted(today));
+            accepted.extend(good.into_iter().filter_map(|suspect| suspect.accepted));
+            let is_clean = secrets.is_empty();
+            if !is_clean {
+                findings.push(Finding::SecretFound { what, secrets });
                 lost.push(own);
-                false
             }
+            is_clean
         };
+        bundle.folders.retain(|uid, folder| {
+            is_clean(FOLDERS.to_owned(), folder.suspects(uid, entries), Lost::Folder(uid.clone()))
+        });
         bundle.dashboards.retain(|uid, dashboard| {
             let what = dashboard_path(uid, dashboard.folder.as_deref());
-            is_clean(what, &dashboard.model, Lost::Dashboard(uid.clone()))
+            is_clean(what, dashboard.suspects(uid, entries), Lost::Dashboard(uid.clone()))
         });
-        bundle.library_panels.retain(|uid, panel| is_clean(panel_path(uid), panel, Lost::Panel(uid.clone())));
+        bundle.library_panels.retain(|uid, panel| {
+            let what = panel_path(uid);
+            let suspects = secret::suspects(&what, panel, entries);
+            is_clean(what, suspects, Lost::Panel(uid.clone()))
+        });
         bundle.rule_groups.retain(|key, group| {
             let (folder, title) = key.split_once('/').unwrap_or_default();
-            is_clean(group_path(folder, title), group, Lost::Group(key.clone()))
+            let what = group_path(folder, title);
+            let suspects = secret::suspects(&what, group, entries);
+            is_clean(what, suspects, Lost::Group(key.clone()))
         });
         for (file, list) in [
             (CONTACT_POINTS, &mut bundle.contact_points),
@@ -297,9 +319,11 @@ impl Read {
             (TEMPLATES, &mut bundle.templates),
         ] {
             let name = |one: &Value| one.get("name").cloned().unwrap_or_default();
-            list.retain(|one| is_clean(file.to_owned(), one, Lost::Listed(file, name(one))));
+            let suspects = |one: &Value| secret::suspects(file, one, entries);
+            list.retain(|one| is_clean(file.to_owned(), suspects(one), Lost::Listed(file, name(one))));
         }
-        if !is_clean(POLICIES.to_owned(), &bundle.policies, Lost::Policies) {
+        let suspects = secret::suspects(POLICIES, &bundle.policies, entries);
+        if !is_clean(POLICIES.to_owned(), suspects, Lost::Policies) {
             bundle.policies = Value::Null;
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::policy::Accepted;
 use shared::runtime::hex::hex;
 
-use super::{normal, secret};
+use super::normal;
+use super::secret::{self, Suspect};
 
 /// The folder of dashboards that are in none.
 const GENERAL: &str = "general";
@@ -89,9 +91,14 @@ pub(crate) fn dashboard_path(uid: &str, folder: Option<&str>) -> String {
     format!("dashboards/{}/{}.json", file_name(folder.unwrap_or(GENERAL)), file_name(uid))
 }
 
-/// Path of the file of a group of alert rules.
+/// Path of a group of alert rules, as findings and the policy name it.
 pub(crate) fn group_path(folder: &str, title: &str) -> String {
     format!("alerting/rule-groups/{}/{}.json", file_name(folder), file_name(title))
+}
+
+/// Path of its file. The title of a group that is exported is no secret: if it looks like one, the policy has accepted it.
+pub(crate) fn group_file(folder: &str, title: &str) -> String {
+    format!("alerting/rule-groups/{}/{}.json", file_name(folder), hashed(title))
 }
 
 /// Path of a library panel's file.
@@ -105,10 +112,24 @@ pub(crate) const POLICIES: &str = "alerting/policies.json";
 pub(crate) const MUTE_TIMINGS: &str = "alerting/mute-timings.json";
 pub(crate) const TEMPLATES: &str = "alerting/templates.json";
 
-/// A name of Grafana as a file's name: a UID stays as it is. Any other name is cut to plain characters, and ends with a
-/// hash of itself, since two names may be cut to the same.
+/// What stands for a name that looks like a secret, in a path.
+const REDACTED: &str = "redacted";
+
+/// A name of Grafana as a file's name. Of one that looks like a password nothing is left: by a hash, it could be guessed.
 fn file_name(foreign: &str) -> String {
+    match secret::looks_secret(foreign) && !secret::is_token(foreign) {
+        true => REDACTED.to_owned(),
+        false => hashed(foreign),
+    }
+}
+
+/// The same, of a name that is no password: a UID stays as it is. Any other name is cut to plain characters, and ends with a
+/// hash of itself, since two names may be cut to the same. Of one that looks like a secret, only a hash is left.
+fn hashed(foreign: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+    if secret::looks_secret(foreign) {
+        return sha256(foreign.as_bytes()).chars().take(16).collect();
+    }
     if !foreign.is_empty() && foreign.len() <= 60 && foreign.chars().all(is_plain) {
         return foreign.to_owned();
     }
@@ -136,7 +157,7 @@ impl Bundle {
         }
         for (key, group) in &self.rule_groups {
             let (folder, title) = key.split_once('/').unwrap_or_default();
-            files.insert(group_path(folder, title), pretty(group));
+            files.insert(group_file(folder, title), pretty(group));
         }
         files.insert(FOLDERS.to_owned(), pretty(&self.folders));
         files.insert(CONTACT_POINTS.to_owned(), pretty(&self.contact_points));
@@ -161,30 +182,61 @@ impl Bundle {
         changes
     }
 
-    /// Keeps a lost object in its earlier form, if there is one that has no secret: its file is not removed.
-    pub(crate) fn keep(&mut self, lost: &Lost, before: &Self) {
+    /// Keeps a lost object in its earlier form, if there is one that has no secret: its file is not removed. The folder in
+    /// which it was is kept with it, since without it the object cannot be restored. What the policy has accepted is no
+    /// secret, and stays so in what was exported when the entry expires.
+    pub(crate) fn keep(&mut self, lost: &Lost, before: &Self, accepted: &[Accepted]) {
+        let is_clean = |file: &str, object: &Value| are_accepted(&secret::suspects(file, object, accepted));
         match lost {
-            Lost::Folder(uid) => kept(&mut self.folders, &before.folders, uid, |_| true),
+            Lost::Folder(uid) => self.keep_folder(Some(uid), before, accepted),
             Lost::Dashboard(uid) => {
-                kept(&mut self.dashboards, &before.dashboards, uid, |one| is_clean(&one.model));
+                let is_clean = |one: &Dashboard| are_accepted(&one.suspects(uid, accepted));
+                if let Some(one) = kept(&mut self.dashboards, &before.dashboards, uid, is_clean) {
+                    self.keep_folder(one.folder.as_deref(), before, accepted);
+                }
             }
-            Lost::Panel(uid) => kept(&mut self.library_panels, &before.library_panels, uid, is_clean),
-            Lost::Group(key) => kept(&mut self.rule_groups, &before.rule_groups, key, is_clean),
+            Lost::Panel(uid) => {
+                let is_clean = |one: &Value| is_clean(&panel_path(uid), one);
+                if let Some(one) = kept(&mut self.library_panels, &before.library_panels, uid, is_clean) {
+                    self.keep_folder(one.get("folderUid").and_then(Value::as_str), before, accepted);
+                }
+            }
+            Lost::Group(key) => {
+                let (folder, title) = key.split_once('/').unwrap_or_default();
+                let is_clean = |one: &Value| is_clean(&group_path(folder, title), one);
+                if kept(&mut self.rule_groups, &before.rule_groups, key, is_clean).is_some() {
+                    self.keep_folder(Some(folder), before, accepted);
+                }
+            }
             Lost::Listed(file, name) => {
                 let (list, before) = match *file {
                     CONTACT_POINTS => (&mut self.contact_points, &before.contact_points),
                     MUTE_TIMINGS => (&mut self.mute_timings, &before.mute_timings),
                     _ => (&mut self.templates, &before.templates),
                 };
-                for one in before.iter().filter(|one| is_named(one, name) && is_clean(one)) {
+                for one in before.iter().filter(|one| is_named(one, name) && is_clean(file, one)) {
                     if !list.iter().any(|other| other.get("uid") == one.get("uid") && is_named(other, name)) {
                         list.push(one.clone());
                     }
                 }
                 *list = normal::sorted(std::mem::take(list), &["name", "type", "uid"]);
             }
-            Lost::Policies if is_clean(&before.policies) => self.policies.clone_from(&before.policies),
+            Lost::Policies if is_clean(POLICIES, &before.policies) => {
+                self.policies.clone_from(&before.policies);
+            }
             Lost::Policies => {}
+        }
+    }
+
+    /// Keeps a folder and those that it is in, unless they are there.
+    fn keep_folder(&mut self, uid: Option<&str>, before: &Self, accepted: &[Accepted]) {
+        let mut next = uid;
+        while let Some((uid, folder)) = next.and_then(|uid| before.folders.get_key_value(uid)) {
+            if self.folders.contains_key(uid) || !are_accepted(&folder.suspects(uid, accepted)) {
+                return;
+            }
+            self.folders.insert(uid.clone(), folder.clone());
+            next = folder.parent.as_deref();
         }
     }
 
@@ -219,7 +271,23 @@ impl Bundle {
     }
 }
 
+impl Folder {
+    /// What looks like a secret in it.
+    pub(crate) fn suspects(&self, uid: &str, accepted: &[Accepted]) -> Vec<Suspect> {
+        let names = json!({"uid": uid, "title": self.title, "parent": self.parent});
+        secret::suspects_at(FOLDERS, &secret::below("", uid), &names, accepted)
+    }
+}
+
 impl Dashboard {
+    /// What looks like a secret in it.
+    pub(crate) fn suspects(&self, uid: &str, accepted: &[Accepted]) -> Vec<Suspect> {
+        let file = dashboard_path(uid, self.folder.as_deref());
+        let mut suspects = secret::suspects(&file, &self.model, accepted);
+        suspects.extend(secret::suspects_at(&file, "/folder", &json!(self.folder), accepted));
+        suspects
+    }
+
     /// Its title; empty if it has none.
     pub(crate) fn title(&self) -> &str {
         let title = self.model.get("title").or_else(|| self.model.get("spec")?.get("title"));
@@ -227,19 +295,21 @@ impl Dashboard {
     }
 }
 
-fn kept<T: Clone>(
+/// The earlier form of an object, which is put in its place; none if there is none that may be.
+fn kept<'a, T: Clone>(
     now: &mut BTreeMap<String, T>,
-    before: &BTreeMap<String, T>,
+    before: &'a BTreeMap<String, T>,
     key: &str,
     is_clean: impl Fn(&T) -> bool,
-) {
-    if let Some(kept) = before.get(key).filter(|kept| is_clean(kept)) {
-        now.insert(key.to_owned(), kept.clone());
-    }
+) -> Option<&'a T> {
+    let kept = before.get(key).filter(|kept| is_clean(kept))?;
+    now.insert(key.to_owned(), kept.clone());
+    Some(kept)
 }
 
-fn is_clean(object: &Value) -> bool {
-    secret::place(object).is_none()
+/// Whether the policy accepts all of them, or did so until a day.
+fn are_accepted(suspects: &[Suspect]) -> bool {
+    suspects.iter().all(|suspect| suspect.accepted.is_some())
 }
 
 fn is_named(object: &Value, name: &Value) -> bool {
@@ -261,8 +331,6 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn bundle() -> Bundle {
@@ -307,6 +375,24 @@ mod tests {
             assert!(is_safe && name.len() < 60, "{bad}: {name}");
         }
         assert_ne!(file_name("a/b"), file_name("a-b/"));
+        for token in ["glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e", "AKIAIOSFODNN7EXAMPLE"] {
+            let name = file_name(token);
+            assert!(name.len() == 16 && name.chars().all(|one| one.is_ascii_hexdigit()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_finding_has_no_hash_of_a_password_and_each_accepted_title_has_its_file() {
+        let titles = ["password=hunter2", "password=hunter3"];
+        for title in titles {
+            assert_eq!(group_path("f1", title), "alerting/rule-groups/f1/redacted.json");
+            assert_eq!(dashboard_path(title, Some(title)), "dashboards/redacted/redacted.json");
+            assert_eq!(panel_path(title), "library-panels/redacted.json");
+        }
+        let groups = titles.map(|title| (group_key("f1", title), json!({"title": title})));
+        let bundle = Bundle { rule_groups: groups.into(), ..Bundle::default() };
+        let of_groups = |path: &&String| path.starts_with("alerting/rule-groups/f1/");
+        assert_eq!(bundle.files().keys().filter(of_groups).count(), 2);
     }
 
     #[test]
@@ -347,8 +433,8 @@ mod tests {
             Lost::Listed(TEMPLATES, json!("a")),
             Lost::Policies,
         ] {
-            now.keep(&lost, &before);
-            now.keep(&lost, &before);
+            now.keep(&lost, &before, &[]);
+            now.keep(&lost, &before, &[]);
         }
         assert_eq!((&now.folders, &now.rule_groups), (&before.folders, &before.rule_groups));
         assert_eq!(now.dashboards.keys().collect::<Vec<_>>(), ["d2"]);
@@ -357,6 +443,64 @@ mod tests {
         assert_eq!(now.templates[0], before.templates[0]);
         let lengths = now.lengths();
         assert_eq!((lengths["templates"], lengths["dashboards"], lengths["policies"]), (2, 1, 0));
+    }
+
+    #[test]
+    fn the_earlier_form_keeps_its_folder_and_what_was_accepted_once() {
+        let mut before = bundle();
+        let folder = |parent: &str| Folder { title: "x".to_owned(), parent: Some(parent.to_owned()) };
+        before.folders.insert("f2".to_owned(), folder("f1"));
+        before.folders.insert("f3".to_owned(), folder("f3"));
+        let model = json!({"password": "example"});
+        let inner = Dashboard { folder: Some("f2".to_owned()), version: None, model };
+        before.dashboards.insert("d3".to_owned(), inner);
+        let accepted = Accepted {
+            object: "dashboards/f2/d3.json".to_owned(),
+            place: "/password".to_owned(),
+            sha256: sha256(b"example"),
+            reason: "an example".to_owned(),
+            owner: "Squad Observability".to_owned(),
+            until: "2026-01-01".parse().unwrap(),
+        };
+        let lost = Lost::Dashboard("d3".to_owned());
+        let mut now = Bundle::default();
+        now.keep(&lost, &before, &[]);
+        assert_eq!(now, Bundle::default());
+        now.keep(&lost, &before, std::slice::from_ref(&accepted));
+        assert_eq!(now.dashboards["d3"], before.dashboards["d3"]);
+        assert_eq!(now.folders.keys().collect::<Vec<_>>(), ["f1", "f2"]);
+        // So do the names of a folder, and the folder of a dashboard.
+        let title = "Guia password=ex4mple-1";
+        let mut named = Bundle::default();
+        named.folders.insert("f4".to_owned(), Folder { title: title.to_owned(), parent: None });
+        named.folders.insert("f5".to_owned(), folder(title));
+        let inner = Dashboard { folder: Some(title.to_owned()), ..Dashboard::default() };
+        named.dashboards.insert("d4".to_owned(), inner);
+        for (lost, object, place) in [
+            (Lost::Folder("f4".to_owned()), FOLDERS, "/f4/title"),
+            (Lost::Folder("f5".to_owned()), FOLDERS, "/f5/parent"),
+            (Lost::Dashboard("d4".to_owned()), "dashboards/redacted/d4.json", "/folder"),
+        ] {
+            let entry = Accepted {
+                object: object.to_owned(),
+                place: place.to_owned(),
+                sha256: sha256(title.as_bytes()),
+                ..accepted.clone()
+            };
+            for (accepted, expected) in [(vec![], 0), (vec![entry], 1)] {
+                let mut now = Bundle::default();
+                now.keep(&lost, &named, &accepted);
+                assert_eq!(now.folders.len() + now.dashboards.len(), expected, "{place}");
+            }
+        }
+        // A folder that is there is as it is now, and a circle ends.
+        now.folders.insert("f1".to_owned(), Folder::default());
+        now.keep(&Lost::Group(group_key("f1", "a/b: ç")), &before, &[]);
+        now.keep(&Lost::Folder("f3".to_owned()), &before, &[]);
+        assert_eq!(
+            (&now.folders["f1"], now.folders.len(), now.rule_groups.len()),
+            (&Folder::default(), 3, 1)
+        );
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::secret::Suspect;
+
 /// A finding of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Finding {
-    /// An object has what looks like a secret; the export has its earlier form, if there is one without: what, and where, as
-    /// a JSON pointer.
-    SecretFound { what: String, place: String },
+    /// An object has what looks like a secret; the export has its earlier form, if there is one without.
+    SecretFound { what: String, secrets: Vec<Suspect> },
     /// A restored object is not what was exported: what, and how it differs.
     CheckFailed { what: String, why: String },
     /// An object could not be read; the export has its earlier form, if there is one.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::bundle::{Bundle, Folder, sha256};
+use super::secret::below;
 
 /// Beginning of the UIDs of everything that a check makes.
 const UID: &str = "govcheck-";
@@ -166,26 +167,32 @@ pub(crate) fn with_uid(model: &Value, uid: &str) -> Value {
 
 /// Where two values differ first, as a JSON pointer, and how; none if they are the same.
 pub(crate) fn difference(expected: &Value, found: &Value) -> Option<String> {
+    let (at, how) = differing("", expected, found)?;
+    Some(format!("{at}{how}"))
+}
+
+fn differing(at: &str, expected: &Value, found: &Value) -> Option<(String, String)> {
+    let how = |how: &str| Some((at.to_owned(), how.to_owned()));
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) => {
             let inner = a.iter().find_map(|(name, value)| match b.get(name) {
-                None => Some(format!("/{name} is missing")),
-                Some(other) => difference(value, other).map(|inner| format!("/{name}{inner}")),
+                None => Some((below(at, name), " is missing".to_owned())),
+                Some(other) => differing(&below(at, name), value, other),
             });
             inner.or_else(|| {
-                b.keys().find(|name| !a.contains_key(*name)).map(|name| format!("/{name} is new"))
+                let new = b.keys().find(|name| !a.contains_key(*name))?;
+                Some((below(at, new), " is new".to_owned()))
             })
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
-            .iter()
-            .zip(b)
-            .enumerate()
-            .find_map(|(number, (a, b))| difference(a, b).map(|inner| format!("/{number}{inner}"))),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut both = a.iter().zip(b).enumerate();
+            both.find_map(|(number, (a, b))| differing(&below(at, &number.to_string()), a, b))
+        }
         (Value::Array(a), Value::Array(b)) => {
-            Some(format!(" has {} entries instead of {}", b.len(), a.len()))
+            how(&format!(" has {} entries instead of {}", b.len(), a.len()))
         }
         (a, b) if a == b => None,
-        _ => Some(" differs".to_owned()),
+        _ => how(" differs"),
     }
 }
 
@@ -275,5 +282,8 @@ mod tests {
         ] {
             assert_eq!(super::difference(&expected, &found).as_deref(), difference);
         }
+        let long = json!({"x".repeat(9_000): {"y".repeat(9_000): 1}});
+        let named = super::difference(&long, &json!({"x".repeat(9_000): {}})).unwrap();
+        assert!(named.len() < 200 && named.ends_with("y is missing"), "{named}");
     }
 }

@@ -3,15 +3,29 @@
 //! Grafana redacts the secure settings of contact points. Settings that it stores in clear may be secrets all the same: the
 //! address of a webhook, a custom header. So only settings known to be harmless are kept.
 //!
+//! What only looks like a secret is exported if the policy accepts it: that value, in that place, until a day.
+//!
 //! Source: the options of each kind of contact point in Grafana's
 //! [documentation](https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/).
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::civil::Date;
 use serde_json::{Map, Value};
+use shared::policy::Accepted;
+
+use super::bundle::sha256;
 
 /// What stands for a secret, as in Grafana's own answers.
 pub(crate) const REDACTED: &str = "[REDACTED]";
+
+/// Most characters of a place, which is in messages and in a record.
+const PLACE: usize = 400;
+
+/// Most values of an object that are named; one with more of them is never exported.
+const MOST: usize = 1_000;
 
 /// Settings of contact points that are no secret.
 const PLAIN: [&str; 56] = [
@@ -78,7 +92,7 @@ const STRUCTURES: [&str; 7] =
     ["hmacConfig", "http_config", "oauth2", "payload", "proxy_config", "responders", "tls_config"];
 
 /// Beginnings of tokens, and the fewest characters that follow in a real one.
-const TOKENS: [(&str, usize); 27] = [
+const TOKENS: [(&str, usize); 26] = [
     ("glsa_", 20),
     ("glc_", 20),
     ("glpat-", 20),
@@ -105,7 +119,6 @@ const TOKENS: [(&str, usize); 27] = [
     ("hooks.slack.com/services/", 20),
     ("discord.com/api/webhooks/", 20),
     ("api.telegram.org/bot", 20),
-    ("Bearer ", 20),
 ];
 
 /// Ends of names whose value is a secret, in small letters and digits: `db_password`, `x-api-key`, `apiToken`.
@@ -176,7 +189,9 @@ fn shown(field: &str, value: &Value) -> Value {
             None if PLAIN.contains(&field) && !looks_secret(text) => value.clone(),
             None => REDACTED.into(),
         },
-        other => other.clone(),
+        // A PIN, the number of an account.
+        Value::Number(_) if !PLAIN.contains(&field) => REDACTED.into(),
+        Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
     }
 }
 
@@ -200,46 +215,127 @@ fn origin(text: &str) -> Option<&str> {
     text.get(..text.len() - rest.len() + host.len()).filter(|_| is_host)
 }
 
-/// Where an object has what looks like a secret, as a JSON pointer; never its value.
-pub(crate) fn place(object: &Value) -> Option<String> {
-    inside(object, false)
+/// A value that looks like a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Suspect {
+    /// Where it is in its object, as a JSON pointer. [`REDACTED`] stands for a name that is a suspect itself; the end of a place
+    /// longer than [`PLACE`] is a hash.
+    pub place: String,
+    /// SHA-256 of the value, as the policy has it. By it, whoever sees it can try passwords: it is for an answer only.
+    pub sha256: String,
+    /// Whether it is or holds a token of a known form, which is never accepted.
+    pub is_token: bool,
+    /// The policy's entry that accepts it, also one that has expired.
+    pub accepted: Option<Accepted>,
 }
 
-/// `is_result`: whether the object is the inner one of a variable of [`RESULTS`].
-fn inside(object: &Value, is_result: bool) -> Option<String> {
-    match object {
-        Value::Object(fields) => {
-            let text = |field: &str| fields.get(field).and_then(Value::as_str);
-            let kinds = [text("type"), text("kind")];
-            let is_kind = kinds.into_iter().flatten().any(|kind| RESULTS.contains(&kind));
-            let is_about = [text("name"), text("key")].into_iter().flatten().any(is_secret_name);
-            // A filter compares a label with its value.
-            let has_value = is_about && !is_kind && !is_result && !fields.contains_key("operator");
-            // A mapping of values to texts.
-            let is_mapping = text("type") == Some("value");
-            fields.iter().find_map(|(name, value)| {
-                let is_named = is_secret_name(name) || (has_value && VALUES.contains(&name.as_str()));
-                let inner = match value {
-                    _ if is_named && is_value(value) => Some(String::new()),
-                    Value::Object(columns)
-                        if COLUMNS.contains(&name.as_str()) || (is_mapping && name == "options") =>
-                    {
-                        columns.iter().find_map(|(name, value)| {
-                            place(value).map(|inner| format!("/{}{inner}", escaped(name)))
-                        })
-                    }
-                    _ => inside(value, is_kind),
-                };
-                inner.map(|inner| format!("/{}{inner}", escaped(name)))
-            })
-        }
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(number, item)| inside(item, is_result).map(|inner| format!("/{number}{inner}"))),
-        Value::String(text) => looks_secret(text).then(String::new),
-        _ => None,
+impl Suspect {
+    /// Whether it is exported on a day.
+    pub(crate) fn is_accepted(&self, today: Date) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| today <= accepted.until)
     }
+}
+
+/// The values in an object that look like secrets. `file` is the object's file in the export.
+pub(crate) fn suspects(file: &str, object: &Value, accepted: &[Accepted]) -> Vec<Suspect> {
+    suspects_at(file, "", object, accepted)
+}
+
+/// The same, of a part of the file: `at` is its place.
+pub(crate) fn suspects_at(file: &str, at: &str, object: &Value, accepted: &[Accepted]) -> Vec<Suspect> {
+    let mut found = Found(Vec::new());
+    found.inside(object, at, false);
+    let suspect = |(number, (place, value)): (usize, (String, Cow<'_, Value>))| {
+        let sha256 = match &*value {
+            Value::String(text) => sha256(text.as_bytes()),
+            other => sha256(other.to_string().as_bytes()),
+        };
+        let is_token = holds_token(&value);
+        let is_it = |one: &&Accepted| one.object == file && one.place == place && one.sha256 == sha256;
+        let accepted = accepted.iter().filter(|_| !is_token && number < MOST).find(is_it).cloned();
+        Suspect { place, sha256, is_token, accepted }
+    };
+    found.0.into_iter().enumerate().map(suspect).collect()
+}
+
+/// Whether a value is or holds a token of a known form.
+fn holds_token(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_token(name) || holds_token(value)),
+        Value::Array(items) => items.iter().any(holds_token),
+        Value::String(text) => is_token(text),
+        _ => false,
+    }
+}
+
+/// The values and names in an object that look like secrets, by their places: [`MOST`], and one if there are more.
+struct Found<'a>(Vec<(String, Cow<'a, Value>)>);
+
+impl<'a> Found<'a> {
+    fn push(&mut self, at: String, value: Cow<'a, Value>) {
+        if self.0.len() <= MOST {
+            self.0.push((at, value));
+        }
+    }
+
+    /// The place of a field, whose name may be a suspect.
+    fn field(&mut self, at: &str, name: &str) -> String {
+        let at = below(at, name);
+        if looks_secret(name) {
+            self.push(at.clone(), Cow::Owned(name.into()));
+        }
+        at
+    }
+
+    /// `at`: the object's own place. `is_result`: whether the object is the inner one of a variable of [`RESULTS`].
+    fn inside(&mut self, object: &'a Value, at: &str, is_result: bool) {
+        match object {
+            Value::Object(fields) => {
+                let text = |field: &str| fields.get(field).and_then(Value::as_str);
+                let kinds = [text("type"), text("kind")];
+                let is_kind = kinds.into_iter().flatten().any(|kind| RESULTS.contains(&kind));
+                let is_about = [text("name"), text("key")].into_iter().flatten().any(is_secret_name);
+                // A filter compares a label with its value.
+                let has_value = is_about && !is_kind && !is_result && !fields.contains_key("operator");
+                // A mapping of values to texts.
+                let is_mapping = text("type") == Some("value");
+                for (name, value) in fields {
+                    let is_named = is_secret_name(name) || (has_value && VALUES.contains(&name.as_str()));
+                    let at = self.field(at, name);
+                    match value {
+                        _ if is_named && is_value(value) => self.push(at, Cow::Borrowed(value)),
+                        Value::Object(columns)
+                            if COLUMNS.contains(&name.as_str()) || (is_mapping && name == "options") =>
+                        {
+                            for (name, value) in columns {
+                                let at = self.field(&at, name);
+                                self.inside(value, &at, false);
+                            }
+                        }
+                        _ => self.inside(value, &at, is_kind),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    self.inside(item, &below(at, &number.to_string()), is_result);
+                }
+            }
+            Value::String(text) if looks_secret(text) => self.push(at.to_owned(), Cow::Borrowed(object)),
+            _ => {}
+        }
+    }
+}
+
+/// The place of a field or an entry in the object at a place. It has at most [`PLACE`] characters, and no secret.
+pub(crate) fn below(at: &str, name: &str) -> String {
+    let place = format!("{at}/{}", escaped(if looks_secret(name) { REDACTED } else { name }));
+    if place.chars().count() <= PLACE {
+        return place;
+    }
+    let hash: String = sha256(place.as_bytes()).chars().take(16).collect();
+    let start: String = place.chars().take(PLACE - 17).collect();
+    format!("{start}…{hash}")
 }
 
 /// Whether a name, of one word, says that its value is a secret.
@@ -281,11 +377,17 @@ fn is_placeholder(text: &str) -> bool {
         || !text.contains(char::is_alphanumeric)
 }
 
-/// Whether a text holds a credential of a known form.
-fn looks_secret(text: &str) -> bool {
+/// Whether a text holds a token of a known form.
+pub(crate) fn is_token(text: &str) -> bool {
     (text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----"))
         || TOKENS.iter().any(|(prefix, least)| has_token(text, prefix, *least))
         || has_web_token(text)
+}
+
+/// Whether a text holds what looks like a credential.
+pub(crate) fn looks_secret(text: &str) -> bool {
+    is_token(text)
+        || has_token(text, "Bearer ", 20)
         || has_basic(text)
         || has_password(text)
         || has_assigned(text)
@@ -393,6 +495,139 @@ mod tests {
 
     use super::*;
 
+    /// The first place.
+    fn place(object: &Value) -> Option<String> {
+        suspects(FILE, object, &[]).into_iter().next().map(|suspect| suspect.place)
+    }
+
+    const FILE: &str = "dashboards/f1/d1.json";
+
+    /// The policy's entry for a value.
+    fn accepting(place: &str, value: &str) -> Accepted {
+        Accepted {
+            object: FILE.to_owned(),
+            place: place.to_owned(),
+            sha256: sha256(value.as_bytes()),
+            reason: "an example".to_owned(),
+            owner: "Squad Observability".to_owned(),
+            until: "2026-12-31".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_the_same_value_in_the_same_place_is_accepted_until_its_last_day() {
+        let object = json!({"panels": [{"password": "example", "title": "a"}]});
+        let good = accepting("/panels/0/password", "example");
+        let is_accepted = |file: &str, object: &Value, accepted: &Accepted, day: &str| {
+            let found = suspects(file, object, std::slice::from_ref(accepted));
+            assert!(!found.is_empty());
+            found.iter().all(|suspect| suspect.is_accepted(day.parse().unwrap()))
+        };
+        for (day, expected) in [("2026-12-31", true), ("2027-01-01", false)] {
+            assert_eq!(is_accepted(FILE, &object, &good, day), expected, "{day}");
+        }
+        let today = "2026-12-01";
+        let other_value = json!({"panels": [{"password": "hunter2"}]});
+        let other_place = json!({"panels": [{}, {"password": "example"}]});
+        let second = json!({"panels": [{"password": "example"}, {"password": "example"}]});
+        for object in [&other_value, &other_place, &second] {
+            assert!(!is_accepted(FILE, object, &good, today), "{object}");
+        }
+        assert!(!is_accepted("dashboards/f2/d1.json", &object, &good, today));
+        // Of what is no text, the JSON counts.
+        let list = json!({"secret": ["x", "y"]});
+        assert!(is_accepted(FILE, &list, &accepting("/secret", r#"["x","y"]"#), today));
+        assert!(!is_accepted(
+            FILE,
+            &json!({"secret": ["x", "z"]}),
+            &accepting("/secret", r#"["x","y"]"#),
+            today
+        ));
+        let text = "see https://user:example@db.example";
+        assert!(is_accepted(FILE, &json!({"content": text}), &accepting("/content", text), today));
+    }
+
+    #[test]
+    fn a_token_of_a_known_form_is_never_accepted() {
+        for token in [
+            "glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e".to_owned(),
+            "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            "-----BEGIN RSA PRIVATE KEY-----\nx".to_owned(),
+            format!("eyJhbGciOiJIUzI1NiJ9.{}.{}", "a".repeat(20), "b".repeat(20)),
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXX".to_owned(),
+        ] {
+            for (object, place, value) in [
+                (json!({"content": token}), "/content", token.clone()),
+                (
+                    json!({"content": format!("password=x1y2z3 {token}")}),
+                    "/content",
+                    format!("password=x1y2z3 {token}"),
+                ),
+                (json!({"secret": {"a": [token]}}), "/secret", json!({"a": [token]}).to_string()),
+                (json!({"secret": {token.clone(): "x"}}), "/secret", json!({token.clone(): "x"}).to_string()),
+            ] {
+                let [suspect] = suspects(FILE, &object, &[accepting(place, &value)]).try_into().unwrap();
+                assert_eq!((suspect.place.as_str(), suspect.is_token), (place, true), "{object}");
+                assert!(!suspect.is_accepted(Date::MIN), "{object}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_secret_is_one_and_is_not_shown() {
+        const TOKEN: &str = "glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e";
+        let options = json!({TOKEN: {"text": "x", "password": "y"}});
+        for (object, expected) in [
+            (json!({"options": {TOKEN: {}}}), vec![("/options/[REDACTED]", true)]),
+            (json!({TOKEN: 1}), vec![("/[REDACTED]", true)]),
+            (json!({"password": {TOKEN: "x"}}), vec![("/password", true)]),
+            (
+                json!({"type": "value", "options": options}),
+                vec![("/options/[REDACTED]", true), ("/options/[REDACTED]/password", false)],
+            ),
+            (json!({"renameByName": {"password=hunter2": "x"}}), vec![("/renameByName/[REDACTED]", false)]),
+            (json!({"renameByName": {"rate{secret=\"db-tls-2\"}": "x"}}), vec![]),
+        ] {
+            let found = suspects(FILE, &object, &[]);
+            let found: Vec<_> = found.iter().map(|one| (one.place.as_str(), one.is_token)).collect();
+            assert_eq!(found, expected, "{object}");
+        }
+        let named = suspects_at("folders.json", "/f1", &json!({"uid": "f1", "title": TOKEN}), &[]);
+        assert_eq!((named.len(), named[0].place.as_str(), named[0].is_token), (1, "/f1/title", true));
+    }
+
+    #[test]
+    fn a_place_is_short_however_deep_and_long_the_names_are() {
+        let deep = |last: &str| {
+            let mut object = json!({last: {"password": "hunter2"}});
+            for _ in 0..120 {
+                object = json!({"~".repeat(60): object});
+            }
+            object
+        };
+        let (one, other) = (place(&deep("a")).unwrap(), place(&deep("b")).unwrap());
+        assert!(one.chars().count() <= PLACE && one.starts_with("/~0~0"), "{one}");
+        assert_ne!(one, other);
+        assert_eq!(place(&deep("a")), Some(one));
+        for (length, is_whole) in [(PLACE, true), (PLACE + 1, false)] {
+            let at = below(&"a".repeat(length - 2), "b");
+            assert_eq!((at.chars().count(), at.ends_with("a/b")), (PLACE, is_whole), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_object_with_more_suspects_than_are_named_is_never_accepted() {
+        let good = accepting(&format!("/{}", "x".repeat(60)), "password=hunter2");
+        for (count, expected) in [(MOST, true), (MOST + 1, false), (MOST + 9, false)] {
+            // Names that differ beyond what a place shows.
+            let field = |number: usize| (format!("{}{number}", "x".repeat(60)), json!("password=hunter2"));
+            let object: Value = Value::Object((0..count).map(field).collect());
+            let found = suspects(FILE, &object, std::slice::from_ref(&good));
+            assert_eq!(found.len(), count.min(MOST + 1));
+            assert_eq!(found.iter().all(|one| one.accepted.is_some()), expected, "{count}");
+        }
+    }
+
     #[test]
     fn a_contact_point_keeps_what_is_known_to_be_harmless() {
         let given = json!({
@@ -400,7 +635,7 @@ mod tests {
             "url": "https://hooks.example/services/T00/B00/xyz", "endpointUrl": "https://slack.example/", "password": "hunter2",
             "authorization_credentials": "[REDACTED]", "headers": {"X-Api": "abc"}, "userKey": "u", "title": "",
             "http_config": {"oauth2": {"client_id": "c", "client_secret": "s"}}, "responders": [{"type": "team", "name": "Ops"}],
-            "new_setting": "x", "text": "token xoxb-1234567890-abcdefghijkl",
+            "new_setting": "x", "new_number": 482913, "new_flag": true, "text": "token xoxb-1234567890-abcdefghijkl",
             "endpoint_params": {"subject": "s3cr3t", "code": 1234, "more": {"title": "s3cr3t", "on": true}},
             "payload": {"template": "x", "vars": {"message": "s3cr3t"}}
         });
@@ -409,7 +644,7 @@ mod tests {
             "url": "https://hooks.example/[REDACTED]", "endpointUrl": "https://slack.example/", "password": "[REDACTED]",
             "authorization_credentials": "[REDACTED]", "headers": {"X-Api": "[REDACTED]"}, "userKey": "[REDACTED]", "title": "",
             "http_config": {"oauth2": {"client_id": "[REDACTED]", "client_secret": "[REDACTED]"}}, "responders": [{"type": "team", "name": "Ops"}],
-            "new_setting": "[REDACTED]", "text": "[REDACTED]",
+            "new_setting": "[REDACTED]", "new_number": "[REDACTED]", "new_flag": true, "text": "[REDACTED]",
             "endpoint_params": {"subject": "[REDACTED]", "code": "[REDACTED]", "more": {"title": "[REDACTED]", "on": true}},
             "payload": {"template": "[REDACTED]", "vars": {"message": "[REDACTED]"}}
         });

@@ -1,16 +1,22 @@
 //! Findings in sentences, in groups, and as a page.
 
+use serde_json::json;
 use shared::audit::findings::{self, Item, NAME};
 use shared::audit::first_week;
-use shared::policy::Area;
+use shared::policy::{Accepted, Area};
+use shared::run::command::Command;
 use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use crate::rules::finding::Finding;
+use crate::rules::secret::Suspect;
 
 /// Most findings that a page names.
 const NAMED: usize = 20;
+
+/// Most characters of the places in a sentence.
+const PLACES: usize = 300;
 
 /// The line of a finding in the evidence record: its key, `: `, the sentence.
 pub(crate) fn line(finding: &Finding) -> String {
@@ -25,11 +31,14 @@ fn sentence(finding: &Finding, language: Language) -> String {
             "restaurado, não é o que foi exportado: {why}",
             "restored, it is not what was exported: {why}",
         ),
-        Finding::SecretFound { place, .. } => shared::tr!(
-            language,
-            "tem em `{place}` o que parece um segredo, à vista de quem abre o objeto; a exportação tem a forma anterior, se havia uma sem isso",
-            "has in `{place}` what looks like a secret, which everyone who opens the object can see; the export has its earlier form, if there was one without it",
-        ),
+        Finding::SecretFound { secrets, .. } => {
+            let places = findings::listed(secrets.iter().map(|secret| spot(secret, language)), PLACES);
+            shared::tr!(
+                language,
+                "tem em {places} o que parece um segredo, à vista de quem abre o objeto; a exportação tem a forma anterior, se havia uma sem isso",
+                "has in {places} what looks like a secret, which everyone who opens the object can see; the export has its earlier form, if there was one without it",
+            )
+        }
         Finding::NotExported { why, .. } => shared::tr!(
             language,
             "não pôde ser lido; a exportação tem a forma anterior, se havia uma: {why}",
@@ -68,8 +77,19 @@ fn sentence(finding: &Finding, language: Language) -> String {
     }
 }
 
+/// Where a secret was found, and until when the policy accepted it. Its SHA-256 is for an answer only.
+fn spot(Suspect { place, accepted, .. }: &Suspect, language: Language) -> String {
+    match accepted {
+        None => format!("`{place}`"),
+        Some(Accepted { until, .. }) => {
+            shared::tr!(language, "`{place}` (aceito até {until})", "`{place}` (accepted until {until})")
+        }
+    }
+}
+
 /// The next step, without a full stop.
-fn next_step(finding: &Finding, about: &str, language: Language) -> String {
+fn next_step(finding: &Finding, about: &str, settings: &Settings) -> String {
+    let language = settings.language;
     match finding {
         Finding::CheckFailed { .. } => language
             .pick(
@@ -77,12 +97,20 @@ fn next_step(finding: &Finding, about: &str, language: Language) -> String {
                 "compare the object with the export's file, fix it and check again (docs/grafana.md#teste-de-restauração)",
             )
             .to_owned(),
-        Finding::SecretFound { .. } => language
+        Finding::SecretFound { secrets, .. } if secrets.iter().any(|secret| secret.is_token) => language
             .pick(
                 "tirar o valor do objeto, trocar o segredo, que já foi visto, e exportar de novo (docs/grafana.md#segredos)",
                 "take the value out of the object, replace the secret, which has been seen, and export again (docs/grafana.md#segredos)",
             )
             .to_owned(),
+        Finding::SecretFound { .. } => {
+            let command = Command::invoke(&settings.function, &json!({"explain": true})).code();
+            shared::tr!(
+                language,
+                "tirar o valor do objeto, trocar o segredo, que já foi visto, e exportar de novo (docs/grafana.md#segredos); se não é um segredo, as linhas da política que o aceitam: {command}",
+                "take the value out of the object, replace the secret, which has been seen, and export again (docs/grafana.md#segredos); if it is no secret, the policy's lines that accept it: {command}",
+            )
+        }
         Finding::NotExported { .. } => shared::tr!(
             language,
             "abrir {about} no Grafana e corrigir a causa; a próxima execução lê de novo",
@@ -123,14 +151,28 @@ fn next_step(finding: &Finding, about: &str, language: Language) -> String {
     }
 }
 
+/// What to do about a value that looks like a secret, for the answer that has the policy's lines.
+pub(crate) fn explained(is_token: bool, language: Language) -> &'static str {
+    match is_token {
+        true => language.pick(
+            "um token de forma conhecida nunca é aceito: tirar o valor do objeto e trocar o segredo, que já foi visto",
+            "a token of a known form is never accepted: take the value out of the object, and replace the secret, which has been seen",
+        ),
+        false => language.pick(
+            "ler o valor no objeto; se é um segredo, tirá-lo dali e trocá-lo; se não é, pôr a entrada de `policy` no arquivo da política do ambiente, com `reason` e `owner`, e aplicar (docs/grafana.md#aceitar)",
+            "read the value in the object; if it is a secret, take it out and replace it; if not, put the entry of `policy` into the environment's policy file, with `reason` and `owner`, and apply it (docs/grafana.md#aceitar)",
+        ),
+    }
+}
+
 /// The item of a finding, for a message that groups findings.
-pub(crate) fn item(finding: &Finding, language: Language) -> Item {
+pub(crate) fn item(finding: &Finding, settings: &Settings) -> Item {
     Item {
         kind: finding.kind().to_owned(),
         about: finding.about().to_owned(),
-        sentence: sentence(finding, language),
-        step: next_step(finding, finding.about(), language),
-        pattern: next_step(finding, NAME, language),
+        sentence: sentence(finding, settings.language),
+        step: next_step(finding, finding.about(), settings),
+        pattern: next_step(finding, NAME, settings),
     }
 }
 
@@ -140,7 +182,7 @@ pub(crate) fn page(settings: &Settings, all: &[Finding]) -> Option<Page> {
     let failed: Vec<&Finding> =
         all.iter().filter(|finding| matches!(finding, Finding::CheckFailed { .. })).collect();
     let first = failed.first()?;
-    let items: Vec<Item> = failed.iter().take(NAMED).map(|finding| item(finding, language)).collect();
+    let items: Vec<Item> = failed.iter().take(NAMED).map(|finding| item(finding, settings)).collect();
     let lines: Vec<String> = findings::groups(&items).iter().map(|group| group.text(language, "")).collect();
     let names: Vec<&str> = failed.iter().map(|finding| finding.about()).collect();
     let causes = first_week::causes(names.iter().copied());

@@ -6,7 +6,7 @@ use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
-use crate::rules::bundle::{Bundle, Changes, dashboard_path, group_path, panel_path};
+use crate::rules::bundle::{Bundle, Changes, dashboard_path, group_file, panel_path};
 
 /// Most files that the body lists of one kind.
 const LISTED: usize = 100;
@@ -26,8 +26,8 @@ pub(crate) fn body(changes: &Changes, left_out: &BTreeSet<String>, key: &str, la
     let mut body = vec![
         language
             .pick(
-                "O que mudou no Grafana desde o que está no repositório. Revisar e fazer merge: uma diferença aqui é uma mudança feita lá. Segredos foram retirados.",
-                "What changed in Grafana since what the repository has. Review and merge it: a difference here is a change that was made there. Secrets were taken out.",
+                "O que está no Grafana. Revisar e fazer merge: uma diferença aqui é uma mudança feita lá. Segredos foram retirados. As listas abaixo são do dia em que este pull request foi aberto, e comparam com a última exportação antes dele; o diff mostra tudo o que o repositório não tem.",
+                "What Grafana has. Review and merge it: a difference here is a change that was made there. Secrets were taken out. The lists below are of the day when this pull request was opened, and compare with the last export before it; the diff shows all that the repository does not have.",
             )
             .to_owned(),
         shared::tr!(language, "No bucket de evidências: `{key}`.", "In the evidence bucket: `{key}`."),
@@ -90,7 +90,7 @@ pub(crate) fn index(bundle: &Bundle, language: Language) -> String {
     }
     for key in bundle.rule_groups.keys() {
         let (of, title) = key.split_once('/').unwrap_or_default();
-        lines.push(row(title, Some(of), &group_path(of, title)));
+        lines.push(row(title, Some(of), &group_file(of, title)));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -123,6 +123,7 @@ mod tests {
         let changes = Changes { added: ["a`b.json".to_owned()].into(), ..Changes::default() };
         let left_out = ["dashboards/general/x.json".to_owned()].into();
         let body = body(&changes, &left_out, "grafana/exports/x.json", Language::English);
+        assert!(body.contains("compare with the last export before it; the diff shows all"), "{body}");
         assert!(body.contains("**New**\n\n* `a'b.json`") && !body.contains("**Removed**"), "{body}");
         assert!(body.contains("have a secret**\n\n* `dashboards/general/x.json`"), "{body}");
     }

@@ -1,7 +1,6 @@
 //! The channel's messages.
 
 use shared::audit::course::News;
-use shared::audit::findings;
 use shared::run::notify::Message;
 use shared::runtime::failure::chain;
 use shared::runtime::settings::Settings;
@@ -19,24 +18,8 @@ pub(crate) fn summary(settings: &Settings, exported: &Exported, news: &News<'_>)
         "Grafana exportado: {dashboards} dashboards, {groups} grupos de alertas",
         "Grafana exported: {dashboards} dashboards, {groups} groups of alert rules",
     );
-    let lists_all = news.is_weekly || news.unread.is_some();
-    let (mut new, mut unchanged) = (Vec::new(), Vec::new());
-    for finding in &exported.findings {
-        let key = finding.key();
-        if lists_all || news.changes.new.contains(&key) {
-            new.push(item(finding, language));
-        } else {
-            unchanged.push(key);
-        }
-    }
-    let mut all: Vec<String> = news.unread.iter().map(|unread| unread.text(language)).collect();
-    all.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
-    let listed = |label: &str, keys: Vec<String>| {
-        (!keys.is_empty()).then(|| format!("{label} {}.", findings::listed(keys, 600)))
-    };
-    all.extend(listed(language.pick("Continua:", "Unchanged:"), unchanged));
-    let resolved = news.changes.resolved.iter().cloned().collect();
-    all.extend(listed(language.pick("Resolvido:", "Resolved:"), resolved));
+    let items = exported.findings.iter().map(|finding| item(finding, settings)).collect();
+    let mut all = news.paragraphs(items, language);
     if let Some(number) = exported.report.pull_request.filter(|_| exported.is_proposed) {
         all.push(shared::tr!(
             language,

@@ -69,6 +69,11 @@ pub(crate) fn start() -> (Web, Shared) {
     (web, state)
 }
 
+/// A name in a path, of which the tests have no other character that is encoded.
+fn decoded(segment: &str) -> String {
+    segment.replace("%3D", "=")
+}
+
 fn refused(status: u16, message: &str) -> (u16, Value) {
     (status, json!({"message": message}))
 }
@@ -160,7 +165,7 @@ impl State {
                 (200, rules.collect())
             }
             ("GET", ["api", "v1", "provisioning", "folder", folder, "rule-groups", group]) => {
-                match self.groups.get(&((*folder).to_owned(), (*group).to_owned())) {
+                match self.groups.get(&((*folder).to_owned(), decoded(group))) {
                     None => refused(404, "no group"),
                     Some(group) => (200, group.clone()),
                 }
@@ -175,7 +180,7 @@ impl State {
                 (201, body.clone())
             }
             ("PUT", ["api", "v1", "provisioning", "folder", folder, "rule-groups", title]) => {
-                let key = ((*folder).to_owned(), (*title).to_owned());
+                let key = ((*folder).to_owned(), decoded(title));
                 let known = self.groups.get(&key).map(|group| group["rules"].to_string()).unwrap_or_default();
                 let mut group = body.clone();
                 for rule in group["rules"].as_array_mut().unwrap() {
@@ -184,7 +189,7 @@ impl State {
                     }
                     self.evaluated += usize::from(rule["isPaused"] != json!(true));
                     rule["folderUID"] = json!(folder);
-                    rule["ruleGroup"] = json!(title);
+                    rule["ruleGroup"] = json!(key.1);
                 }
                 self.groups.insert(key, group.clone());
                 (200, group)

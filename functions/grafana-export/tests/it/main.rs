@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
 use grafana::Shared;
-use grafana_export::{App, ExportError, Report, handle};
+use grafana_export::{Answer, App, Explained, ExportError, Report, handle};
 use serde_json::{Value, json};
 use shared::runtime::env::Env;
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
-use shared::testing::bucket::Bucket;
+use shared::testing::bucket::{Bucket, response};
 use shared::testing::{Web, answered, variables};
 
 /// Tuesday, so that nothing is told weekly.
@@ -27,20 +27,29 @@ struct Cloud {
     slack: Web,
     published: Arc<Mutex<Vec<String>>>,
     token: &'static str,
+    policy: Value,
 }
 
 impl Cloud {
     fn new() -> Self {
         let (web, grafana) = grafana::start();
         let slack = Web::new(|_| Some(http::Response::new(json!({"ok": true}))));
-        Self { bucket: Bucket::default(), web, grafana, slack, published: Arc::default(), token: "glsa_good" }
+        Self {
+            bucket: Bucket::default(),
+            web,
+            grafana,
+            slack,
+            published: Arc::default(),
+            token: "glsa_good",
+            policy: json!({}),
+        }
     }
 
-    async fn ask(&self, event: Value, now: &str) -> Result<Report, ExportError> {
+    async fn ask(&self, event: Value, now: &str) -> Result<Answer, ExportError> {
         self.ask_with(event, now, self.web.url()).await
     }
 
-    async fn ask_with(&self, event: Value, now: &str, grafana: &str) -> Result<Report, ExportError> {
+    async fn ask_with(&self, event: Value, now: &str, grafana: &str) -> Result<Answer, ExportError> {
         let slack = format!("{}/api", self.slack.url());
         let variables = variables(&[
             ("ENVIRONMENT", "dev"),
@@ -64,19 +73,25 @@ impl Cloud {
                 }
                 _ => bucket.answer(request),
             };
-            http::Response::builder()
-                .status(status)
-                .header("etag", "\"t\"")
-                .body(SdkBody::from(body))
-                .unwrap()
+            response(request, status, body)
         });
-        let env = Env::new(&variables);
+        let env = Env::new(&variables).with_policy(self.policy.to_string().parse().unwrap());
         let app = App::new(&env, &aws).unwrap_or_else(|error| panic!("{error}"));
         handle(&app, event, &Invocation::new(now.parse().unwrap(), Duration::from_secs(900))).await
     }
 
     async fn export(&self, event: Value, now: &str) -> Report {
-        self.ask(event, now).await.unwrap_or_else(|error| panic!("{error}"))
+        match self.ask(event, now).await {
+            Ok(Answer::Exported(report)) => *report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn explain(&self, now: &str) -> Explained {
+        match self.ask(json!({"explain": true}), now).await {
+            Ok(Answer::Explained(explained)) => explained,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn keys(&self, folder: &str) -> Vec<String> {
@@ -115,6 +130,16 @@ impl Cloud {
     fn change(&self, uid: &str, change: impl Fn(&mut Value)) {
         change(&mut self.grafana.lock().unwrap().dashboards.get_mut(uid).unwrap().1);
     }
+}
+
+/// A patch of the policy, as a person completes it.
+fn accepted(mut policy: Value, until: &str) -> Value {
+    for one in policy["grafana"]["accepted"].as_array_mut().unwrap() {
+        one["reason"] = json!("An example in the vendor's text");
+        one["owner"] = json!("Squad Observability");
+        one["until"] = json!(until);
+    }
+    policy
 }
 
 #[tokio::test]
@@ -215,6 +240,198 @@ async fn a_secret_in_a_dashboard_goes_nowhere() {
     assert_eq!((&again.export, again.dashboards, again.changes), (&cured.export, 2, [0, 0, 0]));
     assert_eq!(again.findings, ["SecretFound dashboards/f1/d1.json"]);
     assert_eq!(cloud.note()["left_out"], 1);
+}
+
+#[tokio::test]
+async fn a_secret_as_a_name_goes_nowhere() {
+    let cloud = Cloud::new();
+    let secret = "glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e";
+    {
+        let mut state = cloud.grafana.lock().unwrap();
+        state.folders.insert("f2".to_owned(), (secret.to_owned(), String::new()));
+        state.folders.insert("f3".to_owned(), ("x".to_owned(), secret.to_owned()));
+        let rule = json!({"uid": "r2", "title": "x", "folderUID": "f1", "ruleGroup": secret});
+        let group = json!({"title": secret, "folderUid": "f1", "interval": 60, "rules": [rule]});
+        state.groups.insert(("f1".to_owned(), secret.to_owned()), group);
+    }
+    cloud.change("d2", |model| model["options"] = json!({secret: {}}));
+    let report = cloud.export(json!({}), NOW).await;
+    let [folder, inner, dashboard, group] = &report.findings[..] else { panic!("{report:?}") };
+    assert_eq!([folder, inner], ["SecretFound folders.json"; 2]);
+    assert_eq!(dashboard, "SecretFound dashboards/general/d2.json");
+    assert!(group.starts_with("SecretFound alerting/rule-groups/f1/"), "{group}");
+    let told = cloud.messages().concat();
+    for place in ["`/f2/title`", "`/f3/parent`", "`/options/[REDACTED]`", "`/title`"] {
+        assert!(told.contains(place), "{place}: {told}");
+    }
+    for text in [format!("{:?}", cloud.bucket.objects()), told, format!("{report:?}")] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_as_the_name_of_a_group_is_not_even_a_hash_and_may_be_accepted() {
+    let mut cloud = Cloud::new();
+    let title = "password=hunter2";
+    {
+        let mut state = cloud.grafana.lock().unwrap();
+        let group = json!({"title": title, "folderUid": "f1", "interval": 60, "rules": []});
+        state.groups.insert(("f1".to_owned(), title.to_owned()), group);
+        let rule = json!({"uid": "r2", "title": "x", "condition": "A", "data": [], "for": "5m", "isPaused": false, "folderUID": "f1", "ruleGroup": title});
+        state.groups.get_mut(&("f1".to_owned(), title.to_owned())).unwrap()["rules"] = json!([rule]);
+    }
+    let report = cloud.export(json!({}), NOW).await;
+    assert_eq!(report.findings, ["SecretFound alerting/rule-groups/f1/redacted.json"]);
+    let policy = cloud.explain(NOW).await.policy.unwrap();
+    let hash = policy["grafana"]["accepted"][0]["sha256"].as_str().unwrap()[..8].to_owned();
+    for text in [format!("{:?}", cloud.bucket.objects()), cloud.messages().concat(), format!("{report:?}")] {
+        assert!(!text.contains(&hash) && !text.contains("hunter2"), "{text}");
+    }
+    cloud.policy = accepted(policy, "2026-12-31");
+    let cured = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
+    assert_eq!((cured.result, cured.rule_groups, cured.check), ("succeeded", 2, "passed"), "{cured:?}");
+}
+
+#[tokio::test]
+async fn an_accepted_folder_stays_when_the_date_is_over() {
+    let mut cloud = Cloud::new();
+    cloud.grafana.lock().unwrap().folders.get_mut("f1").unwrap().0 = "Guia password=ex4mple-1".to_owned();
+    let policy = cloud.explain(NOW).await.policy.unwrap();
+    cloud.policy = accepted(policy, "2026-12-02");
+    let good = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
+    assert_eq!((good.result, good.check), ("succeeded", "passed"), "{good:?}");
+    let late = cloud.export(json!({"check": true}), "2026-12-03T12:00:00Z").await;
+    assert_eq!(late.findings, ["SecretFound folders.json"]);
+    assert_eq!((&late.export, late.changes, late.check), (&good.export, [0, 0, 0], "passed"));
+}
+
+#[tokio::test]
+async fn a_value_that_is_twice_in_one_place_is_one_entry() {
+    let mut cloud = Cloud::new();
+    // A place shows the beginning of a name.
+    let name = "x".repeat(60);
+    cloud.change("d1", |model| {
+        for end in ["a", "b"] {
+            model[format!("{name}{end}")] = json!("password=ex4mple-1");
+        }
+    });
+    let explained = cloud.explain(NOW).await;
+    assert_eq!(explained.secrets.len(), 2);
+    cloud.policy = accepted(explained.policy.unwrap(), "2026-12-31");
+    assert_eq!(cloud.policy["grafana"]["accepted"].as_array().unwrap().len(), 1);
+    assert_eq!(cloud.export(json!({}), NOW).await.result, "succeeded");
+}
+
+#[tokio::test]
+async fn a_dashboard_that_would_not_fit_into_memory_is_named_and_the_others_are_exported() {
+    let cloud = Cloud::new();
+    cloud.change("d1", |model| model["panels"] = Value::Array(vec![json!({}); 400_000]));
+    let report = cloud.export(json!({}), NOW).await;
+    assert_eq!(
+        (report.findings, report.dashboards),
+        (vec!["NotExported dashboards/f1/d1.json".to_owned()], 1)
+    );
+    let told = cloud.messages().concat();
+    assert!(told.contains("parsed, it would take more than 256 MiB"), "{told}");
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_secret_is_accepted_by_the_policy_as_the_message_advises() {
+    let mut cloud = Cloud::new();
+    let example = "use password=ex4mple-only";
+    cloud.change("d1", |model| {
+        model["panels"][0]["description"] = json!(example);
+        model["password"] = json!("changeme");
+    });
+    let found = cloud.export(json!({}), NOW).await;
+    assert_eq!(
+        (found.result, found.findings.as_slice()),
+        ("failed", ["SecretFound dashboards/f1/d1.json".to_owned()].as_slice())
+    );
+    let told = cloud.messages().concat();
+    assert!(
+        told.contains("`/panels/0/description`, `/password`") && told.contains("{\\\"explain\\\":true}"),
+        "{told}"
+    );
+
+    // The answer alone has the SHA-256; the question leaves no trace.
+    let (objects, messages) = (cloud.bucket.objects(), cloud.messages().len());
+    let explained = cloud.explain(NOW).await;
+    assert_eq!((cloud.bucket.objects(), cloud.messages().len()), (objects, messages));
+    let states: Vec<_> = explained.secrets.iter().map(|one| (one.place.as_str(), one.state)).collect();
+    assert_eq!(states, [("/panels/0/description", "found"), ("/password", "found")]);
+    let policy = explained.policy.unwrap();
+    let list = policy["grafana"]["accepted"].as_array().unwrap();
+    assert_eq!(list[1]["until"], "2027-05-30");
+    let hashes: Vec<String> = list.iter().map(|one| one["sha256"].as_str().unwrap().to_owned()).collect();
+    for text in [format!("{:?}", cloud.bucket.objects()), cloud.messages().concat()] {
+        assert!(hashes.iter().all(|hash| !text.contains(hash)), "{text}");
+    }
+    // A person has to say why.
+    let refused = policy.to_string().parse::<shared::policy::Policy>().unwrap_err();
+    assert_eq!(refused.path, "grafana.accepted[0].reason");
+    cloud.policy = accepted(policy, "2026-12-03");
+    let cured = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
+    assert_eq!((cured.result, cured.dashboards, cured.check), ("succeeded", 2, "passed"), "{cured:?}");
+    assert_eq!(cloud.object(&cured.export)["dashboards"]["d1"]["model"]["password"], "changeme");
+    assert!(cloud.messages().last().unwrap().contains("Resolvido: SecretFound"), "{:?}", cloud.messages());
+    let record = cloud.records().pop().unwrap();
+    assert!(
+        record["steps"]
+            .to_string()
+            .contains("An example in the vendor's text (Squad Observability, until 2026-12-03)"),
+        "{record}"
+    );
+    assert_eq!(cloud.explain("2026-12-02T12:00:00Z").await, Explained { secrets: Vec::new(), policy: None });
+
+    // Another value there is a finding again, and so is the same one after the last day, in São Paulo.
+    cloud.change("d1", |model| model["password"] = json!("hunter2"));
+    let other = cloud.export(json!({}), "2026-12-03T12:00:00Z").await;
+    assert_eq!((other.result, &other.export, other.changes), ("failed", &cured.export, [0, 0, 0]));
+    // What is in force stays in the list.
+    let explained = cloud.explain("2026-12-03T12:00:00Z").await;
+    let list = explained.policy.unwrap()["grafana"]["accepted"].clone();
+    assert_eq!((list.as_array().unwrap().len(), &list[2]["reason"]), (3, &json!("")));
+    cloud.change("d1", |model| model["password"] = json!("changeme"));
+    assert_eq!(cloud.export(json!({}), "2026-12-04T02:59:00Z").await.result, "succeeded");
+    let late = cloud.export(json!({}), "2026-12-04T03:00:00Z").await;
+    // What was exported stays.
+    assert_eq!((late.result, &late.export), ("failed", &cured.export));
+    let told = cloud.messages().pop().unwrap();
+    assert!(told.contains("(aceito até 2026-12-03)"), "{told}");
+    let renewed = cloud.explain("2026-12-04T03:00:00Z").await;
+    assert!(renewed.secrets.iter().all(|one| one.state == "expired"), "{renewed:?}");
+    assert_eq!(renewed.policy.unwrap()["grafana"]["accepted"].as_array().unwrap().len(), 2);
+    // A token of a known form is never accepted.
+    cloud.change("d1", |model| model["password"] = json!("AKIAIOSFODNN7EXAMPLE"));
+    let token = cloud.explain("2026-12-03T12:00:00Z").await;
+    assert_eq!((token.secrets.len(), token.secrets[0].state, token.policy), (1, "token", None));
+}
+
+#[tokio::test]
+async fn an_earlier_form_comes_back_though_its_folder_is_gone() {
+    let cloud = Cloud::new();
+    let first = cloud.export(json!({}), NOW).await;
+    // The dashboard was moved, got a secret, and the folder was deleted with its rules.
+    cloud.change("d1", |model| model["password"] = json!("hunter2"));
+    {
+        let mut state = cloud.grafana.lock().unwrap();
+        state.dashboards.get_mut("d1").unwrap().0 = String::new();
+        state.folders.clear();
+        state.groups.clear();
+    }
+    let second = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
+    assert_eq!(second.findings, ["SecretFound dashboards/general/d1.json"]);
+    assert_eq!((second.check, second.dashboards, second.changes), ("passed", 2, [0, 0, 1]));
+    let export = cloud.object(&second.export);
+    assert_eq!(export["folders"], cloud.object(&first.export)["folders"]);
+    assert_eq!(export["dashboards"]["d1"]["folder"], "f1");
+    assert!(cloud.grafana.lock().unwrap().folders.is_empty());
+    // The folder is gone with it.
+    cloud.change("d1", |model| drop(model.as_object_mut().unwrap().remove("password")));
+    let cured = cloud.export(json!({}), "2026-12-03T12:00:00Z").await;
+    assert_eq!((cured.result, cured.check), ("succeeded", "passed"));
+    assert_eq!(cloud.object(&cured.export)["folders"], json!({}));
 }
 
 #[tokio::test]

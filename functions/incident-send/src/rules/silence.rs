@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use incident::signal::blank;
 use incident::store::Heartbeat;
 use incident::text::Language;
 use incident::{Change, Severity, Signal, Source};
@@ -39,10 +40,8 @@ pub(crate) fn signal(
         "Enquanto esta fonte não é ouvida, os alertas dela podem não chegar: veja se o Prometheus e o Alertmanager rodam e alcançam o endereço dos webhooks.",
         "While this source is not heard, its alerts may not arrive: see whether Prometheus and Alertmanager run and reach the address of the webhooks.",
     );
+    let event = format!("heartbeat|{name}|{word}|{}", heard_at.as_millisecond());
     Some(Signal {
-        source: Source::Page,
-        problem: problem(name),
-        event: format!("heartbeat|{name}|{word}|{}", heard_at.as_millisecond()),
         change: if is_silent { Change::Triggered } else { Change::Resolved },
         changed_at: Some(if is_silent { until } else { *heard_at }),
         title,
@@ -50,11 +49,7 @@ pub(crate) fn signal(
         severity: Some(Severity::S1),
         labels: BTreeMap::from([("heartbeat".to_owned(), name.clone())]),
         runbook: Some("docs/incidentes.md#quando-uma-fonte-silencia".to_owned()),
-        owner: None,
-        link: None,
-        muted_by_source: None,
-        understood: true,
-        is_vouched: true,
+        ..blank(Source::Page, problem(name), event)
     })
 }
 

@@ -1,5 +1,6 @@
 //! The daily synthetic event: a drill that goes the whole way, so that a broken pager is found by day.
 
+use incident::signal::blank;
 use incident::store::{Attribute, Attributes, Key, Row, instant};
 use incident::{Change, DRILL, Incident, Signal, Source, is_own_drill};
 use jiff::{SignedDuration, Timestamp};
@@ -96,23 +97,8 @@ pub(crate) fn act(noted: Noted, found: Option<(&Incident, &[Row])>, now: Timesta
 
 /// The signal that closes a day's incident.
 pub(crate) fn over(day: &str, now: Timestamp) -> Signal {
-    Signal {
-        source: Source::Page,
-        problem: problem(day),
-        event: format!("page|{}|resolve", problem(day)),
-        change: Change::Resolved,
-        changed_at: Some(now),
-        title: String::new(),
-        reason: String::new(),
-        severity: None,
-        labels: Default::default(),
-        runbook: None,
-        owner: None,
-        link: None,
-        muted_by_source: None,
-        understood: true,
-        is_vouched: true,
-    }
+    let event = format!("page|{}|resolve", problem(day));
+    Signal { change: Change::Resolved, changed_at: Some(now), ..blank(Source::Page, problem(day), event) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
+use incident::signal::blank;
 use incident::store::{
     Channel, Channels, Context, Key, Purpose, Row, call, decide, entry, incident as read_incident,
 };
@@ -302,21 +303,14 @@ impl Cloud {
     /// Stores an event as the intake does; the incident's id.
     pub(crate) async fn signal_of(&self, problem: &str, event: &str, after: i64, change: Change) -> String {
         let signal = Signal {
-            source: Source::Alarm,
-            problem: problem.to_owned(),
-            event: format!("{problem}|{event}"),
             change,
             changed_at: Some(seconds(after)),
             title: "API fora do ar".to_owned(),
             reason: "5xx".to_owned(),
             severity: Some(Severity::S1),
             labels: [("backup".to_owned(), "Squad Backend".to_owned())].into(),
-            runbook: None,
             owner: Some("Squad Infra".to_owned()),
-            link: None,
-            muted_by_source: None,
-            understood: true,
-            is_vouched: true,
+            ..blank(Source::Alarm, problem.to_owned(), format!("{problem}|{event}"))
         };
         self.store(&signal, after).await
     }

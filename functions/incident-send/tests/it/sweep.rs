@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use incident::signal::blank;
 use incident::store::{Attribute, Attributes, Key, Write};
 use incident::{Action, Change, Mute, Severity, Signal, Source, State};
 use shared::testing::table::Fault;
@@ -77,22 +78,15 @@ async fn incidents_that_nobody_takes_cost_no_query_once_all_is_done_and_hold_up_
 
 /// The synthetic event, as the intake reads it.
 fn synthetic() -> Signal {
+    let problem = "incident-send/synthetic/2026-11-29";
     Signal {
-        source: Source::Page,
-        problem: "incident-send/synthetic/2026-11-29".to_owned(),
-        event: "page|incident-send/synthetic/2026-11-29|trigger|m".to_owned(),
         change: Change::Triggered,
         changed_at: Some(seconds(1)),
         title: "[prod] Drill: incident-send".to_owned(),
-        reason: String::new(),
         severity: Some(Severity::S2),
         labels: [("kind".to_owned(), "Drill".to_owned())].into(),
-        runbook: None,
         owner: Some("Squad Infra".to_owned()),
-        link: None,
-        muted_by_source: None,
-        understood: true,
-        is_vouched: true,
+        ..blank(Source::Page, problem.to_owned(), format!("page|{problem}|trigger|m"))
     }
 }
 

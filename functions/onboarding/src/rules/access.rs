@@ -1,12 +1,13 @@
 //! Who has access: what IAM, Grafana and the policy say about a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
-use shared::policy::Policy;
+use shared::policy::oncall::Contact;
+use shared::policy::{Onboarding, Policy, is_same_name};
 
-use super::person::{People, Person, is_same};
+use super::person::{People, Person};
 
 /// What was read of one kind of access.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,6 +28,8 @@ pub(crate) struct Access {
     pub group: Read<BTreeSet<String>>,
     /// Logins and addresses of Grafana's users, in lower case; without those that are disabled.
     pub grafana: Read<BTreeSet<String>>,
+    /// The ids of these users by the same names. A user can change login and address, and keeps the id.
+    pub grafana_ids: BTreeMap<String, u64>,
 }
 
 /// Whether a person has one kind of access.
@@ -61,7 +64,7 @@ pub(crate) enum Place {
     AwsGroup,
     /// Grafana's organisation.
     Grafana,
-    /// A rotation or an override of the policy that is not over: pages would go to the person.
+    /// A rotation, an override that is not over, or a squad's contacts in the policy: pages would go to the person.
     OnCall,
     /// The policy's people, who may act on incidents.
     People,
@@ -83,27 +86,46 @@ impl Access {
     /// Whether a person is in the IAM group. Names of IAM users are compared as IAM does: unique without regard to case.
     pub(crate) fn in_group(&self, person: &Person) -> Membership {
         let is_said = person.no_login.contains(&Place::AwsGroup);
-        membership(&self.group, person.iam_user.as_deref(), is_said, |known, user| {
-            known.iter().any(|known| known.eq_ignore_ascii_case(user))
-        })
+        membership(&self.group, person.iam_user.as_deref(), is_said, is_user)
     }
 
     /// Whether a person is in Grafana's organisation.
     pub(crate) fn in_grafana(&self, person: &Person) -> Membership {
         let is_said = person.no_login.contains(&Place::Grafana);
         membership(&self.grafana, person.grafana_login.as_deref(), is_said, |known, login| {
-            known.contains(&login.to_lowercase())
+            known.contains(&login.to_lowercase()) || self.name_of(person).is_some()
         })
     }
 
-    /// Members of the IAM group who are in nobody's data: their leaving would be seen by nobody.
-    pub(crate) fn not_listed<'a>(&'a self, people: &People) -> Vec<&'a str> {
+    /// A name in Grafana of the user whose id was noted.
+    fn name_of(&self, person: &Person) -> Option<&str> {
+        let mut names = self.grafana_ids.iter();
+        names.find(|(_, id)| person.grafana_id == Some(**id)).map(|(name, _)| name.as_str())
+    }
+
+    /// Notes the id of a person's user in Grafana, and the name that the user has now.
+    pub(crate) fn identify(&self, person: &mut Person) {
+        let Some(login) = person.grafana_login.as_ref().map(|login| login.to_lowercase()) else { return };
+        let id = self.grafana_ids.get(&login).copied();
+        match self.name_of(person) {
+            None => person.grafana_id = id.or(person.grafana_id),
+            // Another user may have the old name by now.
+            Some(name) if id != person.grafana_id => person.grafana_login = Some(name.to_owned()),
+            Some(_) => {}
+        }
+    }
+
+    /// Members of the IAM group who are in nobody's data and no account of the policy: their leaving would be seen by nobody.
+    pub(crate) fn not_listed<'a>(&'a self, people: &People, policy: &Onboarding) -> Vec<&'a str> {
         let Read::Known(members) = &self.group else { return Vec::new() };
-        let is_listed = |member: &str| {
-            let mut users = people.people.values().filter_map(|person| person.iam_user.as_deref());
-            users.any(|user| user.eq_ignore_ascii_case(member))
-        };
-        members.iter().map(String::as_str).filter(|member| !is_listed(member)).collect()
+        let is_account = |member: &str| policy.accounts.keys().any(|user| user.eq_ignore_ascii_case(member));
+        let is_known = |member: &&str| is_account(member) || owner(people, member).is_some();
+        members.iter().map(String::as_str).filter(|member| !is_known(member)).collect()
+    }
+
+    /// Whether the IAM group has an account.
+    pub(crate) fn has_account(&self, user: &str) -> Membership {
+        membership(&self.group, Some(user), false, is_user)
     }
 
     /// The access that a person has in all places.
@@ -114,9 +136,19 @@ impl Access {
             (Place::AwsGroup, self.in_group(person)),
             (Place::Grafana, self.in_grafana(person)),
             (Place::OnCall, is(is_on_call(policy, name, now))),
-            (Place::People, is(policy.incidents.people.keys().any(|known| is_same(known, name)))),
+            (Place::People, is(policy.incidents.people.keys().any(|known| is_same_name(known, name)))),
         ]
     }
+}
+
+/// The id of the person whose IAM user this is.
+pub(crate) fn owner<'a>(people: &'a People, user: &str) -> Option<&'a str> {
+    let is_own = |person: &Person| person.iam_user.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(user));
+    people.people.iter().find(|(_, person)| is_own(person)).map(|(id, _)| id.as_str())
+}
+
+fn is_user(members: &BTreeSet<String>, user: &str) -> bool {
+    members.iter().any(|member| member.eq_ignore_ascii_case(user))
 }
 
 fn membership<T>(
@@ -135,15 +167,26 @@ fn membership<T>(
     }
 }
 
-/// Whether a rotation has the person, or an override that is not over at this time in São Paulo.
+/// Whether a rotation has the person, or an override that is not over at this time in São Paulo, or a squad's contacts, whom
+/// a page reaches when nobody is on call. These have no names: without the policy's contact of the person they are not known.
 fn is_on_call(policy: &Policy, name: &str, now: DateTime) -> bool {
-    let is = |known: &String| is_same(known, name);
+    let is = |known: &String| is_same_name(known, name);
+    let own = policy.incidents.people.iter().find(|(known, _)| is(known)).map(|(_, own)| own);
     policy.incidents.squads.values().any(|squad| {
         let rotations = squad.rotation.iter();
         let mut regular = rotations.flat_map(|rotation| rotation.people.iter().chain(&rotation.second));
         let mut overrides = squad.overrides.iter().filter(|one| one.until > now);
-        regular.any(is) || overrides.any(|one| is(&one.person) || one.second.as_ref().is_some_and(is))
+        regular.any(is)
+            || overrides.any(|one| is(&one.person) || one.second.as_ref().is_some_and(is))
+            || own.is_some_and(|own| squad.contacts.iter().any(|contact| shares(own, contact)))
     })
+}
+
+/// Whether two contacts have an address in common.
+fn shares(one: &Contact, other: &Contact) -> bool {
+    let pairs = [(&one.slack, &other.slack), (&one.email, &other.email), (&one.phone, &other.phone)];
+    let mut pairs = pairs.into_iter().filter_map(|(one, other)| one.as_ref().zip(other.as_ref()));
+    pairs.any(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
 #[cfg(test)]
@@ -172,14 +215,18 @@ mod tests {
             (Read::NotCovered, Membership::NotCovered),
             (Read::Unknown("no".to_owned()), Membership::Unknown("no".to_owned())),
         ] {
-            let access = Access { group: group.clone(), grafana: Read::NotCovered };
+            let access = Access { group: group.clone(), grafana: Read::NotCovered, ..Access::default() };
             assert_eq!(access.in_group(&person()), expected);
-            let access = Access { group: Read::NotCovered, grafana: group };
+            let access = Access { group: Read::NotCovered, grafana: group, ..Access::default() };
             let mut person = person();
             person.grafana_login.clone_from(&person.iam_user);
             assert_eq!(access.in_grafana(&person), expected);
         }
-        let access = Access { group: Read::Unknown(String::new()), grafana: known(&["bia@example.org"]) };
+        let access = Access {
+            group: Read::Unknown(String::new()),
+            grafana: known(&["bia@example.org"]),
+            ..Access::default()
+        };
         assert_eq!(access.in_grafana(&person()), Membership::Member);
         let mut nobody = Person::default();
         assert_eq!(access.in_group(&nobody), Membership::NoLogin);
@@ -206,23 +253,42 @@ mod tests {
     #[test]
     fn members_who_are_in_nobodys_data_are_known_only_if_the_group_was_read() {
         let people = People { people: [("P-A".to_owned(), person())].into(), ..People::default() };
+        let policy: Policy = r#"{"onboarding": {"accounts": {"Break-Glass": "x"}}}"#.parse().unwrap();
         for (group, expected) in [
             (known(&["bia.lima", "rui"]), vec!["rui"]),
             (known(&["BIA.LIMA"]), vec![]),
+            (known(&["break-glass", "break-glass-2"]), vec!["break-glass-2"]),
+            (known(&["BREAK-GLASS"]), vec![]),
             (Read::NotCovered, vec![]),
             (Read::Unknown(String::new()), vec![]),
         ] {
-            let access = Access { group, grafana: Read::NotCovered };
-            assert_eq!(access.not_listed(&people), expected);
+            let access = Access { group, grafana: Read::NotCovered, ..Access::default() };
+            assert_eq!(access.not_listed(&people, &policy.onboarding), expected);
         }
+    }
+
+    #[test]
+    fn a_person_whose_user_is_an_account_of_the_policy_has_access_all_the_same() {
+        let policy: Policy = r#"{"onboarding": {"accounts": {"BIA.lima": "x"}}}"#.parse().unwrap();
+        let people = People { people: [("P-A".to_owned(), person())].into(), ..People::default() };
+        assert_eq!(owner(&people, "BIA.lima"), Some("P-A"));
+        assert_eq!(owner(&people, "bia"), None);
+        let access = Access { group: known(&["bia.lima"]), grafana: Read::NotCovered, ..Access::default() };
+        let of = access.of(&person(), &policy, "2026-12-01T00:00:00".parse().unwrap());
+        assert_eq!(of[0], (Place::AwsGroup, Membership::Member));
+        assert_eq!(access.has_account("BIA.lima"), Membership::Member);
+        assert_eq!(access.has_account("ci"), Membership::NotMember);
+        assert_eq!(Access::default().has_account("ci"), Membership::NotCovered);
     }
 
     #[test]
     fn the_policys_lists_are_access_too() {
         let policy = r#"{"incidents": {
-            "people": {"bia lima": {"email": "b@example.org"}, "Ana": {"email": "a@example.org"}, "Rui": {}},
+            "people": {"bia lima": {"email": "b@example.org"}, "Ana": {"email": "a@example.org"}, "Rui": {},
+                "Paula": {"email": "paula@example.org", "slack": "U0123PAULA"}},
             "squads": {
                 "Squad Backend": {
+                    "contacts": [{"email": "PAULA@example.org"}, {"slack": "S0123SQUAD"}],
                     "rotation": {"every": "daily", "at": "09:00", "starts": "2026-12-05", "people": ["Ana"], "second": ["bia lima"]},
                     "overrides": [{"from": "2026-12-01T09:00", "until": "2026-12-02T09:00", "person": "Rui", "reason": "x"}]
                 }
@@ -238,6 +304,8 @@ mod tests {
         assert_eq!(remains("Bia Lima", "2026-12-01T00:00:00"), ["on_call", "people"]);
         assert_eq!(remains("Rui", "2026-12-02T08:59:00"), ["on_call", "people"]);
         assert_eq!(remains("Rui", "2026-12-02T09:00:00"), ["people"]);
+        // A page that finds nobody on call reaches the squad's contacts.
+        assert_eq!(remains("Paula", "2026-12-01T00:00:00"), ["on_call", "people"]);
         assert_eq!(remains("Carla", "2026-12-01T00:00:00"), [""; 0]);
         let known = Person { policy_name: Some("Ana".to_owned()), ..person() };
         let of = Access::default().of(&known, &policy, "2026-12-01T00:00:00".parse().unwrap());

@@ -201,7 +201,7 @@ mod tests {
             if is_ticked {
                 person.ticks.insert("aws_access".to_owned(), tick(By::Mentor));
             }
-            let access = Access { group: group.clone(), grafana: Read::NotCovered };
+            let access = Access { group: group.clone(), grafana: Read::NotCovered, ..Access::default() };
             let lines = checklist(&person, &policy(), &access);
             assert_eq!(lines[3], Line { item: Item::AwsAccess, state: expected }, "{group:?} {is_ticked}");
         }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_a_person_needs_no_login_for_is_not_open() {
         let mut person = Person { grafana_login: None, ..person() };
-        let access = Access { group: known(&["bia"]), grafana: known(&[]) };
+        let access = Access { group: known(&["bia"]), grafana: known(&[]), ..Access::default() };
         let state = |person: &Person| checklist(person, &policy(), &access)[4].state.clone();
         assert_eq!(state(&person), State::Open);
         person.no_login = [Place::Grafana].into();
@@ -220,37 +220,59 @@ mod tests {
     #[test]
     fn everything_is_done_only_when_each_item_is() {
         let mut person = person();
-        let access = Access { group: known(&["bia"]), grafana: known(&["bia"]) };
+        let access = Access { group: known(&["bia"]), grafana: known(&["bia"]), ..Access::default() };
         for item in items(&policy()) {
             assert!(!is_complete(&checklist(&person, &policy(), &access)), "{}", item.key());
             person.ticks.insert(item.key(), tick(By::Mentor));
         }
         assert!(is_complete(&checklist(&person, &policy(), &access)));
-        let unknown = Access { group: known(&["bia"]), grafana: Read::Unknown(String::new()) };
+        let unknown =
+            Access { group: known(&["bia"]), grafana: Read::Unknown(String::new()), ..Access::default() };
         assert!(!is_complete(&checklist(&person, &policy(), &unknown)));
     }
 
     #[test]
     fn what_is_seen_is_noted_once_and_removed_when_it_is_gone() {
         let mut seen = person();
-        observe(&mut seen, &Access { group: known(&["bia"]), grafana: Read::NotCovered }, now());
+        observe(
+            &mut seen,
+            &Access { group: known(&["bia"]), grafana: Read::NotCovered, ..Access::default() },
+            now(),
+        );
         let first = seen.clone();
         assert_eq!(first.ticks.keys().collect::<Vec<_>>(), ["aws_access"]);
         let later = now() + jiff::SignedDuration::from_hours(24);
-        observe(&mut seen, &Access { group: known(&["bia"]), grafana: Read::NotCovered }, later);
-        observe(&mut seen, &Access { group: Read::Unknown(String::new()), grafana: Read::NotCovered }, later);
+        observe(
+            &mut seen,
+            &Access { group: known(&["bia"]), grafana: Read::NotCovered, ..Access::default() },
+            later,
+        );
+        observe(
+            &mut seen,
+            &Access { group: Read::Unknown(String::new()), grafana: Read::NotCovered, ..Access::default() },
+            later,
+        );
         assert_eq!(seen, first);
-        observe(&mut seen, &Access { group: known(&[]), grafana: Read::NotCovered }, later);
+        observe(
+            &mut seen,
+            &Access { group: known(&[]), grafana: Read::NotCovered, ..Access::default() },
+            later,
+        );
         assert_eq!(seen, person());
         // What a mentor said before the stack could check it gives way to the check.
         seen.ticks.insert("grafana_access".to_owned(), tick(By::Mentor));
-        observe(&mut seen, &Access { group: Read::NotCovered, grafana: known(&["bia"]) }, later);
+        observe(
+            &mut seen,
+            &Access { group: Read::NotCovered, grafana: known(&["bia"]), ..Access::default() },
+            later,
+        );
         assert_eq!(seen.ticks["grafana_access"].by, By::Check);
     }
 
     #[test]
     fn who_may_say_that_something_is_done() {
-        let covered = Access { group: known(&[]), grafana: Read::Unknown(String::new()) };
+        let covered =
+            Access { group: known(&[]), grafana: Read::Unknown(String::new()), ..Access::default() };
         for (item, access, person, mentor) in [
             (Item::Document("x".to_owned()), &covered, true, true),
             (Item::LocalEnvironment, &covered, false, true),

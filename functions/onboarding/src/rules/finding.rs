@@ -2,11 +2,11 @@
 
 use jiff::Span;
 use jiff::civil::{Date, DateTime};
-use shared::policy::Policy;
+use shared::policy::{Onboarding, Policy, is_same_name};
 
-use super::access::{Access, Membership, Place, Read};
+use super::access::{Access, Membership, Place, Read, owner};
 use super::checklist::{State, checklist};
-use super::person::{People, Person, is_same};
+use super::person::{People, Person};
 
 /// A problem, or a missing fact.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,8 +45,10 @@ pub(crate) enum Finding {
     MentorUnreachable,
     /// The stack does not have the place, so access of people who have left may remain there unseen.
     NotChecked(Place),
-    /// So many members of the IAM group are in nobody's data: their leaving would not be seen.
+    /// So many members of the IAM group are in nobody's data, and no accounts of the policy: their leaving would not be seen.
     NotListed(usize),
+    /// The person's IAM user is an account of the policy: without the person's data, nobody would see it in the group.
+    PersonInAccounts,
     /// Nobody is in the list, so nothing is shown. Never a pass: the list may have been lost.
     NobodyListed,
 }
@@ -73,6 +75,7 @@ impl Finding {
             Self::MentorUnreachable => "MentorUnreachable",
             Self::NotChecked(_) => "NotChecked",
             Self::NotListed(_) => "NotListed",
+            Self::PersonInAccounts => "PersonInAccounts",
             Self::NobodyListed => "NobodyListed",
         }
     }
@@ -118,7 +121,7 @@ pub(crate) struct Seen<'a> {
 pub(crate) fn findings(seen: Seen<'_>) -> Vec<Found> {
     let Seen { people, access, policy, now } = seen;
     let today = now.date();
-    let mut found = of_list(people, access, today);
+    let mut found = of_list(people, access, &policy.onboarding, today);
     for (id, person) in &people.people {
         if person.has_left(today) {
             found.extend(of_leaver(id, person, access, policy, now));
@@ -169,7 +172,7 @@ pub(crate) fn of_leaver(
 }
 
 /// The findings about the list as a whole, not about one person.
-fn of_list(people: &People, access: &Access, today: Date) -> Vec<Found> {
+fn of_list(people: &People, access: &Access, policy: &Onboarding, today: Date) -> Vec<Found> {
     let has_left = people.people.values().any(|person| person.has_left(today));
     let mut found = Vec::new();
     let mut add = |about: &str, finding| found.push(Found { about: about.to_owned(), finding });
@@ -180,9 +183,12 @@ fn of_list(people: &People, access: &Access, today: Date) -> Vec<Found> {
             Read::NotCovered | Read::Known(_) => {}
         }
     }
-    match access.not_listed(people).len() {
+    match access.not_listed(people, policy).len() {
         0 => {}
         members => add(&format!("{}/{members}", Place::AwsGroup.word()), Finding::NotListed(members)),
+    }
+    for id in policy.accounts.keys().filter_map(|user| owner(people, user)) {
+        add(id, Finding::PersonInAccounts);
     }
     if people.people.is_empty() {
         add("list", Finding::NobodyListed);
@@ -205,7 +211,7 @@ pub(crate) fn slack(person: &Person, people: &People, policy: &Policy, today: Da
         return None;
     }
     let mut known = policy.incidents.people.iter();
-    known.find(|(name, _)| is_same(name, &person.mentor)).and_then(|(_, contact)| contact.slack.clone())
+    known.find(|(name, _)| is_same_name(name, &person.mentor)).and_then(|(_, contact)| contact.slack.clone())
 }
 
 /// Days until the due day: 0 on that day, negative after it.
@@ -259,17 +265,20 @@ mod tests {
     }
 
     fn found(people: &[(&str, Person)], access: &Access) -> Vec<String> {
+        found_by(&policy(), people, access)
+    }
+
+    fn found_by(policy: &Policy, people: &[(&str, Person)], access: &Access) -> Vec<String> {
         let people = people.iter().map(|(id, person)| ((*id).to_owned(), person.clone())).collect();
         let people = People { people, ..People::default() };
-        let policy = policy();
         let now = day("2026-12-04").at(9, 45, 0, 0);
-        let found = findings(Seen { people: &people, access, policy: &policy, now });
+        let found = findings(Seen { people: &people, access, policy, now });
         found.iter().map(|one| format!("{} {}", one.finding.kind(), one.about)).collect()
     }
 
     #[test]
     fn findings_at_each_boundary() {
-        let access = Access { group: known(&["bia"]), grafana: known(&["bia"]) };
+        let access = Access { group: known(&["bia"]), grafana: known(&["bia"]), ..Access::default() };
         let left = |left: &str| Person { left: Some(day(left)), ..person("2026-12-01") };
         let people = [
             ("P-A", person("2026-12-03")),
@@ -298,7 +307,11 @@ mod tests {
 
     #[test]
     fn what_was_not_read_is_a_finding_for_new_people_and_for_those_who_left() {
-        let access = Access { group: Read::Unknown("x".to_owned()), grafana: Read::Unknown("y".to_owned()) };
+        let access = Access {
+            group: Read::Unknown("x".to_owned()),
+            grafana: Read::Unknown("y".to_owned()),
+            ..Access::default()
+        };
         let left = Person { left: Some(day("2026-12-01")), ..person("2026-12-01") };
         for (people, expected) in [
             (vec![("P-A", left)], vec!["NotSeen aws_group", "NotSeen grafana"]),
@@ -326,8 +339,9 @@ mod tests {
         };
         let none = Person { no_login: [Place::AwsGroup, Place::Grafana].into(), ..left.clone() };
         let stays = Person { left: None, ..left.clone() };
-        let covered = Access { group: known(&[]), grafana: known(&[]) };
-        let unread = Access { group: Read::Unknown(String::new()), grafana: Read::NotCovered };
+        let covered = Access { group: known(&[]), grafana: known(&[]), ..Access::default() };
+        let unread =
+            Access { group: Read::Unknown(String::new()), grafana: Read::NotCovered, ..Access::default() };
         for (person, access, expected) in [
             (&left, &covered, vec!["LoginUnknown P-A/aws_group", "LoginUnknown P-A/grafana"]),
             (&none, &covered, vec![]),
@@ -337,7 +351,8 @@ mod tests {
         ] {
             assert_eq!(found(&[("P-A", person.clone())], access), expected);
         }
-        for finding in [Finding::NotChecked(Place::Grafana), Finding::NotListed(1)] {
+        for finding in [Finding::NotChecked(Place::Grafana), Finding::NotListed(1), Finding::PersonInAccounts]
+        {
             assert!(!finding.fails() && !finding.pages(), "{finding:?}");
         }
         let unknown = Finding::LoginUnknown { place: Place::Grafana, since: day("2026-12-04") };
@@ -348,10 +363,33 @@ mod tests {
 
     #[test]
     fn who_is_in_nobodys_data_and_an_empty_list_are_mentioned() {
-        let access = Access { group: known(&["ana", "BIA"]), grafana: known(&["ana"]) };
+        let access = Access { group: known(&["ana", "BIA"]), grafana: known(&["ana"]), ..Access::default() };
         assert_eq!(found(&[("P-A", person("2027-12-01"))], &access), ["NotListed aws_group/1"]);
         assert_eq!(found(&[], &access), ["NobodyListed list", "NotListed aws_group/2"]);
         assert_eq!(found(&[], &Access::default()), ["NobodyListed list"]);
+    }
+
+    #[test]
+    fn an_account_of_the_policy_is_no_person_unless_it_is_one() {
+        let accounts = |user: &str| {
+            let policy = format!(r#"{{"onboarding": {{"accounts": {{"{user}": "why"}}}}}}"#);
+            policy.parse::<Policy>().unwrap()
+        };
+        let access = Access { group: known(&["bia", "CI"]), grafana: known(&[]), ..Access::default() };
+        let here = person("2027-12-01");
+        let left = Person { left: Some(day("2026-12-04")), ..here.clone() };
+        for (user, person, expected) in [
+            ("ci", &here, vec!["MentorUnreachable P-A"]),
+            ("x", &here, vec!["MentorUnreachable P-A", "NotListed aws_group/1"]),
+            ("BIA", &here, vec!["MentorUnreachable P-A", "NotListed aws_group/1", "PersonInAccounts P-A"]),
+            (
+                "bia",
+                &left,
+                vec!["AccessRemains P-A/aws_group", "NotListed aws_group/1", "PersonInAccounts P-A"],
+            ),
+        ] {
+            assert_eq!(found_by(&accounts(user), &[("P-A", person.clone())], &access), expected, "{user}");
+        }
     }
 
     #[test]

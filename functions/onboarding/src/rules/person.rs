@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use shared::policy::is_same_name;
 
 use super::access::Place;
 
@@ -20,15 +21,55 @@ const LENGTH: usize = 8;
 
 const PREFIX: &str = "P-";
 
+/// The part of the run id of the record that data was deleted.
+pub(crate) const FORGOTTEN: &str = "forgotten";
+
+/// What that record says.
+pub(crate) const DELETED: &str = "the data about the person was deleted";
+
 /// The document.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct People {
     /// By id.
     pub people: BTreeMap<String, Person>,
-    /// Records that are to be written: `<id>/<what>`. Noted with the change that they are about, so that none is lost if the
+    /// Records that are to be written, the oldest first. Noted with the change that they are about, so that none is lost if the
     /// process dies in between.
-    pub unreported: BTreeSet<String>,
+    pub unreported: Vec<Unreported>,
+}
+
+/// A record that is to be written. Like the record, it names no person.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "Stored")]
+pub(crate) struct Unreported {
+    /// Its run id: `<id>/<what>`.
+    pub run: String,
+    /// When the change was made; none in the earlier form, which did not say it.
+    pub at: Option<Timestamp>,
+    /// What was done.
+    pub outcome: String,
+}
+
+/// The forms in which a record to be written may be stored.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    /// The earlier form: the run id, of a complete checklist or of deleted data.
+    Run(String),
+    /// The present form.
+    Noted { run: String, at: Option<Timestamp>, outcome: String },
+}
+
+impl From<Stored> for Unreported {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Noted { run, at, outcome } => Self { run, at, outcome },
+            Stored::Run(run) => {
+                let outcome = if run.ends_with(FORGOTTEN) { DELETED } else { "the checklist is complete" };
+                Self { run, at: None, outcome: outcome.to_owned() }
+            }
+        }
+    }
 }
 
 /// A person.
@@ -49,6 +90,8 @@ pub(crate) struct Person {
     pub iam_user: Option<String>,
     /// Login or e-mail address in Grafana.
     pub grafana_login: Option<String>,
+    /// Id of the user in Grafana, once it was seen there.
+    pub grafana_id: Option<u64>,
     /// Places where the person has no login, says a person.
     pub no_login: BTreeSet<Place>,
     /// Name in the policy, if it is another one.
@@ -127,7 +170,7 @@ impl Person {
 
     /// Whether a name is the person's, here or in the policy.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        is_same(&self.name, name) || is_same(self.name_in_policy(), name)
+        is_same_name(&self.name, name) || is_same_name(self.name_in_policy(), name)
     }
 
     /// Whether the person has left by a day.
@@ -142,9 +185,9 @@ impl Person {
 
     /// Whose name this is; none if it is neither the person's nor the mentor's.
     pub(crate) fn who(&self, name: &str) -> Option<By> {
-        if is_same(name, &self.mentor) {
+        if is_same_name(name, &self.mentor) {
             Some(By::Mentor)
-        } else if is_same(name, &self.name) {
+        } else if is_same_name(name, &self.name) {
             Some(By::Person)
         } else {
             None
@@ -158,21 +201,20 @@ impl Person {
 }
 
 impl People {
+    /// Notes the record of a change.
+    pub(crate) fn note(&mut self, id: &str, what: &str, outcome: String, at: Timestamp) {
+        self.unreported.push(Unreported { run: format!("{id}/{what}"), at: Some(at), outcome });
+    }
+
     /// The id of the person with a name.
     pub(crate) fn id_of(&self, name: &str) -> Option<&str> {
-        self.people.iter().find(|(_, person)| is_same(&person.name, name)).map(|(id, _)| id.as_str())
+        self.people.iter().find(|(_, person)| is_same_name(&person.name, name)).map(|(id, _)| id.as_str())
     }
 }
 
 /// The day a number of days later.
 pub(crate) fn after(day: Date, days: u16) -> Date {
     day.checked_add(Span::new().days(i64::from(days))).unwrap_or(Date::MAX)
-}
-
-/// Whether two names are the same, whatever their case and blanks.
-pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    let words = |name: &str| name.to_lowercase().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    words(one) == words(other)
 }
 
 /// An id from random bytes.
@@ -190,18 +232,6 @@ pub(crate) fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_the_same_whatever_their_case_and_blanks() {
-        for (one, other, expected) in [
-            ("Bia Lima", " bia  LIMA ", true),
-            ("Ângela", "ângela", true),
-            ("Bia Lima", "Bia", false),
-            ("Bia Lima", "Ana Lima", false),
-        ] {
-            assert_eq!(is_same(one, other), expected, "{one} {other}");
-        }
-    }
 
     #[test]
     fn an_id_is_recognised_and_is_in_no_name() {
@@ -226,6 +256,10 @@ mod tests {
             [("bia lima", Some(By::Person)), ("Ana  souza", Some(By::Mentor)), ("Rui", None), ("", None)]
         {
             assert_eq!(person.who(name), expected, "{name}");
+        }
+        let without = Person { mentor: String::new(), ..person };
+        for name in ["@", "\u{200b}", "\u{3164}", "@\u{ad}"] {
+            assert_eq!(without.who(name), None, "{name:?}");
         }
     }
 

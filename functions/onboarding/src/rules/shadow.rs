@@ -18,7 +18,7 @@ pub(crate) const PROCEDURES: [(&str, Shadowing); 4] = [
 
 /// What decides beside the record.
 #[derive(Clone, Copy)]
-pub(crate) struct Stack<'a> {
+pub(crate) struct Context<'a> {
     /// The policy's settings.
     pub policy: &'a Onboarding,
     /// Environment of the stack.
@@ -72,14 +72,14 @@ pub(crate) fn fits(
     record: &Record<'_>,
     item: Shadowing,
     person: &Person,
-    stack: Stack<'_>,
+    context: Context<'_>,
 ) -> Result<(), Misfit> {
     if record.result != "succeeded" {
         return Err(Misfit::Failed);
     }
-    let is_exercise = stack.policy.test_environments.iter().any(|name| name == stack.environment);
+    let is_exercise = context.policy.test_environments.iter().any(|name| name == context.environment);
     if item != Shadowing::Deploy && !is_exercise {
-        return Err(Misfit::Environment(stack.environment.to_owned()));
+        return Err(Misfit::Environment(context.environment.to_owned()));
     }
     let has_step = |start: &str| record.steps.iter().any(|step| step.name.starts_with(start));
     let is_about = match (item, &*record.procedure) {
@@ -89,7 +89,7 @@ pub(crate) fn fits(
         // Baselines, and instances that were removed later, are no restores.
         (Shadowing::Restore, _) => has_step("recovery: ") && !record.run_id.ends_with("/removed"),
         (Shadowing::Rotation, _) => {
-            is_secret(&record.subject, stack.jwt_secret) && !record.run_id.contains('/')
+            is_secret(&record.subject, context.jwt_secret) && !record.run_id.contains('/')
         }
     };
     if !is_about {
@@ -108,7 +108,7 @@ pub(crate) fn fits(
     if let Some(left) = person.left.filter(|left| day >= *left) {
         return Err(Misfit::Late(left));
     }
-    if record.started > stack.now {
+    if record.started > context.now {
         return Err(Misfit::Future);
     }
     Ok(())
@@ -151,8 +151,9 @@ mod tests {
         let record: Record<'_> = serde_json::from_str(&text).unwrap();
         let (_, item) = known(&record.procedure).unwrap();
         let now = "2026-12-03T12:00:00Z".parse().unwrap();
-        let stack = Stack { policy: &policy.onboarding, environment, jwt_secret: "/moveongs/dev/jwt", now };
-        fits(&record, item, person, stack)
+        let context =
+            Context { policy: &policy.onboarding, environment, jwt_secret: "/moveongs/dev/jwt", now };
+        fits(&record, item, person, context)
     }
 
     fn person() -> Person {

@@ -83,12 +83,21 @@ pub(crate) fn sentence(found: &Found, language: Language) -> String {
             "{members} membro(s) do grupo do IAM não estão na lista: a saída deles não seria vista",
             "{members} member(s) of the IAM group are not in the list: their leaving would not be seen",
         ),
+        Finding::PersonInAccounts => shared::tr!(
+            language,
+            "o usuário do IAM desta pessoa está em onboarding.accounts da política, que é das contas que não são de ninguém: sem os dados dela, o acesso não seria visto",
+            "this person's IAM user is in the policy's onboarding.accounts, which is for accounts that are nobody's: without the person's data, the access would not be seen",
+        ),
         Finding::NobodyListed => shared::tr!(
             language,
             "ninguém está na lista: nada foi verificado",
             "nobody is in the list: nothing was checked",
         ),
     }
+}
+
+fn show_all(settings: &Settings) -> String {
+    Command::invoke(&settings.function, &json!({"show": {}})).code()
 }
 
 /// The next step, without a full stop.
@@ -135,12 +144,28 @@ fn next_step(found: &Found, id: &str, settings: &Settings) -> String {
             "conferir à mão a cada saída ({PAGE}#saída)",
             "check by hand whenever a person leaves ({PAGE}#saída)",
         ),
-        Finding::NotListed(_) | Finding::NobodyListed => {
-            let command = Command::invoke(&settings.function, &json!({"show": {}})).code();
+        Finding::NotListed(_) => {
+            let command = show_all(settings);
             shared::tr!(
                 language,
-                "começar cada um ({PAGE}#começar), ou tirá-lo do grupo; quem falta: {command}",
-                "begin each one ({PAGE}#começar), or remove it from the group; who is missing: {command}",
+                "começar cada um ({PAGE}#começar), tirá-lo do grupo ou, se não é de uma pessoa, pô-lo em onboarding.accounts da política ({PAGE}#contas-que-não-são-de-pessoas); quem falta: {command}",
+                "begin each one ({PAGE}#começar), remove it from the group or, if it is no person's, enter it in the policy's onboarding.accounts ({PAGE}#contas-que-não-são-de-pessoas); who is missing: {command}",
+            )
+        }
+        Finding::PersonInAccounts => {
+            let command = show_all(settings);
+            shared::tr!(
+                language,
+                "tirar o usuário de onboarding.accounts da política ({PAGE}#contas-que-não-são-de-pessoas); qual é: {command}",
+                "remove the user from the policy's onboarding.accounts ({PAGE}#contas-que-não-são-de-pessoas); which one it is: {command}",
+            )
+        }
+        Finding::NobodyListed => {
+            let command = show_all(settings);
+            shared::tr!(
+                language,
+                "começar cada um ({PAGE}#começar); quem está no grupo: {command}",
+                "begin each one ({PAGE}#começar); who is in the group: {command}",
             )
         }
     }

@@ -37,6 +37,7 @@ fn every() -> Vec<Found> {
         ),
         found("grafana", Finding::NotChecked(Place::Grafana)),
         found("aws_group", Finding::NotListed(7)),
+        found("P-01Z0ZA47", Finding::PersonInAccounts),
         found("list", Finding::NobodyListed),
     ]
 }
@@ -52,6 +53,7 @@ fn every_finding_has_a_next_step_in_both_languages() {
         "show",
         "docs/onboarding.md#saída",
         "7 mem",
+        "onboarding.accounts",
         r#"{"show":{}}"#,
     ]) {
         let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
@@ -147,8 +149,8 @@ fn a_quiet_day_says_whose_access_was_checked_and_where() {
     let settings = settings(Language::Portuguese);
     let known = || Read::Known(std::collections::BTreeSet::new());
     for (access, places) in [
-        (Access { group: known(), grafana: known() }, "grupo do IAM, Grafana, política"),
-        (Access { group: known(), grafana: Read::NotCovered }, "grupo do IAM, política"),
+        (Access { group: known(), grafana: known(), ..Access::default() }, "grupo do IAM, Grafana, política"),
+        (Access { group: known(), grafana: Read::NotCovered, ..Access::default() }, "grupo do IAM, política"),
     ] {
         let text = summary::summary(&settings, &[], &access, &news, &[]).text();
         assert!(

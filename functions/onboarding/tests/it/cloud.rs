@@ -10,7 +10,7 @@ use onboarding::{Answer, App, OnboardingError, One, Report, handle};
 use serde_json::{Value, json};
 use shared::runtime::env::Env;
 use shared::runtime::lambda::Invocation;
-use shared::testing::bucket::Bucket;
+use shared::testing::bucket::{Bucket, response};
 use shared::testing::{Web, answered, variables};
 
 /// Tuesday.
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) published: Vec<String>,
     /// What another request writes about people while IAM answers.
     pub(crate) overtaken: Option<String>,
+    /// What another request writes about people just before the next write.
+    pub(crate) faster: Option<String>,
     /// Whether S3 refuses to write records of this procedure.
     pub(crate) refuses: bool,
     /// Calls of AWS so far.
@@ -166,15 +168,10 @@ impl Cloud {
         }
     }
 
-    /// Stores an object in the evidence bucket.
+    /// Stores an object in the evidence bucket, as if it had always been there.
     pub(crate) fn put(&self, key: &str, text: &str) {
-        put(&self.evidence, key, text);
+        self.evidence.exchange(key, text);
     }
-}
-
-fn put(bucket: &Bucket, key: &str, text: &str) {
-    let request = http::Request::put(format!("https://bucket.s3.amazonaws.com/{key}"));
-    assert_eq!(bucket.answer(&request.body(SdkBody::from(text)).unwrap()).0, 200);
 }
 
 /// Answers AWS, and dies at a call.
@@ -192,7 +189,13 @@ fn answer(
     let host = request.uri().host().unwrap();
     let body = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
     let (status, text) = match host.split('.').next().unwrap() {
-        "people" => people.answer(request),
+        "people" => {
+            let faster = state.lock().unwrap().faster.take_if(|_| request.method() == http::Method::PUT);
+            if let Some(text) = faster {
+                people.put(request.uri().path().trim_start_matches('/'), &text);
+            }
+            people.answer(request)
+        }
         "evidence" if state.lock().unwrap().refuses && is_record(request) => {
             (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_owned())
         }
@@ -200,7 +203,7 @@ fn answer(
         "iam" => {
             if let Some(text) = state.lock().unwrap().overtaken.take() {
                 let key = people.objects().into_keys().next().unwrap();
-                put(people, &key, &text);
+                people.put(&key, &text);
             }
             group(&body, &state.lock().unwrap())
         }
@@ -216,9 +219,7 @@ fn answer(
     if dies {
         panic!("the process dies");
     }
-    let mut answer = http::Response::new(SdkBody::from(text));
-    *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
-    answer
+    response(request, status, text)
 }
 
 /// Whether a record of the procedure is written.

@@ -49,6 +49,11 @@ async fn refused(cloud: &Cloud, event: Value) -> &'static str {
 }
 
 async fn refused_at(cloud: &Cloud, event: Value, now: &str) -> &'static str {
+    refusal(cloud, event, now).await.0
+}
+
+/// The refusal's kind and text.
+async fn refusal(cloud: &Cloud, event: Value, now: &str) -> (&'static str, String) {
     let (kind, text) = match cloud.ask(event, now).await {
         Ok(Answer::Refused(refused)) => {
             assert_eq!(refused.outcome, "refused");
@@ -58,7 +63,7 @@ async fn refused_at(cloud: &Cloud, event: Value, now: &str) -> &'static str {
         other => panic!("{other:?}"),
     };
     assert!(!PERSONAL.iter().any(|personal| text.contains(personal)), "{text}");
-    kind
+    (kind, text)
 }
 
 #[tokio::test]
@@ -155,8 +160,6 @@ async fn only_an_intact_record_of_the_right_run_counts() {
     let cloud = Cloud::new();
     work(&cloud);
     let id = cloud.one(start(), NOW).await.person;
-    let failed = json!({"run_id": "restore-1", "result": "failed"});
-    let early = json!({"utc": "2026-11-30T12:00:00Z", "local": "x"});
     for (procedure, run, kind) in [
         ("rotate-random", "token-9", "NoRecord"),
         ("restore-test", "token-1", "NoRecord"),
@@ -179,12 +182,38 @@ async fn only_an_intact_record_of_the_right_run_counts() {
     assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NotIntact");
     cloud.put(key, &good.replace("\"moveongs\"", "\"another\""));
     assert_eq!(refused(&cloud, shadow(&id, "rotate-random", "token-1")).await, "NotIntact");
+    let hide: fn(&Bucket, &str, &str) = |bucket, key, _| bucket.hide(key);
+    let twice: fn(&Bucket, &str, &str) = Bucket::put;
+    let large: fn(&Bucket, &str, &str) = |bucket, key, good| bucket.exchange(key, &good.repeat(10_000));
+    for (harm, expected) in [
+        (hide, "a delete marker hides it"),
+        (twice, "it was written more than once"),
+        (large, "it is too large for a record"),
+    ] {
+        for key in [key, "evidence/rotate-random/9999999997.json"] {
+            let good = cloud.evidence.objects()[key].clone();
+            harm(&cloud.evidence, key, &good);
+            let (kind, text) = refusal(&cloud, shadow(&id, "rotate-random", "token-1"), NOW).await;
+            assert!(kind == "NotIntact" && text.contains(expected), "{key}: {text}");
+            cloud.put(key, &good);
+        }
+    }
     cloud.put(key, &good);
     assert_eq!(cloud.one(shadow(&id, "rotate-random", "token-1"), NOW).await.outcome, "changed");
 
-    for draft in [failed, json!({"run_id": "restore-1", "started": early}), json!({"run_id": "restore-1"})] {
+    let at = |utc: &str| json!({"utc": utc, "local": "x"});
+    let steps = json!([{"name": "recovery: instance", "at": at(NOW), "outcome": "succeeded"}]);
+    for (draft, expected) in [
+        (json!({"result": "failed", "steps": steps}), "the run failed"),
+        (json!({"started": at("2026-11-30T12:00:00Z"), "steps": steps}), "began before the person did"),
+        (json!({"started": at("2026-12-01T12:45:01Z"), "steps": steps}), "begins in the future"),
+        (json!({}), "that restored a snapshot"),
+    ] {
+        let mut draft = draft;
+        draft["run_id"] = "restore-1".into();
         cloud.store("restore-test", &[draft]);
-        assert_eq!(refused(&cloud, shadow(&id, "restore-test", "restore-1")).await, "Misfit");
+        let (kind, text) = refusal(&cloud, shadow(&id, "restore-test", "restore-1"), NOW).await;
+        assert!(kind == "Misfit" && text.contains(expected), "{expected}: {text}");
     }
     assert_eq!(cloud.steps(), ["begun", "ticked/shadow_rotation"]);
 }
@@ -245,7 +274,8 @@ async fn access_of_who_left_is_a_finding_on_the_same_day_until_it_is_gone_and_th
     assert_eq!(record["findings"].as_array().unwrap().len(), 2, "{record}");
     // The daily run is over: the request pages, once.
     assert_eq!((record["result"].as_str(), published()), (Some("failed"), 1), "{record}");
-    assert_eq!(record["steps"][1]["outcome"], "succeeded", "{record}");
+    assert_eq!(record["steps"][1]["name"], "access", "{record}");
+    assert_eq!(record["steps"][2]["outcome"], "succeeded", "{record}");
     assert!(cloud.messages().last().unwrap().contains("Ainda tem acesso"));
     assert_eq!(cloud.one(leave("2026-12-09"), "2026-12-09T18:00:00Z").await.outcome, "unchanged");
     let again = cloud.daily("2026-12-09T18:30:00Z").await;
@@ -404,7 +434,7 @@ async fn what_a_second_run_of_a_day_finds_has_its_record_and_its_message() {
 
 #[tokio::test]
 async fn who_is_in_the_group_and_in_nobodys_data_is_counted_and_named_only_to_who_asks() {
-    let cloud = Cloud::new();
+    let mut cloud = Cloud::new();
     cloud.access(&["rui.reis", "bia.lima"], &[]);
     let empty = cloud.daily(NOW).await;
     assert_eq!(empty.findings, ["NobodyListed list", "NotListed aws_group/2"]);
@@ -415,6 +445,38 @@ async fn who_is_in_the_group_and_in_nobodys_data_is_counted_and_named_only_to_wh
     assert_eq!(not_listed, ["rui.reis"]);
     let told = cloud.told();
     assert!(told.contains("1 member(s)") && !told.contains("rui.reis"), "{told}");
+    assert!(told.contains("onboarding.accounts"), "{told}");
+    // As the message advises, if it is no person's.
+    cloud.policy["onboarding"]["accounts"] = json!({"Rui.Reis": "CI; Squad Infra", "cofre": "emergência"});
+    let cured = cloud.daily("2026-12-03T12:45:00Z").await;
+    assert_eq!((cured.result, cured.findings.len()), ("succeeded", 0), "{cured:?}");
+    let Ok(Answer::All { not_listed, accounts, .. }) = cloud.ask(json!({"show": {}}), NOW).await else {
+        panic!()
+    };
+    let accounts: Vec<_> = accounts.iter().map(|one| (one.iam_user.as_str(), one.state)).collect();
+    assert_eq!(accounts, [("Rui.Reis", "in_group"), ("cofre", "not_in_group")]);
+    assert!(not_listed.is_empty(), "{not_listed:?}");
+    assert!(!cloud.told().to_lowercase().contains("rui.reis"));
+}
+
+#[tokio::test]
+async fn no_person_is_hidden_among_the_accounts_of_the_policy() {
+    let mut cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.policy["onboarding"]["accounts"] = json!({"BIA.LIMA": "CI"});
+    cloud.access(&["bia.lima"], &[]);
+    assert_eq!(cloud.daily(NOW).await.findings, [format!("PersonInAccounts {id}")]);
+    let Ok(Answer::All { accounts, .. }) = cloud.ask(json!({"show": {}}), NOW).await else { panic!() };
+    assert_eq!(accounts[0].person.as_ref(), Some(&id));
+    let left = cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(left.access[0].state, "remains");
+    let late = cloud.daily("2026-12-02T12:45:00Z").await;
+    let expected = [format!("AccessRemains {id}/aws_group"), format!("PersonInAccounts {id}")];
+    assert_eq!((late.result, late.findings.as_slice()), ("failed", expected.as_slice()));
+    assert!(!cloud.told().to_lowercase().contains("bia.lima"));
+    // As the message advises.
+    cloud.policy["onboarding"]["accounts"] = json!({});
+    assert_eq!(cloud.daily("2026-12-03T12:45:00Z").await.findings, expected[..1]);
 }
 
 #[tokio::test]
@@ -486,14 +548,82 @@ async fn a_lost_record_stays_noted_until_it_is_written() {
     let id = cloud.one(start(), NOW).await.person;
     cloud.access(&["bia.lima"], &["bia@example.org"]);
     cloud.state.lock().unwrap().refuses = true;
+    let before = cloud.messages().len();
     let done = cloud.one(said(&id, "local_environment", "Ana Souza"), NOW).await;
-    assert_eq!(done.state, "complete");
+    assert_eq!((done.state, cloud.messages().len()), ("complete", before + 1));
+    // Each attempt at a record sends its message; a request makes one.
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(cloud.messages().len(), before + 3, "{:?}", cloud.messages());
     assert_eq!(cloud.steps(), ["begun"]);
     cloud.state.lock().unwrap().refuses = false;
     cloud.daily("2026-12-02T12:45:00Z").await;
-    assert_eq!(cloud.steps(), ["begun", "completed"]);
+    assert_eq!(cloud.steps(), ["begun", "ticked/local_environment", "completed", "left/2026-12-01/1"]);
     let people: String = cloud.people.objects().into_values().collect();
     let people: Value = serde_json::from_str(&people).unwrap();
+    assert_eq!(people["unreported"], json!([]));
+}
+
+#[tokio::test]
+async fn a_leaving_is_recorded_with_its_page_after_what_was_not_recorded_before() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.access(&["bia.lima"], &[]);
+    cloud.state.lock().unwrap().refuses = true;
+    cloud.one(json!({"change": {"person": id, "role": "Gerente"}}), NOW).await;
+    cloud.state.lock().unwrap().refuses = false;
+    let before = cloud.messages().len();
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(cloud.steps(), ["begun", "changed/1", "left/2026-12-01/1"]);
+    assert_eq!(cloud.messages().len(), before + 1, "{:?}", cloud.messages());
+    let records = cloud.records();
+    let pages: Vec<_> = records.iter().map(|record| record["steps"].as_array().unwrap().len()).collect();
+    assert_eq!(pages, [1, 1, 3], "{records:?}");
+}
+
+#[tokio::test]
+async fn a_leaving_that_is_recorded_late_says_when_its_access_was_seen() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.access(&["bia.lima"], &[]);
+    cloud.state.lock().unwrap().refuses = true;
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    cloud.state.lock().unwrap().refuses = false;
+    cloud.access(&[], &[]);
+    let later = "2026-12-02T12:45:00Z";
+    cloud.daily(later).await;
+    let records = cloud.records();
+    let left = records.iter().find(|record| record["run_id"] == format!("{id}/left/2026-12-01/1")).unwrap();
+    let steps = left["steps"].as_array().unwrap().iter();
+    let steps: Vec<_> = steps.map(|step| [&step["name"], &step["at"]["utc"], &step["outcome"]]).collect();
+    let gone = "aws_group: gone, grafana: gone, on_call: gone, people: gone";
+    assert_eq!(steps, [["left/2026-12-01/1", NOW, "from 2026-12-01"], ["access", later, gone]]);
+}
+
+#[tokio::test]
+async fn a_record_that_was_noted_in_the_earlier_form_is_written() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    let stored = || cloud.people.objects().into_iter().next().unwrap();
+    let (key, text) = stored();
+    let mut people: Value = serde_json::from_str(&text).unwrap();
+    people["unreported"] = json!([format!("{id}/completed"), "P-01Z0ZA47/forgotten"]);
+    cloud.people.put(&key, &people.to_string());
+    // Read, written again by a change while S3 refuses records, and read once more.
+    cloud.state.lock().unwrap().refuses = true;
+    cloud.one(json!({"change": {"person": id, "role": "Gerente"}}), NOW).await;
+    cloud.state.lock().unwrap().refuses = false;
+    let later = "2026-12-02T12:45:00Z";
+    cloud.daily(later).await;
+    let records = cloud.records();
+    let of = |run: &str| {
+        let record = records.iter().find(|record| record["run_id"] == run).unwrap();
+        let step = &record["steps"][0];
+        (step["at"]["utc"].clone(), step["outcome"].clone())
+    };
+    assert_eq!(of(&format!("{id}/completed")), (json!(later), json!("the checklist is complete")));
+    assert_eq!(of("P-01Z0ZA47/forgotten"), (json!(later), json!("the data about the person was deleted")));
+    assert_eq!(of(&format!("{id}/changed/1")).0, NOW);
+    let people: Value = serde_json::from_str(&stored().1).unwrap();
     assert_eq!(people["unreported"], json!([]));
 }
 
@@ -524,6 +654,95 @@ async fn what_is_wrong_is_corrected_and_the_same_beginning_is_known_again() {
     cloud.one(json!({"leave": {"person": id, "on": "2026-12-05"}}), NOW).await;
     let late = json!({"change": {"person": id, "start": "2026-12-06"}});
     assert_eq!(refused(&cloud, late).await, "InvalidEvent");
+}
+
+#[tokio::test]
+async fn no_record_is_lost_with_the_data_of_the_person() {
+    let mut cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    cloud.state.lock().unwrap().refuses = true;
+    for event in [
+        json!({"change": {"person": id, "role": "Gerente"}}),
+        json!({"leave": {"person": id, "on": "2026-12-01"}}),
+        json!({"stay": {"person": id}}),
+        json!({"leave": {"person": id, "on": "2026-12-01"}}),
+        json!({"forget": {"person": id}}),
+    ] {
+        cloud.policy = json!({});
+        cloud.one(event, NOW).await;
+    }
+    assert_eq!(cloud.steps(), ["begun"]);
+    cloud.state.lock().unwrap().refuses = false;
+    cloud.daily("2026-12-02T12:45:00Z").await;
+    let records = ["changed/1", "left/2026-12-01/1", "stays/2", "left/2026-12-01/3", "forgotten"];
+    assert_eq!(cloud.steps(), [&["begun"][..], &records].concat());
+    // Each says what was done, and when.
+    let of = |what: &str| {
+        let records = cloud.records();
+        let record = records.into_iter().find(|record| record["run_id"] == format!("{id}/{what}")).unwrap();
+        (record["steps"][0]["outcome"].clone(), record["steps"][0]["at"]["utc"].clone())
+    };
+    for (what, outcome) in [
+        ("changed/1", "due 2026-12-31"),
+        ("left/2026-12-01/1", "from 2026-12-01"),
+        ("stays/2", "the leaving was taken back"),
+        ("forgotten", "the data about the person was deleted"),
+    ] {
+        assert_eq!(of(what), (json!(outcome), json!(NOW)), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_requests_at_once_both_take_effect() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    let people = cloud.people.objects().into_values().next().unwrap();
+    cloud.state.lock().unwrap().faster = Some(people.replace("Plantonista", "Gerente"));
+    let both = cloud.one(said(&id, "local_environment", "Ana Souza"), NOW).await;
+    assert_eq!((both.outcome, both.role.as_deref()), ("changed", Some("Gerente")));
+    assert_eq!(both.items.iter().find(|line| line.item == "local_environment").unwrap().state, "done");
+    assert_eq!(cloud.steps(), ["begun", "ticked/local_environment"]);
+}
+
+#[tokio::test]
+async fn who_renames_the_user_in_grafana_keeps_the_access_that_is_seen() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    let users = |users: Value| *cloud.grafana.lock().unwrap() = Some(users);
+    let user = |number: u64, login: &str| json!({"userId": number, "login": login, "email": ""});
+    users(json!([user(1, "admin"), user(7, "bia@example.org")]));
+    cloud.daily(NOW).await;
+    // Somebody else takes the old name.
+    users(json!([user(1, "admin"), user(7, "Maria"), user(8, "bia@example.org")]));
+    let left = cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    let grafana = left.access.iter().find(|line| line.place == "grafana").unwrap();
+    // The name by which the user is found there.
+    assert_eq!((grafana.state, left.grafana_login.as_deref()), ("remains", Some("maria")));
+    assert_eq!(refused(&cloud, json!({"forget": {"person": id}})).await, "AccessRemains");
+    users(json!([user(1, "admin"), user(7, "outra")]));
+    let findings = cloud.daily("2026-12-02T12:45:00Z").await.findings;
+    assert_eq!(findings, [format!("AccessRemains {id}/grafana")]);
+    users(json!([user(1, "admin"), user(9, "nova")]));
+    assert_eq!(cloud.daily("2026-12-03T12:45:00Z").await.findings, [""; 0]);
+    // Another login is another user.
+    users(json!([user(1, "admin"), user(7, "maria"), user(9, "nova")]));
+    let other = json!({"change": {"person": id, "grafana_login": "bia.lima"}});
+    let changed = cloud.one(other, "2026-12-03T13:00:00Z").await;
+    assert_eq!(changed.access[1].state, "gone");
+}
+
+#[tokio::test]
+async fn a_name_is_the_same_however_it_was_typed() {
+    let mut cloud = Cloud::new();
+    let mut decomposed = start();
+    decomposed["start"]["name"] = "A\u{302}ngela\u{200b} Reis".into();
+    let id = cloud.one(decomposed, NOW).await.person;
+    let other =
+        json!({"start": {"name": "ângela reis", "role": "x", "start": "2026-12-01", "mentor": "Rui"}});
+    assert_eq!(refused(&cloud, other).await, "NameTaken");
+    cloud.policy = json!({"incidents": {"people": {"Ângela Reis": {"slack": "U0123ANG9"}}}});
+    cloud.one(json!({"leave": {"person": id, "on": "2026-12-01"}}), NOW).await;
+    assert_eq!(cloud.daily(NOW).await.findings, [format!("AccessRemains {id}/people")]);
 }
 
 #[tokio::test]
@@ -559,6 +778,9 @@ async fn the_name_of_a_mentor_goes_with_the_mentor() {
     assert!(!people.contains("Souza"), "{people}");
     let shown = cloud.one(json!({"show": {"person": mentee}}), NOW).await;
     assert_eq!(shown.mentor, None);
+    for by in ["@", "\u{200b}"] {
+        assert_eq!(refused(&cloud, said(&mentee, "local_environment", by)).await, "NotTheirs", "{by:?}");
+    }
     let next =
         shown.items.iter().find(|line| line.item == "local_environment").unwrap().next.clone().unwrap();
     assert!(next.contains(r#""by":"NOME""#), "{next}");

@@ -44,7 +44,8 @@ pub(crate) fn metrics(
         group: *group,
         first_at: one.first_at,
     };
-    let is_unacknowledged = |one: &Incident| times(one).acknowledge.is_none();
+    let is_unacknowledged =
+        |one: &Incident| times(one).acknowledge.is_none() && !(one.is_open() && is_awaited(one, policy, now));
     let is_unclassified = |one: &Incident| {
         let is_missed = one.severity_confirmed_by.is_empty() || one.commander.is_empty();
         // It has as long as people wait for the first update.
@@ -65,6 +66,13 @@ pub(crate) fn metrics(
             .filter_map(|(_, one)| repeated(one, journal))
             .collect(),
     }
+}
+
+/// Whether an incident's page still waits for its acknowledgement, or for the end of a mute.
+fn is_awaited(incident: &Incident, policy: &Policy, now: Timestamp) -> bool {
+    let minutes = incident.severity.acknowledge_minutes(policy.incidents.acknowledge_minutes);
+    let since = incident.untaken_since.or(incident.paged_at).unwrap_or(incident.first_at);
+    now.duration_since(since) < SignedDuration::from_mins(minutes.into())
 }
 
 /// The longest time without an update of an incident's severity; zero if nobody waits for one.
@@ -225,6 +233,45 @@ mod tests {
         ] {
             let made = measured(std::slice::from_ref(&incident), &Journal::default());
             assert_eq!((made.unclassified.len(), made.silent.len()), expected, "{incident:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_incident_is_unacknowledged_once_its_page_has_waited() {
+        let now: Timestamp = "2026-11-10T20:00:00Z".parse().unwrap();
+        let ago = |seconds: i64| now - SignedDuration::from_secs(seconds);
+        let open = |severity, seconds| Incident {
+            state: State::Triggered,
+            severity,
+            first_at: ago(seconds),
+            paged_at: Some(ago(seconds)),
+            resolved_at: None,
+            ..incident("INC-1", None)
+        };
+        for (incident, expected) in [
+            (open(Severity::S0, 299), 0),
+            (open(Severity::S0, 300), 1),
+            (open(Severity::S1, 299), 0),
+            (open(Severity::S1, 300), 1),
+            (open(Severity::S2, 1799), 0),
+            (open(Severity::S2, 1800), 1),
+            (open(Severity::S3, 1799), 0),
+            (open(Severity::S3, 1800), 1),
+            // By an older program, or with a source that mutes it, there is no page.
+            (Incident { paged_at: None, ..open(Severity::S1, 299) }, 0),
+            (Incident { paged_at: None, ..open(Severity::S1, 300) }, 1),
+            // Paged anew since: the first page counts.
+            (Incident { untaken_since: Some(ago(300)), ..open(Severity::S1, 60) }, 1),
+            // Muted for another hour.
+            (Incident { paged_at: Some(ago(-3600)), ..open(Severity::S1, 9000) }, 0),
+            // It was over before its page had waited so long, and without anybody.
+            (Incident { state: State::Resolved, resolved_at: Some(now), ..open(Severity::S1, 60) }, 1),
+            (Incident { first_acknowledged_at: Some(now), ..open(Severity::S1, 9000) }, 0),
+        ] {
+            let made = measured(std::slice::from_ref(&incident), &Journal::default());
+            assert_eq!(made.unacknowledged.len(), expected, "{incident:?}");
+            // It is counted all the same.
+            assert_eq!(made.rows[0].incidents, 1);
         }
     }
 

@@ -34,6 +34,13 @@ pub(crate) fn definitions(language: Language) -> BTreeMap<String, String> {
             ),
         ),
         (
+            "unacknowledged",
+            language.pick(
+                "incidentes que ninguém assumiu; um aberto, só depois de incidents.acknowledge_minutes desde o page",
+                "incidents that nobody acknowledged; an open one only after incidents.acknowledge_minutes since its page",
+            ),
+        ),
+        (
             "unclassified",
             language.pick(
                 "incidentes cuja severidade ninguém confirmou, ou sem comandante (IC); um aberto, só depois de incidents.update_minutes",

@@ -1,11 +1,10 @@
 //! The channel's messages about a daily run.
 
 use shared::audit::course::News;
-use shared::audit::findings;
 use shared::run::notify::Message;
 use shared::runtime::settings::Settings;
 
-use super::finding::{item, key};
+use super::finding::item;
 use crate::rules::finding::Found;
 
 /// The message of a daily run: what is new, what goes on, what was settled, and `lines` about what the run did.
@@ -18,18 +17,8 @@ pub(crate) fn summary(settings: &Settings, found: &[Found], news: &News<'_>, lin
         "Post-mortems: {late} atrasado(s), {actions} ação(ões) atrasada(s)",
         "Post-mortems: {late} overdue, {actions} action(s) overdue",
     );
-    let lists_all = news.is_weekly || news.unread.is_some();
-    let is_new = |one: &&Found| lists_all || news.changes.new.contains(&key(one));
-    let new: Vec<_> = found.iter().filter(is_new).map(|one| item(one, language)).collect();
-    let mut all: Vec<_> = news.unread.iter().map(|unread| unread.text(language)).collect();
-    all.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
-    let listed = |label: &str, keys: Vec<String>| {
-        (!keys.is_empty()).then(|| format!("{label} {}.", findings::listed(keys, 600)))
-    };
-    let unchanged: Vec<_> = found.iter().filter(|one| !is_new(one)).map(key).collect();
-    all.extend(listed(language.pick("Continua:", "Unchanged:"), unchanged));
-    let resolved = news.changes.resolved.iter().cloned().collect();
-    all.extend(listed(language.pick("Resolvido:", "Resolved:"), resolved));
+    let items = found.iter().map(|one| item(one, language)).collect();
+    let mut all = news.paragraphs(items, language);
     all.extend(lines.iter().cloned());
     if all.is_empty() {
         let nothing = language.pick("Nada está atrasado.", "Nothing is overdue.");

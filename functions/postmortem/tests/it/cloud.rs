@@ -1,6 +1,5 @@
 //! A table and a bucket in memory, and a repository on a local port.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use postmortem::{Answer, App, One, PostmortemError, Report, handle};
 use serde_json::{Value, json};
 use shared::runtime::env::Env;
 use shared::runtime::lambda::Invocation;
+use shared::testing::bucket::Bucket;
 use shared::testing::table::Fake;
 use shared::testing::{Web, variables};
 
@@ -18,12 +18,9 @@ use shared::testing::{Web, variables};
 pub(crate) const NOW: &str = "2026-11-30T12:30:00Z";
 pub(crate) const ID: &str = "INC-20261129-7Q2MZK4A";
 
-/// Objects by key.
-pub(crate) type Objects = Arc<Mutex<BTreeMap<String, String>>>;
-
 pub(crate) struct Cloud {
     pub(crate) fake: Fake,
-    pub(crate) objects: Objects,
+    pub(crate) bucket: Bucket,
     /// Texts that were published.
     pub(crate) published: Arc<Mutex<Vec<String>>>,
     /// Messages in the channel.
@@ -74,9 +71,9 @@ impl Cloud {
 
     /// One with more variables and a policy.
     pub(crate) fn with(more: &[(&str, &str)], policy: &str) -> Self {
-        let (fake, objects) = (Fake::default(), Objects::default());
+        let (fake, bucket) = (Fake::default(), Bucket::default());
         let published = Arc::<Mutex<Vec<String>>>::default();
-        let (stored, sent) = (Arc::clone(&objects), Arc::clone(&published));
+        let (stored, sent) = (bucket.clone(), Arc::clone(&published));
         fake.with(|state| {
             state.secret = Some("xoxb-1".to_owned());
             state.other = Some(Box::new(move |request| answer(request, &stored, &sent)));
@@ -84,7 +81,7 @@ impl Cloud {
         let slack =
             Web::new(|_| Some(http::Response::new(json!({"ok": true, "channel": "C1", "ts": "1.1"}))));
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { fake, objects, published, slack, more, policy: policy.to_owned() }
+        Self { fake, bucket, published, slack, more, policy: policy.to_owned() }
     }
 
     /// Stores an incident as it is.
@@ -161,7 +158,7 @@ impl Cloud {
     }
 
     pub(crate) fn object(&self, key: &str) -> String {
-        let objects = self.objects.lock().unwrap();
+        let objects = self.bucket.objects();
         objects.get(key).unwrap_or_else(|| panic!("{key} is not in {:?}", objects.keys())).clone()
     }
 
@@ -172,7 +169,7 @@ impl Cloud {
 
     /// The run ids of the records, the oldest first.
     pub(crate) fn records(&self) -> Vec<String> {
-        let objects = self.objects.lock().unwrap();
+        let objects = self.bucket.objects();
         let records = objects.iter().rev().filter(|(key, _)| key.starts_with("evidence/postmortem/"));
         let id = |record: &str| {
             serde_json::from_str::<Value>(record).unwrap()["run_id"].as_str().unwrap().to_owned()
@@ -200,48 +197,14 @@ impl Cloud {
 /// Answers S3 and SNS.
 fn answer(
     request: &http::Request<SdkBody>,
-    objects: &Objects,
+    bucket: &Bucket,
     published: &Arc<Mutex<Vec<String>>>,
 ) -> (u16, String) {
-    let uri = request.uri();
-    let query = uri.query().unwrap_or_default();
+    if !request.uri().host().unwrap().starts_with("sns.") {
+        return bucket.answer(request);
+    }
     let body = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
-    if uri.host().unwrap().starts_with("sns.") {
-        published.lock().unwrap().push(body);
-        return (
-            200,
-            "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
-                .to_owned(),
-        );
-    }
-    let key = uri.path().trim_start_matches('/').to_owned();
-    let mut objects = objects.lock().unwrap();
-    let prefix = query.split('&').find_map(|field| field.strip_prefix("prefix="));
-    if let Some(prefix) = prefix {
-        let prefix = prefix.replace("%2F", "/");
-        let keys: Vec<_> = objects.keys().filter(|key| key.starts_with(&prefix)).take(1).collect();
-        let named = |name: &str| {
-            keys.iter().map(|key| format!("<{name}><Key>{key}</Key></{name}>")).collect::<String>()
-        };
-        let list = match query.contains("versions") {
-            true => format!("<ListVersionsResult>{}</ListVersionsResult>", named("Version")),
-            false => format!("<ListBucketResult>{}</ListBucketResult>", named("Contents")),
-        };
-        return (200, list);
-    }
-    match request.method().as_str() {
-        "GET" => match objects.get(&key) {
-            Some(text) => (200, text.clone()),
-            None => (404, "<Error><Code>NoSuchKey</Code></Error>".to_owned()),
-        },
-        "PUT" => {
-            let is_new_only = request.headers().get("if-none-match").is_some();
-            if is_new_only && objects.contains_key(&key) {
-                return (412, "<Error><Code>PreconditionFailed</Code></Error>".to_owned());
-            }
-            objects.insert(key, body);
-            (200, String::new())
-        }
-        other => panic!("{other} {uri}"),
-    }
+    published.lock().unwrap().push(body);
+    let answer = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    (200, answer.to_owned())
 }

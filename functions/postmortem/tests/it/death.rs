@@ -48,7 +48,7 @@ async fn a_death_between_any_two_calls_loses_nothing_and_doubles_nothing() {
             died.push(dies(&cloud, &done, number, fault).await);
             assert_eq!((cloud.told().len(), cloud.records().len()), (4, 7), "{}", at("actions"));
             // The former day is the former day, however often it was asked for.
-            let records = cloud.objects.lock().unwrap().values().cloned().collect::<String>();
+            let records = cloud.bucket.objects().into_values().collect::<String>();
             assert!(records.contains("2026-12-20 instead of 2026-12-04: peça"), "{}", at("due"));
             let count = died.iter().filter(|died| **died).count();
             if count == 0 {

@@ -97,7 +97,7 @@ async fn an_incident_that_goes_on_or_needs_none_has_none() {
         cloud.store(&changed);
         let one = cloud.one(document(), NOW).await;
         assert_eq!((one.outcome, one.reason), (outcome, reason));
-        assert!(cloud.objects.lock().unwrap().is_empty(), "{outcome}");
+        assert!(cloud.bucket.objects().is_empty(), "{outcome}");
         // A person may ask for one of a small one, and of an exercise.
         let asked = cloud.one(json!({"document": {"incident": ID, "by": "Ana"}}), NOW).await;
         let is_begun = reason.is_some_and(|reason| ["severity", "drill"].contains(&reason));
@@ -404,7 +404,7 @@ async fn each_text_and_each_new_day_is_in_the_evidence() {
     }
     let done = json!({"action": {"incident": ID, "number": 1, "done": true, "reason": "não será feita", "by": "Ana"}});
     cloud.one(done, NOW).await;
-    let objects = cloud.objects.lock().unwrap();
+    let objects = cloud.bucket.objects();
     let records: String = objects
         .iter()
         .filter(|(key, _)| key.starts_with("evidence/"))
@@ -434,8 +434,8 @@ async fn what_cannot_be_read_or_done_fails_the_day() {
     // A step that fails: people have removed the mark of the facts, and there are new ones.
     let cloud = stored();
     cloud.one(document(), NOW).await;
-    for text in cloud.objects.lock().unwrap().values_mut() {
-        *text = text.replace("<!-- governance:postmortem:end -->", "");
+    for (key, text) in cloud.bucket.objects() {
+        cloud.bucket.put(&key, &text.replace("<!-- governance:postmortem:end -->", ""));
     }
     cloud.store(&again(10, 9));
     let failed = cloud.daily("2026-11-30T13:00:00Z").await;
@@ -448,7 +448,7 @@ async fn a_beginning_that_cannot_be_read_opens_no_backlog() {
     let first = "evidence/postmortem/9999999998.json";
     let note = "runs/postmortem/begun.json";
     for (key, text) in [(first, "{"), (note, "{}")] {
-        cloud.objects.lock().unwrap().insert(key.to_owned(), text.to_owned());
+        cloud.bucket.put(key, text);
     }
     let report = cloud.daily("2026-12-10T12:30:00Z").await;
     assert!(report.begun.is_empty(), "{report:?}");

@@ -13,13 +13,15 @@ use sha2::{Digest, Sha256};
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::Failure;
 use shared::runtime::lambda::Invocation;
+use shared::testing::bucket::{Bucket, response};
 use shared::testing::{answered, refusal, variables};
 
 const NOW: &str = "2026-11-26T08:00:00Z";
 const EXECUTION: &str = "7e1c6b6e-2f0a-4b7e-9a51-3d2b5a7c9f10";
 
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("ENVIRONMENT", "dev"),
+    ("EVIDENCE_BUCKET", "evidence"),
     ("DATABASE_INSTANCE_ID", "moveongs-dev-db"),
     ("RDS_CA_FILE", ""),
     ("RESTORE_INSTANCE_CLASS", "db.t4g.medium"),
@@ -31,10 +33,10 @@ const SETTINGS: [(&str, &str); 10] = [
     ("RESTORE_COPY_PARAMETER_GROUP", ""),
 ];
 
-/// AWS: objects of S3 that are kept, and answers of RDS by action, in order; the last one stays.
+/// AWS: a bucket, and answers of RDS by action, in order; the last one stays.
 #[derive(Clone, Default)]
 struct World {
-    objects: Arc<Mutex<BTreeMap<String, String>>>,
+    bucket: Bucket,
     answers: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     /// Whether S3 denies every request.
     is_denied: Arc<Mutex<bool>>,
@@ -59,19 +61,11 @@ impl World {
     }
 
     fn reply(&self, request: &http::Request<SdkBody>) -> http::Response<SdkBody> {
-        let text = |status: u16, body: String| {
-            http::Response::builder()
-                .status(status)
-                .header("etag", "\"e\"")
-                .body(SdkBody::from(body))
-                .unwrap()
-        };
+        let text = |status: u16, body: String| response(request, status, body);
         let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        let uri = request.uri();
-        let query = uri.query().unwrap_or_default();
         if let Some(action) = form.strip_prefix("Action=") {
             let action = action.split('&').next().unwrap().to_owned();
-            let host = uri.host().unwrap_or_default();
+            let host = request.uri().host().unwrap_or_default();
             self.asked.lock().unwrap().push(format!("{host} {form}&"));
             if action == "Publish" {
                 return text(200, "<PublishResponse><PublishResult/></PublishResponse>".to_owned());
@@ -90,31 +84,13 @@ impl World {
         if *self.is_denied.lock().unwrap() {
             return text(403, "<Error><Code>AccessDenied</Code></Error>".to_owned());
         }
-        let mut objects = self.objects.lock().unwrap();
-        if query.contains("versions") {
-            return text(200, "<ListVersionsResult></ListVersionsResult>".to_owned());
-        }
-        if query.contains("list-type=2") {
-            let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix=")).unwrap_or_default();
-            let prefix = prefix.replace("%2F", "/");
-            let key = objects.keys().find(|key| key.starts_with(&prefix));
-            let contents = key.map(|key| format!("<Contents><Key>{key}</Key></Contents>"));
-            return text(
-                200,
-                format!("<ListBucketResult>{}</ListBucketResult>", contents.unwrap_or_default()),
-            );
-        }
-        let key = uri.path().trim_start_matches('/').trim_start_matches("x/").to_owned();
-        if request.method() == "PUT" {
-            objects.insert(key, form);
-            return text(200, String::new());
-        }
-        text(200, objects.get(&key).cloned().unwrap_or_default())
+        let (status, body) = self.bucket.answer(request);
+        text(status, body)
     }
 
     /// The note of all runs.
     fn ledger(&self) -> Value {
-        let objects = self.objects.lock().unwrap();
+        let objects = self.bucket.objects();
         let notes = objects.values().filter_map(|body| serde_json::from_str::<Value>(body).ok());
         notes.into_iter().find(|note| note.get("active").is_some()).unwrap_or(Value::Null)
     }
@@ -454,7 +430,7 @@ async fn a_document_that_cannot_be_read_hides_no_end() {
     let name = format!("reading:{EXECUTION}/restored");
     let digest: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let key = format!("runs/restore-test/{digest}.json");
-    let broken = |world: &World| world.objects.lock().unwrap().insert(key.clone(), "not JSON".to_owned());
+    let broken = |world: &World| world.bucket.put(&key, "not JSON");
     // Neither the run's own end…
     let (world, _) = chosen().await;
     broken(&world);

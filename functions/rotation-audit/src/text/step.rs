@@ -29,9 +29,10 @@ pub(super) fn rotate(secret: &Secret, language: Language) -> String {
     if has_function || secret.standard.rotator.is_some() {
         return secrets::rotate(&secret.name).code();
     }
-    // Pass it on standard input: a value on the command line would stay in the shell's history.
+    // A value on the command line would stay in the shell's history, and one pasted into `aws` itself would keep its line
+    // end.
     let put = command!(
-        "aws secretsmanager put-secret-value --secret-id {secret} --secret-string file:///dev/stdin",
+        "printf %s \"$(cat)\" | aws secretsmanager put-secret-value --secret-id {secret} --secret-string file:///dev/stdin",
         secret = secret.name
     );
     format!(

@@ -288,7 +288,7 @@ fn our_pages_are_known_by_their_attributes() {
         let id = sample(name).pointer("/Records/0/Sns/MessageId").unwrap().as_str().unwrap().to_owned();
         assert_eq!(signal.event, format!("page|rotation-audit/prod/SecretOverdue|trigger|{id}"));
         assert_eq!((signal.severity, signal.owner.as_deref()), (Some(Severity::S1), Some("Squad A")));
-        assert_eq!(signal.runbook.as_deref(), Some("docs/rotacao.md#atraso"));
+        assert_eq!(signal.runbook.as_deref(), Some("docs/rotacao-auditoria.md#o-que-cada-achado-significa"));
         let label = |name: &str| signal.labels.get(name).map(String::as_str);
         assert_eq!((label("backup"), label("resource")), (Some("Squad B"), Some("moveongs-prod-jwt")));
         assert_eq!(signal.labels.len(), 4, "{name}");

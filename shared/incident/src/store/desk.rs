@@ -24,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use policy::event::InvalidEvent;
 use policy::incidents::Who;
 use policy::oncall::{Page, Role, on_call, targets};
-use policy::{Area, Policy, Responsible};
+use policy::{Area, Policy, Responsible, is_same_name};
 
 use super::decide::{cut, untaken};
 use super::parts::{changed, has_called};
@@ -87,7 +87,7 @@ impl Actor {
     }
 
     fn is_one_of(&self, names: &[String]) -> bool {
-        self.how != How::Unknown && names.iter().any(|name| is_same(name, &self.name))
+        self.how != How::Unknown && names.iter().any(|name| is_same_name(name, &self.name))
     }
 }
 
@@ -313,21 +313,16 @@ fn those_on_call(incident: &Incident, context: &Context<'_>) -> Vec<String> {
     names
 }
 
-/// Whether two names are of the same person, however they were typed.
-fn is_same(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
 /// A person's name as the policy spells it, if it has the person.
 fn person_of(name: &str, policy: &Policy) -> String {
-    let known = policy.incidents.people.keys().find(|known| is_same(known, name));
+    let known = policy.incidents.people.keys().find(|known| is_same_name(known, name));
     known.cloned().unwrap_or_else(|| name.trim().to_owned())
 }
 
 /// The person of the policy who is named to command. Where it has none at all, any name will do.
 fn named(name: &str, policy: &Policy) -> Result<String, Refusal> {
     let people = &policy.incidents.people;
-    if people.is_empty() || people.keys().any(|known| is_same(known, name)) {
+    if people.is_empty() || people.keys().any(|known| is_same_name(known, name)) {
         return Ok(person_of(name, policy));
     }
     let (all, word) = (|| people.keys().cloned(), name.trim().to_lowercase());
@@ -526,7 +521,8 @@ impl Asked<'_> {
             }
             Request::Command(_) => act(Action::CommanderAssigned),
             Request::Call(asked) => {
-                let called = incident.called.iter().find(|called| is_same(&called.squad, &asked.squad))?;
+                let called =
+                    incident.called.iter().find(|called| is_same_name(&called.squad, &asked.squad))?;
                 Some(Act { by: called.by.clone(), at: called.at })
             }
             Request::Update(_) => act(Action::Update),
@@ -599,7 +595,7 @@ impl Asked<'_> {
         let before = self.incident;
         let commander = match (&asked.commander, &asked.backup) {
             // People may command under the name by which they ask.
-            (Some(name), _) if is_same(name, &self.by) => self.by.clone(),
+            (Some(name), _) if is_same_name(name, &self.by) => self.by.clone(),
             (Some(name), _) => named(name, policy)?,
             (None, Some(_)) if !before.commander.is_empty() => before.commander.clone(),
             (None, _) => self.by.clone(),
@@ -607,13 +603,13 @@ impl Asked<'_> {
         let backup = match &asked.backup {
             Some(name) => {
                 let name = person_of(name, policy);
-                if is_same(&name, &commander) {
+                if is_same_name(&name, &commander) {
                     return Err(Refusal::OwnBackup(name));
                 }
                 name
             }
             // The backup who takes over has none.
-            None if is_same(&before.commander_backup, &commander) => String::new(),
+            None if is_same_name(&before.commander_backup, &commander) => String::new(),
             None => before.commander_backup.clone(),
         };
         if before.commander == commander && before.commander_backup == backup {
@@ -623,10 +619,10 @@ impl Asked<'_> {
             if backup.is_empty() { commander.clone() } else { format!("{commander} (backup: {backup})") };
         let text = because(&who, asked.reason.as_deref());
         // Who commands has taken it; who is only named may be asleep.
-        let takes = before.state == State::Triggered && is_same(&commander, &self.by);
+        let takes = before.state == State::Triggered && is_same_name(&commander, &self.by);
         let base = if takes { self.taken(before) } else { before.clone() };
         // Who is only named may not look at the channel.
-        let calls = !is_same(&commander, &before.commander) && !is_same(&commander, &self.by);
+        let calls = !is_same_name(&commander, &before.commander) && !is_same_name(&commander, &self.by);
         let call =
             format!("{commander}: você comanda {id} agora (you command {id} now)", id = self.incident.id);
         let call = because(&call, asked.reason.as_deref());
@@ -644,7 +640,7 @@ impl Asked<'_> {
 
     fn call(&self, asked: &person::Call) -> Result<Effect, Refusal> {
         let known = squads(self.context.policy);
-        let Some(squad) = known.iter().find(|known| is_same(known, &asked.squad)).cloned() else {
+        let Some(squad) = known.iter().find(|known| is_same_name(known, &asked.squad)).cloned() else {
             return Err(Refusal::UnknownSquad { squad: asked.squad.clone(), known });
         };
         let called = self.incident.called.iter().find(|called| called.squad == squad);
@@ -877,7 +873,7 @@ impl Asked<'_> {
 
     fn runbook_wrong(&self, reason: &str) -> Option<Change> {
         let before = &self.incident.runbook_wrong;
-        if before.lines().any(|line| is_same(line, reason)) {
+        if before.lines().any(|line| is_same_name(line, reason)) {
             return None;
         }
         let all = if before.is_empty() { reason.to_owned() } else { format!("{before}\n{reason}") };

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::incident::{Entry, Incident, Mute, State};
 use crate::person::Request;
+use crate::signal::blank;
 use crate::{Change, Severity, Signal, Source};
 
 const ALARM: &str = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:moveongs-prod-5xx";
@@ -39,21 +40,11 @@ fn signal(source: Source, problem: &str, minutes: i64, change: Change) -> Signal
         Change::Note => "note",
     };
     Signal {
-        source,
-        problem: problem.to_owned(),
-        event: format!("{problem}|{word}|{minutes}"),
         change,
         changed_at: Some(at(minutes)),
         title: "moveongs-prod-5xx".to_owned(),
         reason: format!("{word} at {minutes}"),
-        severity: None,
-        labels: BTreeMap::new(),
-        runbook: None,
-        owner: None,
-        link: None,
-        muted_by_source: None,
-        understood: true,
-        is_vouched: true,
+        ..blank(source, problem.to_owned(), format!("{problem}|{word}|{minutes}"))
     }
 }
 

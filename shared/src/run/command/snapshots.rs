@@ -44,17 +44,11 @@ pub fn reason(language: Language) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::settings;
 
     #[test]
     fn a_copy_has_a_name_that_rds_and_the_roles_accept() {
-        let settings = Settings {
-            function: "f".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "dev".to_owned(),
-            code_version: "x".to_owned(),
-            language: Language::English,
-            policy: "".parse().unwrap(),
-        };
+        let settings = settings("moveongs-dev-f", Language::English);
         for (snapshot, name) in [
             ("before-a-migration", "moveongs-dev-before-a-migration"),
             ("rds:main-2026-11-30-05-10", "moveongs-dev-rds-main-2026-11-30-05-10"),

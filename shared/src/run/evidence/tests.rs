@@ -52,7 +52,7 @@ async fn a_chain_tells_when_it_began() {
     assert!(gone.began().await.is_err());
 }
 
-fn draft() -> Draft {
+pub(super) fn draft() -> Draft {
     let at = Timestamp::UNIX_EPOCH;
     Draft {
         run_id: "run".to_owned(),
@@ -98,6 +98,21 @@ async fn the_first_record_ends_an_empty_chain() {
     let note: serde_json::Value = serde_json::from_slice(note.body().bytes().unwrap()).unwrap();
     let sha256 = chain::sha256(put.body().bytes().unwrap());
     assert_eq!(note, serde_json::json!({"sequence": 1, "key": stored.key, "sha256": sha256}));
+}
+
+#[tokio::test]
+async fn other_peoples_text_makes_no_record_that_cannot_be_verified() {
+    let line = |number: usize| format!("SecretFound d{number}.json: {}", "~0".repeat(7_400));
+    let large = Draft { findings: (0..284).map(line).collect(), ..draft() };
+    assert!(bytes(&large).len() > usize::try_from(chain::MOST_BYTES).unwrap());
+    let (evidence, wire) = evidence(&[(200, ""), (200, "")]);
+    let stored = evidence.append(&large, Chain::Open { newest: None, noted: None }).await.unwrap();
+    let requests: Vec<_> = wire.actual_requests().collect();
+    let mut verifier = chain::Verifier::new("p");
+    let record = verifier.record(&stored.key, requests[1].body().bytes().unwrap(), None).unwrap();
+    let names: Vec<_> = record.findings.iter().filter_map(|line| line.split_once(": ")).collect();
+    assert_eq!((names.len(), names[283].0), (284, "SecretFound d283.json"));
+    assert_eq!(verifier.finish().state(), chain::State::Verified);
 }
 
 #[test]

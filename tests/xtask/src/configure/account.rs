@@ -14,6 +14,9 @@ use super::facts::{
 use super::names::{Owner, Place, words};
 use crate::aws::text;
 
+/// The error for a bucket without settings for its encryption.
+const UNENCRYPTED: &str = "ServerSideEncryptionConfigurationNotFoundError";
+
 /// Calls the AWS CLI. The error is the CLI's own message.
 pub(crate) type Aws<'a> = &'a dyn Fn(&[&str]) -> Result<Value>;
 
@@ -23,7 +26,7 @@ const MOST_SERVICES: usize = 10;
 /// Most target groups of one DescribeTargetGroups that keeps the command short.
 const MOST_TARGETS: usize = 20;
 
-/// Who calls. Needs `sts:GetCallerIdentity`, which everybody has, and for a role `iam:GetRole`.
+/// The caller. Needs `sts:GetCallerIdentity`, which every principal has, and for a role `iam:GetRole`.
 pub(crate) fn caller(aws: Aws<'_>) -> Result<Caller> {
     let found = aws(&["sts", "get-caller-identity"])?;
     let part =
@@ -41,7 +44,7 @@ pub(crate) fn caller(aws: Aws<'_>) -> Result<Caller> {
     Ok(Caller { account, partition, arn })
 }
 
-/// Reads everything else. `say` is told what is read.
+/// Reads everything else.
 pub(crate) fn read(aws: Aws<'_>, caller: Caller, place: &Place) -> Facts {
     let (clusters, services) = match services(aws, place) {
         Ok((clusters, services)) => (Ok(clusters), Ok(services)),
@@ -118,37 +121,39 @@ fn database_clusters(aws: Aws<'_>) -> Seen<Database> {
     aws(&["rds", "describe-db-clusters"]).map(|found| clusters(&found)).map_err(|error| why(&error))
 }
 
-/// The instances that an application may use: no replica, and no member of a cluster.
+/// The instances that are no replica and no member of a cluster.
 fn instances(found: &Value) -> Vec<Database> {
     let is_own = |one: &&Value| {
         is_postgres(one)
             && text(one, "/DBClusterIdentifier").is_none()
             && text(one, "/ReadReplicaSourceDBInstanceIdentifier").is_none()
     };
-    let own = items(found, "/DBInstances").iter().filter(is_own).map(|one| Database {
+    let own = items(found, "/DBInstances").iter().filter(is_own);
+    own.map(|one| Database {
         port: one.pointer("/Endpoint/Port").and_then(Value::as_u64),
         subnet_group: text(one, "/DBSubnetGroup/DBSubnetGroupName").map(str::to_owned),
         parameter_group: text(one, "/DBParameterGroups/0/DBParameterGroupName").map(str::to_owned),
         ..database(one, "/DBInstanceIdentifier")
-    });
-    own.filter(|one| !is_restored(one)).collect()
+    })
+    .collect()
 }
 
 fn clusters(found: &Value) -> Vec<Database> {
     let members = |one: &Value| {
         items(one, "/DBClusterMembers").iter().map(|member| owned(member, "/DBInstanceIdentifier")).collect()
     };
-    let all = items(found, "/DBClusters").iter().filter(is_postgres).map(|one| Database {
+    let all = items(found, "/DBClusters").iter().filter(is_postgres);
+    all.map(|one| Database {
         is_cluster: true,
         members: members(one),
         port: one.get("Port").and_then(Value::as_u64),
         subnet_group: text(one, "/DBSubnetGroup").map(str::to_owned),
         ..database(one, "/DBClusterIdentifier")
-    });
-    all.filter(|one| !is_restored(one)).collect()
+    })
+    .collect()
 }
 
-/// What RDS says of instances and clusters in the same way.
+/// The fields that instances and clusters share.
 fn database(one: &Value, name: &str) -> Database {
     let groups = items(one, "/VpcSecurityGroups").iter();
     Database {
@@ -161,11 +166,6 @@ fn database(one: &Value, name: &str) -> Database {
 
 fn is_postgres(one: &&Value) -> bool {
     text(one, "/Engine").is_some_and(|engine| engine.contains("postgres"))
-}
-
-/// Whether a restore test left it.
-fn is_restored(one: &Database) -> bool {
-    words(&one.named.name).iter().any(|word| word == "restore" || word == "restored")
 }
 
 /// Needs `rds:DescribeDBSubnetGroups`.
@@ -308,9 +308,11 @@ fn states(aws: Aws<'_>, place: &Place, buckets: &[String]) -> Vec<StateBucket> {
             .map(|keys| items(&keys, "").iter().filter_map(Value::as_str).map(str::to_owned).collect());
         let rule =
             "/ServerSideEncryptionConfiguration/Rules/0/ApplyServerSideEncryptionByDefault/KMSMasterKeyID";
-        let key = aws(&["s3api", "get-bucket-encryption", "--bucket", name]).ok();
-        let key_arn = key.and_then(|key| text(&key, rule).map(str::to_owned));
-        StateBucket { name: name.clone(), keys, key_arn: key_arn.filter(|key| key.contains(":key/")) }
+        let key = match aws(&["s3api", "get-bucket-encryption", "--bucket", name]) {
+            Ok(found) => Ok(text(&found, rule).map(str::to_owned)),
+            Err(error) => Some(why(&error)).filter(|why| !why.contains(UNENCRYPTED)).map_or(Ok(None), Err),
+        };
+        StateBucket { name: name.clone(), keys, key }
     };
     buckets.iter().filter(|name| is_state(name)).map(one).collect()
 }
@@ -429,6 +431,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::names::place;
+    use super::super::tests::only_reads;
     use super::*;
 
     #[test]
@@ -463,6 +466,7 @@ mod tests {
             names,
             [
                 ("moveongs-dev-db", false, Some(5432), Some("private")),
+                ("moveongs-dev-restore-test-20260101", false, Some(5432), Some("private")),
                 ("moveongs-dev-aurora", true, Some(5433), Some("private"))
             ]
         );
@@ -558,7 +562,7 @@ mod tests {
                 assert_eq!(*bucket, "moveongs-terraform-state");
                 Ok(json!(["dev/terraform.tfstate"]))
             }
-            ["s3api", "get-bucket-encryption", ..] => bail!("AccessDenied"),
+            ["s3api", "get-bucket-encryption", ..] => bail!("An error occurred (AccessDenied)"),
             ["kms", "list-aliases"] => Ok(json!({"Aliases": [{"AliasName": "alias/moveongs-dev-app",
                 "AliasArn": "arn:aws:kms:us-east-1:1:alias/moveongs-dev-app", "TargetKeyId": "k"}]})),
             ["cloudformation", "describe-stacks", ..] => {
@@ -572,9 +576,7 @@ mod tests {
                 {"IdentityType": "DOMAIN", "IdentityName": "moveongs.org"}]})),
             ["sesv2", "list-email-identities", "--next-token", "2"] => Ok(json!({"EmailIdentities": [
                 {"IdentityType": "EMAIL_ADDRESS", "IdentityName": "b@moveongs.org"}]})),
-            ["rds" | "ec2" | "iam" | "dynamodb" | "logs", verb, ..]
-                if verb.starts_with("describe-") || verb.starts_with("list-") =>
-            {
+            ["rds" | "ec2" | "iam" | "dynamodb" | "logs", verb, ..] if only_reads(verb) => {
                 bail!("An error occurred (AccessDenied)\nwhen calling")
             }
             other => bail!("unexpected: {other:?}"),
@@ -601,6 +603,7 @@ mod tests {
         let states = facts.states.unwrap();
         assert_eq!(states.len(), 1);
         assert_eq!(states[0].keys.as_deref().unwrap(), ["dev/terraform.tfstate"]);
+        assert_eq!(states[0].key, Err("An error occurred (AccessDenied)".to_owned()));
         assert_eq!(
             facts.keys.unwrap().get("alias/moveongs-dev-app").unwrap(),
             "arn:aws:kms:us-east-1:1:key/k"
@@ -613,6 +616,29 @@ mod tests {
         // Clusters that may not be seen hide no instance.
         assert!(facts.database_clusters.is_err());
         assert_eq!(facts.databases.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_key_of_a_state_bucket_is_as_s3_names_it() {
+        let sse = |key: Value| {
+            let rule = json!({"ApplyServerSideEncryptionByDefault": key});
+            Ok(json!({"ServerSideEncryptionConfiguration": {"Rules": [rule]}}))
+        };
+        for (answer, expected) in [
+            (sse(json!({"SSEAlgorithm": "AES256"})), Ok(None)),
+            (sse(json!({"SSEAlgorithm": "aws:kms"})), Ok(None)),
+            (sse(json!({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/a"})), Ok(Some("alias/a"))),
+            (Err(format!("An error occurred ({UNENCRYPTED}) when calling")), Ok(None)),
+            (Err("AccessDenied".to_owned()), Err("AccessDenied")),
+        ] {
+            let aws = |arguments: &[&str]| match arguments {
+                ["s3api", "get-bucket-encryption", ..] => answer.clone().map_err(anyhow::Error::msg),
+                other => cli(other),
+            };
+            let states = states(&aws, &place(), &["moveongs-terraform-state".to_owned()]);
+            let key = states[0].key.as_ref().map(Option::as_deref).map_err(String::as_str);
+            assert_eq!(key, expected);
+        }
     }
 
     #[test]

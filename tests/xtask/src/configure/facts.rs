@@ -1,4 +1,4 @@
-//! What the account has, as far as the caller may see it.
+//! The account's resources, as far as the caller may see them.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ impl Facts {
     }
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) account: String,
@@ -128,13 +128,13 @@ pub(crate) struct Secret {
 }
 
 /// A bucket that may hold Terraform states.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct StateBucket {
     pub(crate) name: String,
     /// Keys that end in `.tfstate`, or why they could not be listed.
     pub(crate) keys: Option<Vec<String>>,
-    /// ARN of its own key.
-    pub(crate) key_arn: Option<String>,
+    /// Its own key, if it has one, in the form that S3 has it: id, ARN or alias. Or why it could not be read.
+    pub(crate) key: Result<Option<String>, String>,
 }
 
 /// A subnet, and whether its route to the internet is a NAT gateway.

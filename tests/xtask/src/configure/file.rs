@@ -157,7 +157,7 @@ fn table<'a>(parent: &'a mut dyn TableLike, key: &str, is_implicit: bool) -> Res
     item.as_table_like_mut().with_context(|| format!("samconfig.toml: {key} is not a table"))
 }
 
-/// What the account has for the inventory.
+/// The account's resources for the inventory.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Holdings(pub(crate) BTreeMap<(&'static str, Kind), BTreeSet<String>>);
 

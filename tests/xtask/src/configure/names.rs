@@ -27,7 +27,7 @@ pub(crate) struct Place {
 pub(crate) enum Owner {
     /// Of this project and environment, by name or tags.
     Ours,
-    /// Nothing says so: a candidate for a question, never an answer.
+    /// Neither name nor tags say: a candidate for a question, never an answer.
     Unknown,
     /// Of another environment or project. Never shown as a candidate.
     Other,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::language::Language;
 use policy::tr;
 
-use super::facts::{Facts, Named, Seen};
+use super::facts::{Database, Facts, Named, Seen};
 use super::names::{Owner, Place};
 
 /// A parameter's value and why it is that.
@@ -28,7 +28,7 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Ask {
     pub(crate) name: String,
-    /// What the account has for it, in the order of likelihood.
+    /// The account's resources for it, in the order of likelihood.
     pub(crate) candidates: Vec<String>,
     pub(crate) why: String,
     /// Whether the stack needs a value; otherwise an empty answer leaves it out.
@@ -40,7 +40,7 @@ pub(crate) struct Ask {
 pub(crate) struct Plan {
     pub(crate) found: Vec<Found>,
     pub(crate) asks: Vec<Ask>,
-    /// What the deployer should know: unseen lists, foreign resources, different values.
+    /// For the deployer: unseen lists, foreign resources, different values.
     pub(crate) notices: Vec<String>,
     /// Optional parameters for which the account has nothing.
     pub(crate) absent: Vec<String>,
@@ -54,7 +54,7 @@ struct Fit {
     why: String,
 }
 
-/// What the template's rules want together: without the second parameter, the first is left out.
+/// Parameters that the template's rules tie together: without the second, the first is left out.
 const NEEDS: [(&str, &str); 8] = [
     ("GitHubSecretName", "GitHubRepository"),
     ("GrafanaSecretName", "GrafanaUrl"),
@@ -69,7 +69,7 @@ const NEEDS: [(&str, &str); 8] = [
 /// The template's default of `OpsGroupName`.
 const OPS_GROUP: &str = "moveongs-ops";
 
-/// What is known of one deployment.
+/// The knowledge about one deployment.
 pub(crate) struct Known<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) place: &'a Place,
@@ -107,6 +107,11 @@ pub(crate) fn plan(known: &Known<'_>) -> Plan {
     let is_absent = |name: &String| !planner.is_settled(name) && !planner.told.contains(name);
     planner.plan.absent = absent.into_iter().filter(is_absent).collect();
     planner.plan
+}
+
+/// Whether the name is that of a database that was restored from another, as restore tests do.
+fn is_restored(name: &str) -> bool {
+    super::names::words(name).iter().any(|word| word == "restore" || word == "restored")
 }
 
 struct Planner<'a> {
@@ -163,7 +168,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What the parameter needs and a person left out.
+    /// The parameter that this one needs and a person left out.
     fn left_out(&self, name: &str) -> Option<&'static str> {
         let is_empty = |need: &str| self.known.given.get(need).is_some_and(String::is_empty);
         NEEDS.iter().find(|(one, need)| *one == name && is_empty(need)).map(|(_, need)| *need)
@@ -270,13 +275,25 @@ impl Planner<'_> {
             "o banco PostgreSQL deste ambiente",
             "this environment's PostgreSQL database"
         );
-        let fits = instances.iter().chain(clusters).map(|one| Fit {
+        let fit = |one: &Database| Fit {
             value: one.named.name.clone(),
             owner: self.owner(&one.named),
             why: why.clone(),
-        });
-        let fits = fits.collect();
-        self.choose("DatabaseInstanceId", fits);
+        };
+        let (restored, own): (Vec<&Database>, Vec<&Database>) =
+            instances.iter().chain(clusters).partition(|one| is_restored(&one.named.name));
+        let (restored, own): (Vec<Fit>, Vec<Fit>) =
+            (restored.into_iter().map(fit).collect(), own.into_iter().map(fit).collect());
+        self.choose("DatabaseInstanceId", own);
+        for Fit { value: name, owner, .. } in restored {
+            if owner != Owner::Other && !self.is_given("DatabaseInstanceId") {
+                self.plan.notices.push(tr!(
+                    self.language(),
+                    "{name} não é proposto, porque o nome diz que foi restaurado de outro; se é o banco deste ambiente, responda DatabaseInstanceId",
+                    "{name} is not proposed, because its name says that it was restored from another; if it is this environment's database, answer DatabaseInstanceId"
+                ));
+            }
+        }
     }
 
     /// The only cluster of the environment, or the only one whose services read `JWT_SECRET`.
@@ -311,7 +328,7 @@ impl Planner<'_> {
         self.choose("EcsClusterName", fits);
     }
 
-    /// Who deploys, who is paged, in which order of channels.
+    /// The deployers, the address that is paged, and the order of the channels.
     fn people(&mut self) {
         let facts = self.known.facts;
         let language = self.language();
@@ -330,8 +347,8 @@ impl Planner<'_> {
         candidates.retain(|arn| owner(arn) != Owner::Other);
         let why = tr!(
             language,
-            "quem publica a stack, sempre o mesmo: sem ele, só o root da conta desfaz a política do bucket de evidências",
-            "who deploys the stack, always the same: without it only the account's root undoes the evidence bucket's policy"
+            "quem publica a stack, sempre o mesmo, e uma role que pessoas assumam, que põe a política em vigor: sem ele, só o root da conta desfaz a política do bucket de evidências",
+            "who deploys the stack, always the same, and a role that people assume, which applies the policy: without it only the account's root undoes the evidence bucket's policy"
         );
         self.ask("DeployerArns", candidates, why);
         let why = tr!(

@@ -84,7 +84,8 @@ impl Template {
                 return Err(format!("expected the pattern {}", pattern.as_str()));
             }
             if parameter.is_number {
-                let number: f64 = member.parse().map_err(|_| "expected a number".to_owned())?;
+                let number = member.parse::<f64>().ok().filter(|number| number.is_finite());
+                let number = number.ok_or("expected a number")?;
                 let (least, most) = parameter.range;
                 if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
                     let side = |side: Option<f64>| side.map(|side| side.to_string()).unwrap_or_default();
@@ -227,6 +228,8 @@ mod tests {
             ("JwtRotationDays", "90", true),
             ("JwtRotationDays", "0", false),
             ("JwtRotationDays", "often", false),
+            ("JwtRotationDays", "NaN", false),
+            ("JwtRotationDays", "inf", false),
             ("LogRetentionDays", "31", false),
             ("PageChannels", "slack,ses", true),
             ("PageChannels", "slack,pigeon", false),

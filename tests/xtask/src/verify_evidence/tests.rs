@@ -8,6 +8,8 @@ use super::*;
 
 const BUCKET: &str = "moveongs-dev-evidence-000000000000";
 
+const BEGUN: &str = "runs/rotate-random/begun.json";
+
 /// A copy of a bucket in a temporary folder, as it is after `aws s3 sync`.
 struct Copy(TempDir);
 
@@ -47,6 +49,18 @@ impl Copy {
 
     fn key(sequence: u64) -> String {
         Folder::records("rotate-random").key(sequence)
+    }
+
+    /// Key of the note of the run that wrote a record.
+    fn note(sequence: u64) -> String {
+        format!("runs/rotate-random/{}.json", sha256(format!("run-{sequence}").as_bytes()))
+    }
+
+    /// Deletes an object, or all below a prefix.
+    fn remove(&self, key: &str) {
+        let path = self.path(key);
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        removed.unwrap();
     }
 
     /// The list of versions that S3 would print for this copy.
@@ -127,10 +141,13 @@ chain          state     read  newest  ended              SHA-256       anchored
 backup-audit   verified  3     3       2026-03-03 12:00Z  ";
     assert!(said.starts_with(table), "{said}");
     assert!(said.ends_with("\nverified: 2 chains, 12 objects"), "{said}");
-    for limit in ["(--versions)", "(--anchors)"] {
+    for limit in ["(--versions)", "(--anchors)", "(--project, --environment)"] {
         assert!(said.contains(limit), "{said}");
     }
-    // With everything, nothing is left to tell, except that S3 stored some records late.
+    for limit in ["not compared with runs", "a run noted", "not compared with their run's note"] {
+        assert!(!said.contains(limit), "{said}");
+    }
+    // With everything, what is left is what no anchor can know yet, and that S3 stored some records late.
     let anchor = copy.anchor(None);
     copy.write(&anchor.key(), std::str::from_utf8(&anchor.bytes()).unwrap());
     copy.write("anchor.json", std::str::from_utf8(&anchor.bytes()).unwrap());
@@ -146,7 +163,11 @@ backup-audit   verified  3     3       2026-03-03 12:00Z  ";
     let (is_verified, said) = copy.told(&all);
     assert!(is_verified && said.contains("verified: 3 chains, 13 objects"), "{said}");
     assert!(said.contains("9 (2026-03-20 12:00Z)"), "{said}");
-    assert!(!said.contains("--versions") && said.contains("S3 stored 9 records up to 456 h"), "{said}");
+    for limit in ["--versions", "--anchors", "--project", "not compared"] {
+        assert!(!said.contains(limit), "{said}");
+    }
+    assert!(said.contains("written after the newest anchor (2026-03-20 12:00Z)"), "{said}");
+    assert!(said.contains("S3 stored 9 records up to 456 h"), "{said}");
     // The same with the anchors' own folder.
     let folder = path("anchors/moveongs/dev");
     assert!(copy.told(&["--anchors", &folder]).0);
@@ -159,7 +180,7 @@ backup-audit   verified  3     3       2026-03-03 12:00Z  ";
 fn what_a_copy_shows_alone_is_named_with_its_key() {
     /// A change to the copy, and parts of what is said then.
     type Case = (fn(&Copy), &'static [&'static str]);
-    let cases: [Case; 8] = [
+    let cases: [Case; 12] = [
         (
             |copy| fs::remove_file(copy.path(&Copy::key(4))).unwrap(),
             &[
@@ -212,6 +233,45 @@ fn what_a_copy_shows_alone_is_named_with_its_key() {
             |copy| fs::remove_dir_all(copy.path("evidence/rotate-random")).unwrap(),
             &["EvidenceGone: nothing of rotate-random is left, and the note runs/rotate-random/"],
         ),
+        // The notes of single runs name the chain without the note that it has begun, or with one that is padded.
+        (
+            |copy| {
+                fs::remove_dir_all(copy.path("evidence/rotate-random")).unwrap();
+                fs::remove_file(copy.path(BEGUN)).unwrap();
+            },
+            &["EvidenceGone: nothing of rotate-random is left, and the note runs/rotate-random/"],
+        ),
+        (
+            |copy| {
+                let mark = fs::read_to_string(copy.path(BEGUN)).unwrap();
+                fs::remove_dir_all(copy.path("evidence/rotate-random")).unwrap();
+                fs::remove_dir_all(copy.path("runs/rotate-random")).unwrap();
+                copy.write(BEGUN, &format!("{mark}{}", " ".repeat(10_000)));
+            },
+            &["EvidenceGone: nothing of rotate-random is left, and the note runs/rotate-random/begun.json"],
+        ),
+        (
+            |copy| {
+                fs::remove_dir_all(copy.path("evidence/rotate-random")).unwrap();
+                fs::remove_dir_all(copy.path("runs/rotate-random")).unwrap();
+                copy.write(BEGUN, &" ".repeat(usize::try_from(MOST_BYTES).unwrap() + 1));
+            },
+            &[
+                "rotate-random  UNKNOWN",
+                "runs/rotate-random/begun.json could not be read: it has 4194305 bytes",
+            ],
+        ),
+        // Whole in itself, of a procedure that keeps no chain.
+        (
+            |copy| {
+                let forged = record("incident-page", 1, &Value::Null);
+                copy.write(&Folder::records("incident-page").key(1), &forged);
+            },
+            &[
+                "EvidenceOfNoProcedure: evidence/incident-page/: the product has no procedure incident-page",
+                "incident-page  verified",
+            ],
+        ),
     ];
     for (change, expected) in cases {
         let copy = whole();
@@ -219,6 +279,141 @@ fn what_a_copy_shows_alone_is_named_with_its_key() {
         copy.fails(&[], expected);
     }
     assert!(judged(TempDir::new().unwrap().path(), &options(&[])).is_err());
+    // Of all chains, the notes are left, which name no stack.
+    let copy = whole();
+    copy.remove("evidence");
+    assert!(judged(copy.0.path(), &options(&[])).is_err());
+    copy.fails(
+        &["--project", "moveongs", "--environment", "dev"],
+        &["EvidenceGone: nothing of rotate-random", "EvidenceGone: nothing of backup-audit"],
+    );
+}
+
+#[test]
+fn what_deletions_leave_verified_is_said_not_to_be_compared() {
+    /// Objects that are deleted, and what is said then, verified as it is.
+    type Case = (fn(&Copy), &'static [&'static str]);
+    let cases: [Case; 7] = [
+        (
+            |copy| {
+                ["evidence", "runs"].iter().for_each(|folder| copy.remove(&format!("{folder}/rotate-random")))
+            },
+            &["verified: 1 chains", "or one deleted with its notes: only anchors", ", rotate-random, "],
+        ),
+        (|copy| copy.remove("runs"), &["not compared with runs/, which the copy does not have"]),
+        (
+            |copy| copy.remove("runs/rotate-random"),
+            &[
+                "rotate-random: the first 9 records were not compared with their run's note",
+                "rotate-random: not compared with runs/rotate-random/begun.json, which is missing",
+            ],
+        ),
+        // The notes of the first runs alone.
+        (
+            |copy| [1, 2].into_iter().for_each(|one| copy.remove(&Copy::note(one))),
+            &["rotate-random: the first 2 records were not compared"],
+        ),
+        (|copy| copy.remove(BEGUN), &["rotate-random: not compared with runs/rotate-random/begun.json"]),
+        (|copy| copy.remove(&Copy::key(9)), &["rotate-random: a run noted record 9, which is not there"]),
+        // Everything but the first run's note, which a run that died before its record leaves too.
+        (
+            |copy| {
+                let first = fs::read_to_string(copy.path(&Copy::note(1))).unwrap();
+                ["evidence", "runs"]
+                    .iter()
+                    .for_each(|folder| copy.remove(&format!("{folder}/rotate-random")));
+                copy.write(&Copy::note(1), &first);
+            },
+            &["rotate-random: a run noted record 1, which is not there", ", rotate-random, "],
+        ),
+    ];
+    for (change, expected) in cases {
+        let copy = whole();
+        let before = copy.told(&[]).1;
+        change(&copy);
+        let (is_verified, said) = copy.told(&[]);
+        assert!(is_verified, "{said}");
+        for part in expected {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(expected.iter().any(|part| !before.contains(part)), "{before}");
+    }
+    // A record and its note, with all that knows more.
+    let copy = whole();
+    [Copy::key(9), Copy::note(9)].iter().for_each(|key| copy.remove(key));
+    let (is_verified, said) = copy.told(&[]);
+    assert!(is_verified && said.contains("a chain cut or changed at its end"), "{said}");
+    assert!(said.contains("whether the evidence is that of the stack that is meant"), "{said}");
+}
+
+#[test]
+fn what_is_newer_than_the_anchors_is_said_not_to_be_compared() {
+    let copy = whole();
+    let [folder, file, list] =
+        ["anchors", "anchor.json", "list.json"].map(|name| copy.path(name).display().to_string());
+    let text = |anchor: &Anchor| String::from_utf8(anchor.bytes()).unwrap();
+    copy.remove(&Copy::key(9));
+    let first = copy.anchor(None);
+    copy.write(&first.key(), &text(&first));
+    let told = |copy: &Copy| {
+        let (is_verified, said) = copy.told(&["--anchors", &folder]);
+        assert!(
+            is_verified && said.contains("written after the newest anchor (2026-03-20 12:00Z)"),
+            "{said}"
+        );
+        said
+    };
+    assert!(!told(&copy).contains("not compared with an anchor"));
+    let whole = whole();
+    copy.write(&Copy::key(9), &fs::read_to_string(whole.path(&Copy::key(9))).unwrap());
+    let mut previous = Value::Null;
+    for sequence in 1..=2 {
+        let record = record("policy", sequence, &previous);
+        let key = Folder::records("policy").key(sequence);
+        copy.write(&key, &record);
+        previous = json!({"key": key, "sha256": sha256(record.as_bytes())});
+    }
+    let said = told(&copy);
+    assert!(
+        said.contains("not compared with an anchor: policy from 1 on, rotate-random from 9 on"),
+        "{said}"
+    );
+    // The last anchor, deleted: only a copy elsewhere knows it.
+    let second = copy.anchor(Some(first));
+    copy.write("anchor.json", &text(&second));
+    assert!(
+        told(&copy).contains("not compared with a copy elsewhere, such as the repository's (--anchors FILE)")
+    );
+    copy.fails(
+        &["--anchors", &folder, "--anchors", &file],
+        &["EvidenceTruncated: anchors ends at number 1", "anchor.json) shows that number 2 existed"],
+    );
+    // All of them: the folder is not one of anchors.
+    copy.remove("anchors");
+    fs::create_dir(copy.path("anchors")).unwrap();
+    copy.fails(&["--anchors", &folder], &["anchors        EMPTY"]);
+    copy.fails(&["--anchors", &folder, "--anchors", &file], &["EvidenceGone: nothing of anchors is left"]);
+    // What a list shows of them is never left unread.
+    copy.write(&second.key(), &text(&second));
+    copy.write("list.json", &copy.listed_below("anchors").to_string());
+    for arguments in [&["--versions", &list][..], &["--versions", &list, "--anchors", &file]] {
+        assert!(judged(copy.0.path(), &options(arguments)).is_err(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_procedures_with_a_chain_are_those_that_may_write_one() {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+    let template = fs::read_to_string(template).unwrap();
+    let policy = template.split("\n  EvidenceBucketPolicy:").nth(1).unwrap();
+    let policy = policy.split("\n  # ").next().unwrap();
+    let written: BTreeSet<&str> = policy
+        .split("${EvidenceBucket.Arn}/evidence/")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("/*")?.0))
+        .filter(|name| name.chars().all(|one| one.is_ascii_lowercase() || one == '-'))
+        .collect();
+    assert_eq!(written, BTreeSet::from(PROCEDURES));
 }
 
 #[test]
@@ -379,6 +574,13 @@ fn a_copy_that_is_consistent_in_itself_is_contradicted_by_anchors() {
     copy.fails(&["--anchors", &folder], &["anchors       EMPTY"]);
     copy.write(&first.key(), "x");
     copy.fails(&["--anchors", &folder], &["EvidenceInvalid: number 1 of anchors"]);
+    // Nothing of the bucket is left.
+    copy.write(&first.key(), std::str::from_utf8(&first.bytes()).unwrap());
+    ["evidence", "runs"].iter().for_each(|folder| copy.remove(folder));
+    copy.fails(
+        &["--anchors", &folder, "--project", "moveongs", "--environment", "dev"],
+        &["EvidenceGone: nothing of backup-audit is left", "EvidenceGone: nothing of rotate-random is left"],
+    );
 }
 
 #[test]

@@ -497,6 +497,28 @@ fn what_is_reopened_pages_and_waits_for_a_mute() {
 }
 
 #[test]
+fn people_wait_for_updates_anew_only_after_the_impact_was_over() {
+    for (state, awaited) in [(In::Acknowledged, 0), (In::Mitigated, 6)] {
+        // The source said that it was over, or its next event implies it.
+        for says_so in [true, false] {
+            let (mut table, id, _) = table(state);
+            if says_so {
+                table.arrives(&alarm(5, "OK", "ALARM"), 5);
+            }
+            table.arrives(&alarm(6, "ALARM", "OK"), 6);
+            let back = table.incident(&id);
+            assert_eq!((back.state, back.paged_at), (State::Triggered, Some(at(6))), "{state:?} {says_so}");
+            assert_eq!(back.awaited_since, Some(at(awaited)), "{state:?} {says_so}");
+        }
+    }
+    // A person says that it is back.
+    let (mut table, id, _) = table(In::Mitigated);
+    let back = table.asks(&request("reopen", &id, json!({"reason": "não voltou"})), 7).unwrap().incident;
+    assert_eq!((back.state, back.paged_at), (State::Acknowledged, Some(at(0))));
+    assert_eq!(back.awaited_since, Some(at(7)));
+}
+
+#[test]
 fn an_incident_with_a_newer_one_stays_over() {
     let (mut table, id, _) = table(In::Resolved);
     let newer = table.arrives(&alarm(60, "ALARM", "OK"), 60).incident;

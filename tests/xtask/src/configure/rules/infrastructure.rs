@@ -207,11 +207,57 @@ impl Planner<'_> {
                 );
                 self.ask("TerraformStateKey", doubtful, why);
             }
-            if let Some(key) = bucket.key_arn.clone() {
-                let why =
-                    tr!(language, "a chave com que o bucket cifra", "the key with which the bucket encrypts");
-                self.find("TerraformStateKmsKeyArn", key, why);
+            self.key_of_states(bucket);
+        }
+    }
+
+    /// The key with which the states' bucket encrypts, unless it is S3's own.
+    fn key_of_states(&mut self, bucket: &StateBucket) {
+        let (language, parameter, name) = (self.language(), "TerraformStateKmsKeyArn", &bucket.name);
+        let notice = match &bucket.key {
+            Ok(None) => return,
+            Ok(Some(key)) if key.ends_with("alias/aws/s3") => return,
+            Ok(Some(key)) => {
+                let keys = self.known.facts.keys.as_ref();
+                // The bucket may be another region's, whose key of this id is not here.
+                let is_sure =
+                    |arn: &String| arn == key || keys.is_ok_and(|keys| keys.values().any(|one| one == arn));
+                let arn = self.key_arn(key).filter(is_sure);
+                let own = self.key_arn("alias/aws/s3");
+                match arn {
+                    Some(arn) if Some(&arn) == own.as_ref() => return,
+                    Some(arn) if key.starts_with("alias/") => {
+                        let region = &self.known.place.region;
+                        let why = tr!(
+                            language,
+                            "{name} cifra com {key}, um alias da região do bucket: em {region}, é esta chave; em outra região, a de lá",
+                            "{name} encrypts with {key}, an alias of the bucket's region: in {region}, it is this key; in another region, the one there"
+                        );
+                        return self.ask(parameter, vec![arn], why);
+                    }
+                    Some(arn) => {
+                        let why = tr!(
+                            language,
+                            "a chave com que o bucket cifra",
+                            "the key with which the bucket encrypts"
+                        );
+                        return self.find(parameter, arn, why);
+                    }
+                    None => tr!(
+                        language,
+                        "{name} cifra com a chave {key}, cujo ARN não se vê: responda {parameter}",
+                        "{name} encrypts with the key {key}, whose ARN is not seen: answer {parameter}"
+                    ),
+                }
             }
+            Err(error) => tr!(
+                language,
+                "não foi possível ver a chave de {name}: {error}. Depende disso: {parameter}",
+                "the key of {name} could not be seen: {error}. On it depends: {parameter}"
+            ),
+        };
+        if !self.is_given(parameter) {
+            self.plan.notices.push(notice);
         }
     }
 

@@ -6,14 +6,14 @@ use policy::tr;
 
 use super::{Fit, Planner};
 use crate::configure::facts::{Secret, Service};
-use crate::configure::names::{Owner, words};
+use crate::configure::names::Owner;
 
 /// How the secret of a parameter is recognised.
 struct Wanted {
     parameter: &'static str,
     /// The application's variables that hold it.
     variables: &'static [&'static str],
-    /// What a name says beside project and environment.
+    /// The words of a name beside project and environment.
     names: &'static [&'static str],
 }
 
@@ -222,7 +222,7 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    /// A secret that nobody has given a value to is one to finish, not one to use.
+    /// A secret without a value is one to finish, not one to use.
     fn tell_without_value(&mut self, parameter: &str, names: &BTreeSet<&str>) {
         let given = self.known.given.get(parameter);
         for name in names.iter().filter(|name| given.is_none_or(|given| given == **name)) {
@@ -410,29 +410,33 @@ impl<'a> Planner<'a> {
 
     /// ARNs of the keys that encrypt the secrets of the stack's parameters.
     pub(super) fn keys_of_secrets(&self) -> BTreeSet<String> {
-        let place = self.known.place;
         let secrets = self.known.facts.secrets.as_deref().unwrap_or_default();
-        let aliases = self.known.facts.keys.as_ref().ok();
         let values = parameters().chain(ARNS).filter_map(|name| self.value(name));
         let named: BTreeSet<&str> = values.flat_map(|value| value.split(',')).collect();
-        let arn = |key: &str| -> Option<String> {
-            match key {
-                "alias/aws/secretsmanager" => None,
-                arn if arn.contains(":key/") => Some(arn.to_owned()),
-                alias if words(alias).first().is_some_and(|word| word == "alias") => {
-                    aliases.and_then(|aliases| aliases.get(alias)).cloned()
-                }
-                id => {
-                    Some(format!("arn:{}:kms:{}:{}:key/{id}", place.partition, place.region, place.account))
-                }
-            }
-        };
         let is_named = |secret: &&Secret| {
             [&secret.named.name, &secret.arn].iter().any(|one| named.contains(one.as_str()))
         };
         let own = secrets.iter().filter(is_named);
-        let default = aliases.and_then(|aliases| aliases.get("alias/aws/secretsmanager"));
-        own.filter_map(|secret| arn(secret.key.as_deref()?)).filter(|arn| Some(arn) != default).collect()
+        let default = self.key_arn("alias/aws/secretsmanager");
+        own.filter_map(|secret| self.key_arn(secret.key.as_deref()?))
+            .filter(|arn| default.as_ref() != Some(arn))
+            .collect()
+    }
+
+    /// ARN of a key of this region, by its ARN, alias or id; none for an unknown alias.
+    pub(super) fn key_arn(&self, key: &str) -> Option<String> {
+        let place = self.known.place;
+        if key.contains(":key/") {
+            return Some(key.to_owned());
+        }
+        match key.split_once("alias/") {
+            // The ARN of an alias has the region and the account.
+            Some((place, alias)) => {
+                let keys = self.known.facts.keys.as_ref().ok()?;
+                keys.get(&format!("alias/{alias}")).filter(|arn| arn.starts_with(place)).cloned()
+            }
+            None => Some(format!("arn:{}:kms:{}:{}:key/{key}", place.partition, place.region, place.account)),
+        }
     }
 }
 

@@ -540,7 +540,7 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
     let bucket = |name: &str, keys: &[&str]| StateBucket {
         name: name.to_owned(),
         keys: Some(keys.iter().map(|key| (*key).to_owned()).collect()),
-        key_arn: None,
+        key: Ok(None),
     };
     let many: Vec<String> = (0..9).map(|number| format!("dev/part-{number}/terraform.tfstate")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -589,8 +589,7 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
     assert_eq!(asked(&plan, "TerraformStateKey").unwrap().candidates, ["terraform.tfstate"]);
     // A bucket that may not be listed is told.
     let unseen = edit(|facts| {
-        facts.states =
-            Ok(vec![StateBucket { name: "moveongs-terraform-state".to_owned(), ..StateBucket::default() }]);
+        facts.states = Ok(vec![StateBucket { keys: None, ..bucket("moveongs-terraform-state", &[]) }]);
     });
     let plan = planned(&unseen, &[]);
     assert!(!plan.absent.iter().any(|one| one == "TerraformStateBucketName"));
@@ -599,6 +598,95 @@ fn the_states_of_the_environment_are_found_in_a_bucket_that_serves_several() {
         "{:?}",
         plan.notices
     );
+}
+
+#[test]
+fn the_key_of_the_states_is_found_by_id_alias_or_arn_or_said_not_to_be_seen() {
+    let arn = |id: &str| format!("arn:aws:kms:us-east-1:111122223333:key/{id}");
+    let other = "arn:aws:kms:sa-east-1:111122223333:key/k".to_owned();
+    let aliases =
+        BTreeMap::from([("alias/state".to_owned(), arn("s")), ("alias/aws/s3".to_owned(), arn("own"))]);
+    let denied = || Err("AccessDenied: keys".to_owned());
+    let some = |key: &str| Ok(Some(key.to_owned()));
+    for (key, keys, expected, said) in [
+        (Ok(None), Ok(aliases.clone()), None, None),
+        (some(&other), Ok(aliases.clone()), Some(other.clone()), None),
+        (some(&other), denied(), Some(other.clone()), None),
+        (some("arn:aws:kms:us-east-1:111122223333:alias/state"), Ok(aliases.clone()), Some(arn("s")), None),
+        (some("s"), Ok(aliases.clone()), Some(arn("s")), None),
+        // S3's own key.
+        (some(&arn("own")), Ok(aliases.clone()), None, None),
+        (some("alias/aws/s3"), denied(), None, None),
+        // Not seen, or perhaps another region's.
+        (some("s"), denied(), None, Some("cifra com a chave s,")),
+        (some("unknown"), Ok(aliases.clone()), None, Some("cifra com a chave unknown,")),
+        (
+            some("arn:aws:kms:sa-east-1:111122223333:alias/state"),
+            Ok(aliases.clone()),
+            None,
+            Some("alias/state,"),
+        ),
+        (some("alias/unknown"), Ok(aliases.clone()), None, Some("cifra com a chave alias/unknown,")),
+        (
+            Err("AccessDenied: encryption".to_owned()),
+            Ok(aliases.clone()),
+            None,
+            Some("AccessDenied: encryption"),
+        ),
+    ] {
+        let state = StateBucket {
+            name: "moveongs-dev-tfstate".to_owned(),
+            keys: Some(vec!["a.tfstate".to_owned()]),
+            key: key.clone(),
+        };
+        let facts = edit(|facts| (facts.states, facts.keys) = (Ok(vec![state]), keys));
+        let plan = planned(&facts, &[]);
+        assert_eq!(value(&plan, "TerraformStateKmsKeyArn"), expected.as_deref(), "{key:?}");
+        let notices = |plan: &Plan| -> Vec<String> {
+            plan.notices.iter().filter(|one| one.contains("TerraformStateKmsKeyArn")).cloned().collect()
+        };
+        assert_eq!(notices(&plan).len(), usize::from(said.is_some()), "{key:?}: {:?}", plan.notices);
+        assert!(said.is_none_or(|said| notices(&plan)[0].contains(said)), "{key:?}: {:?}", plan.notices);
+        assert!(asked(&plan, "TerraformStateKmsKeyArn").is_none(), "{key:?}");
+        // An answer ends it.
+        if said.is_some() {
+            assert!(notices(&planned(&facts, &[("TerraformStateKmsKeyArn", other.as_str())])).is_empty());
+        }
+    }
+    // An alias alone is of the bucket's region, which may be another one.
+    let state = StateBucket {
+        name: "moveongs-dev-tfstate".to_owned(),
+        keys: Some(vec!["a.tfstate".to_owned()]),
+        key: some("alias/state"),
+    };
+    let facts = edit(|facts| (facts.states, facts.keys) = (Ok(vec![state]), Ok(aliases.clone())));
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "TerraformStateKmsKeyArn"), None);
+    assert_eq!(asked(&plan, "TerraformStateKmsKeyArn").unwrap().candidates, [arn("s")]);
+    let plan = planned(&facts, &[("TerraformStateKmsKeyArn", other.as_str())]);
+    assert!(asked(&plan, "TerraformStateKmsKeyArn").is_none());
+}
+
+#[test]
+fn a_database_that_looks_restored_is_named_and_not_proposed() {
+    let restored = |name: &str| Database { named: named(name), ..Database::default() };
+    let facts = edit(|facts| {
+        add(&mut facts.databases, restored("moveongs-dev-db-restored"));
+        add(&mut facts.databases, restored("moveongs-prod-restore-test-1"));
+        add(&mut facts.database_clusters, restored("restore-1"));
+    });
+    let plan = planned(&facts, &[]);
+    assert_eq!(value(&plan, "DatabaseInstanceId"), Some("moveongs-dev-db"));
+    let said = |name: &str, plan: &Plan| {
+        plan.notices.iter().any(|one| one.starts_with(&format!("{name} não é proposto")))
+    };
+    for (name, expected) in
+        [("moveongs-dev-db-restored", true), ("restore-1", true), ("moveongs-prod-restore-test-1", false)]
+    {
+        assert_eq!(said(name, &plan), expected, "{name}: {:?}", plan.notices);
+    }
+    let answered = planned(&facts, &[("DatabaseInstanceId", "moveongs-dev-db-restored")]);
+    assert!(!said("moveongs-dev-db-restored", &answered), "{:?}", answered.notices);
 }
 
 #[test]
