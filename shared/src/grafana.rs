@@ -34,6 +34,9 @@ const HEAVIEST: usize = 256 * 1024 * 1024;
 /// Most characters of a message of Grafana in an error.
 const SHOWN: usize = 200;
 
+/// What stands for a message of Grafana that may quote a secret, as in Grafana's own answers.
+const REDACTED: &str = "[REDACTED]";
+
 /// Unreserved URL characters. Source: RFC 3986, 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -143,14 +146,18 @@ impl Session<'_> {
     ///
     /// [`GrafanaError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GrafanaError> {
+        self.get_as(path, path).await
+    }
+
+    async fn get_as<T: DeserializeOwned>(&self, path: &str, shown: &str) -> Result<T, GrafanaError> {
         let mut tried = 1;
         loop {
-            match self.send(Method::GET, path, None).await {
+            match self.send(Method::GET, path, shown, None).await {
                 Err(error) if tried < TRIES && is_passing(&error) => {
                     tracing::warn!(message = format!("asking Grafana again: {}", chain(&error)));
                     tokio::time::sleep(PAUSE * tried).await;
                 }
-                answered => return read(path, &answered?),
+                answered => return read(shown, &answered?),
             }
             tried += 1;
         }
@@ -162,7 +169,21 @@ impl Session<'_> {
     ///
     /// [`GrafanaError`].
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GrafanaError> {
-        match self.get(path).await {
+        self.find_as(path, path).await
+    }
+
+    /// The same, of a path that may have a secret: errors and the log have `shown` in its place. If the two differ, they do not
+    /// have Grafana's message either, which may quote it.
+    ///
+    /// # Errors
+    ///
+    /// [`GrafanaError`].
+    pub async fn find_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        shown: &str,
+    ) -> Result<Option<T>, GrafanaError> {
+        match self.get_as(path, shown).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -175,11 +196,17 @@ impl Session<'_> {
     ///
     /// [`GrafanaError`]; without an answer, it may have taken effect.
     pub async fn change(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(), GrafanaError> {
-        self.send(method, path, body).await.map(drop)
+        self.send(method, path, path, body).await.map(drop)
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Vec<u8>, GrafanaError> {
-        let what = format!("{method} {path}");
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        shown: &str,
+        body: Option<&Value>,
+    ) -> Result<Vec<u8>, GrafanaError> {
+        let what = format!("{method} {shown}");
         let unreachable = |error: reqwest::Error| GrafanaError::Unreachable {
             what: what.clone(),
             reason: chain(&error.without_url()),
@@ -201,7 +228,8 @@ impl Session<'_> {
         })?;
         if !status.is_success() {
             let status = status.as_u16();
-            return Err(GrafanaError::Refused { status, what, message: message(&body), hint: hint(status) });
+            let message = if shown == path { message(&body) } else { REDACTED.to_owned() };
+            return Err(GrafanaError::Refused { status, what, message, hint: hint(status) });
         }
         if !is_whole {
             return Err(GrafanaError::Unreadable { what, reason: format!("it is longer than {MOST} bytes") });

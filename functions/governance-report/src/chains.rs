@@ -31,10 +31,16 @@ const FULL: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
 /// Name of the document with the checkpoints.
 pub(crate) const INDEX: &str = "index";
 
+/// Form of an [`Index`]. Raise it when something in it gets another meaning, or records are folded otherwise. The form without a
+/// number noted a fault only for all chains together, and folded remarks as findings.
+pub(crate) const FORM: u32 = 1;
+
 /// What is kept of each chain for the next run.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Index {
+    /// [`FORM`] of the program that kept it.
+    pub form: u32,
     /// By procedure.
     pub chains: BTreeMap<String, Known>,
     /// When every anchor was read last, if nothing was found then, in them or in a chain.
@@ -44,6 +50,17 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Takes over what a program of another form kept: its heads stay witnesses, and its complete readings do not count.
+    pub(crate) fn adopt(&mut self) {
+        if self.form == FORM {
+            return;
+        }
+        (self.form, self.full_at) = (FORM, None);
+        for known in self.chains.values_mut() {
+            (known.full_at, known.again) = (None, None);
+        }
+    }
+
     /// Whether every anchor is to be read: their own week is over, or that of a chain, whose old records only old anchors name.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         is_stale(self.full_at, now) || self.chains.values().any(|known| known.is_due(now))
@@ -413,6 +430,29 @@ mod tests {
             let chains = BTreeMap::from([("x".to_owned(), known)]);
             let index = Index { chains, full_at: Some(now), ..Index::default() };
             assert_eq!(index.is_due(now), is_due, "{full_at:?}");
+        }
+    }
+
+    #[test]
+    fn a_complete_reading_by_a_program_of_another_form_does_not_count() {
+        let now = Timestamp::UNIX_EPOCH;
+        let head = Some(Head { sequence: 3, sha256: "x".to_owned(), ended: now, checkpoint: None });
+        let again = Some(Again { head: head.clone(), since: now });
+        let known = Known { head, seal: "seal".to_owned(), full_at: Some(now), again, ..Known::default() };
+        let chains = BTreeMap::from([("x".to_owned(), known.clone())]);
+        let index = Index { form: FORM, chains, full_at: Some(now), ..Index::default() };
+        let mut same = index.clone();
+        same.adopt();
+        assert_eq!(same, index);
+        let mut unnumbered = serde_json::to_value(&index).unwrap();
+        unnumbered.as_object_mut().unwrap().remove("form").unwrap();
+        let unnumbered: Index = serde_json::from_value(unnumbered).unwrap();
+        let chains = BTreeMap::from([("x".to_owned(), Known { full_at: None, again: None, ..known })]);
+        let expected = Index { form: FORM, chains, ..Index::default() };
+        for mut other in [unnumbered, Index { form: FORM + 1, ..index }] {
+            other.adopt();
+            assert_eq!(other, expected);
+            assert!(other.is_due(now));
         }
     }
 

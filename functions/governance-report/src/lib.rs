@@ -239,7 +239,7 @@ impl Audit for Course<'_> {
     }
 
     async fn check(&self, invocation: &Invocation) -> Result<(Looked, Vec<Step>), ReportError> {
-        let index: Index = match self.app.documents().get(INDEX).await {
+        let mut index: Index = match self.app.documents().get(INDEX).await {
             Ok(index) => index.unwrap_or_default(),
             Err(error) => {
                 // Everything is read again.
@@ -247,6 +247,7 @@ impl Audit for Course<'_> {
                 Index::default()
             }
         };
+        index.adopt();
         let work = look(self.app, &index, self.event == Event::Full, invocation);
         let looked = invocation.before_deadline(ACTING, Box::pin(work)).await?;
         let chains = &looked.view.chains;
@@ -332,7 +333,7 @@ impl Audit for Course<'_> {
     }
 }
 
-/// Writes the page, sends, and keeps what the next run needs. None of them waits for the success of another.
+/// Keeps the heads and what the next run needs, writes the page, and sends. None of them waits for the success of another.
 async fn act(
     course: &Course<'_>,
     looked: &Looked,
@@ -357,6 +358,8 @@ async fn act(
     }
     let anchored =
         kept.newest.zip(app.anchoring.as_ref()).map(|(newest, anchoring)| anchoring.known(&newest));
+    // After the anchors, one of which must name each checkpoint; before the rest, or a run whose time is over forgets a fault.
+    let noted = publish::keep(documents, looked, anchored.as_ref(), now).await;
     let published = publish::publish(documents, &view, app.base.settings.language).await;
     let replaced = published.as_ref().ok().and_then(|published| published.replaced.as_ref());
     if let Some(error) = replaced {
@@ -368,7 +371,7 @@ async fn act(
         steps.extend(send::to_manager(app, shown, now).await);
     }
     steps.extend(send::to_drive(app, shown).await);
-    publish::keep(documents, looked, anchored.as_ref(), now).await?;
+    noted?;
     published?;
     Ok(())
 }

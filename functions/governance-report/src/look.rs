@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use chain::anchor::{Anchors, Newest};
 use incident::metrics::Metrics;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::runtime::failure::{CallError, chain as causes};
 use shared::runtime::lambda::Invocation;
@@ -13,7 +14,7 @@ use shared::runtime::language::Language;
 
 use crate::anchors;
 use crate::chains::{self, Again, Index, Known, Read};
-use crate::rules::control::{chains as all_chains, functions, gaps};
+use crate::rules::control::{CONTROLS, chains as all_chains, functions, gaps};
 use crate::rules::cost::{Used, cost};
 use crate::rules::ledger::{self, sheet};
 use crate::rules::state::{Drill, Facts, rows};
@@ -338,51 +339,62 @@ async fn environment(app: &App, bucket: &str, now: Timestamp) -> Environment {
         }
         Err(error) => return unread(causes(&error)),
     };
-    match serde_json::from_slice::<View>(&object.bytes) {
-        Ok(view) => shown(bucket, &view, now, language),
+    match serde_json::from_slice::<Shown>(&object.bytes) {
+        Ok(page) => shown(bucket, page, now, language),
         Err(error) => unread(error.to_string()),
     }
 }
 
+/// What this page takes of another environment's. The rest is not kept: its account may be less guarded than this one, and its
+/// page of any size.
+#[derive(Deserialize)]
+struct Shown {
+    made_at: Timestamp,
+    environment: String,
+    controls: Vec<ShownControl>,
+}
+
+#[derive(Deserialize)]
+struct ShownControl {
+    id: String,
+    state: State,
+}
+
 /// Another environment, as its page shows it; unknown if the page is too old.
-fn shown(bucket: &str, view: &View, now: Timestamp, language: Language) -> Environment {
-    let is_stale = now.duration_since(view.made_at) > STALE || view.made_at > now + STALE;
-    let made_at = super::text::minute(view.made_at);
+fn shown(bucket: &str, page: Shown, now: Timestamp, language: Language) -> Environment {
+    let is_stale = now.duration_since(page.made_at) > STALE || page.made_at > now + STALE;
+    let made_at = super::text::minute(page.made_at);
+    let is_known = |control: &ShownControl| CONTROLS.iter().any(|known| known.id == control.id);
+    let known = page.controls.into_iter().filter(|control| !is_stale && is_known(control));
     Environment {
         bucket: bucket.to_owned(),
-        environment: view.environment.chars().take(40).collect(),
+        environment: page.environment.chars().take(40).collect(),
         unread: is_stale
             .then(|| shared::tr!(language, "a página é de {made_at}", "the page is of {made_at}")),
-        made_at: Some(view.made_at),
-        states: match is_stale {
-            true => BTreeMap::new(),
-            false => view
-                .controls
-                .iter()
-                .map(|row| (row.id.clone(), row.state))
-                .collect::<BTreeMap<String, State>>(),
-        },
+        made_at: Some(page.made_at),
+        states: known.map(|control| (control.id, control.state)).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::view::Row;
-
     use super::*;
 
     #[test]
     fn an_environment_whose_page_is_old_is_unknown() {
         let made_at: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
-        let row = Row { id: "inventory".to_owned(), state: State::Ok, ..Row::default() };
-        let view = View { made_at, environment: "prod".to_owned(), controls: vec![row], ..View::default() };
+        let page = || {
+            let control = |id: &str| ShownControl { id: id.to_owned(), state: State::Ok };
+            let controls = vec![control("inventory"), control("no control of ours")];
+            Shown { made_at, environment: "prod".to_owned(), controls }
+        };
         let language = Language::Portuguese;
-        let fresh = shown("b", &view, made_at + STALE, language);
+        let fresh = shown("b", page(), made_at + STALE, language);
         assert_eq!((fresh.unread, fresh.states.len()), (None, 1));
         for now in
             [made_at + STALE + SignedDuration::from_secs(1), made_at - STALE - SignedDuration::from_secs(1)]
         {
-            let old = shown("b", &view, now, language);
+            let old = shown("b", page(), now, language);
             let why = old.unread.unwrap();
             assert!(why == "a página é de 2026-11-29 09:00" && old.states.is_empty(), "{now} {why}");
         }

@@ -84,6 +84,7 @@ pub(crate) async fn keep(
 }
 
 fn renew(index: &mut Index, looked: &Looked, anchored: Option<&anchors::Known>, now: Timestamp) {
+    index.adopt();
     if looked.is_full {
         index.full_at = looked.is_whole().then_some(now);
     }
@@ -119,7 +120,7 @@ mod tests {
 
     use chain::Head;
 
-    use crate::chains::Again;
+    use crate::chains::{Again, FORM};
 
     use super::*;
 
@@ -146,7 +147,7 @@ mod tests {
             // It ran out of time.
             (known(10, Some(1), Some(5)), known(11, Some(1), None), known(11, Some(1), Some(5))),
         ] {
-            let mut index = Index { chains: chains(&meanwhile), ..Index::default() };
+            let mut index = Index { form: FORM, chains: chains(&meanwhile), ..Index::default() };
             let looked = Looked { before: chains(&before), known: chains(&own), ..Looked::default() };
             renew(&mut index, &looked, None, at(4));
             assert_eq!(index.chains, chains(&expected), "{meanwhile:?} {own:?}");

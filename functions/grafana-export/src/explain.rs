@@ -63,7 +63,7 @@ pub(crate) async fn explain(app: &App, invocation: &Invocation) -> Result<Explai
     let in_force = all.len();
     let mut secrets = Vec::new();
     for finding in read.findings {
-        let Finding::SecretFound { what, secrets: found } = finding else { continue };
+        let Finding::SecretFound { object, secrets: found, .. } = finding else { continue };
         for Suspect { place, sha256, is_token, accepted } in found {
             let state = match (is_token, accepted) {
                 (true, _) => "token",
@@ -71,11 +71,12 @@ pub(crate) async fn explain(app: &App, invocation: &Invocation) -> Result<Explai
                 (false, None) => "found",
             };
             let next = text::finding::explained(is_token, settings.language);
-            secrets.push(Suspected { object: what.clone(), place: place.clone(), state, next });
+            secrets.push(Suspected { object: object.clone(), place: place.clone(), state, next });
             if !is_token {
                 let until = today.checked_add(Span::new().days(DAYS)).unwrap_or(today);
                 let (reason, owner) = (String::new(), String::new());
-                let entry = Accepted { object: what.clone(), place, sha256, reason, owner, until };
+                let object = object.clone();
+                let entry = Accepted { object, place, sha256, reason, owner, until };
                 if known.insert(key(&entry)) {
                     all.push(entry);
                 }

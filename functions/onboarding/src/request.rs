@@ -201,11 +201,13 @@ pub(crate) async fn change(
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
     let id = &asked.person;
-    // That there is no login is no answer to access that is seen, or that could not be looked for.
-    let access = match asked.no_login.is_empty() {
+    // That there is no login is no answer to access that is seen, or that could not be looked for. Of who has left, neither is
+    // another login.
+    let access = match asked.no_login.is_empty() && asked.grafana_login.is_none() {
         true => Access::default(),
         false => Box::pin(access(app)).await,
     };
+    let today = local(invocation.now).date();
     let logins = [(Place::AwsGroup, &asked.iam_user), (Place::Grafana, &asked.grafana_login)];
     let logins = logins.into_iter().filter(|(_, login)| login.is_some());
     let said = logins.map(|(place, _)| format!("{}: login said", place.word()));
@@ -223,7 +225,11 @@ pub(crate) async fn change(
             let is_seen = matches!(membership, Membership::Member | Membership::Unknown(_));
             is_seen && asked.no_login.contains(place)
         });
-        let places: Vec<_> = remains.map(|(place, _)| place.word()).collect();
+        let mut places: Vec<_> = remains.map(|(place, _)| place.word()).collect();
+        let is_lost = asked.grafana_login.as_deref().is_some_and(|login| access.would_lose(person, login));
+        if person.has_left(today) && is_lost {
+            places.push(Place::Grafana.word());
+        }
         if !places.is_empty() {
             return Err(OnboardingError::AccessRemains { person: id.clone(), places: places.join(", ") });
         }

@@ -579,6 +579,71 @@ async fn a_chain_that_could_not_be_read_on_the_day_of_the_complete_reading_is_re
     assert!(is_damaged(&cloud.daily("2026-11-30T14:00:00Z").await, "retired"));
 }
 
+/// Lets S3 give other bytes of a record than those that it lists.
+fn lie(cloud: &Cloud, record: &str) {
+    let text = cloud.object(record).replace("\"test\"", "\"lies\"");
+    cloud.with(|state| state.lies.insert(record.to_owned(), text));
+}
+
+#[tokio::test]
+async fn the_first_run_after_an_older_program_reads_every_record() {
+    let cloud = Cloud::new();
+    seed(&cloud);
+    let remark = "deploy github-1-1, commit 0123";
+    let taken = json!({"findings": [remark]});
+    cloud.record("snapshot-create", "db/deploy/available", "2026-11-30T12:00:00Z", &taken);
+    cloud.daily(NOW).await;
+    let good = cloud.control("snapshot-before-deploy");
+    assert_eq!(good.0, "ok");
+    lie(&cloud, "evidence/rotation-audit/9999999998.json");
+    change_index(&cloud, |index| {
+        // It folded remarks as findings.
+        let open = json!({"procedure": "snapshot-create", "key": remark, "text": "", "since": NOW});
+        index["chains"]["snapshot-create"]["folded"]["open"] = json!([open]);
+    });
+    assert!(!is_damaged(&cloud.daily("2026-11-30T13:40:00Z").await, "rotation-audit"));
+    assert_eq!(cloud.control("snapshot-before-deploy").0, "failing");
+    change_index(&cloud, |index| {
+        // That a chain is damaged, it noted of all of them together.
+        index.as_object_mut().unwrap().remove("form").unwrap();
+        index["full_at"] = Value::Null;
+    });
+    for now in ["2026-11-30T13:50:00Z", "2026-11-30T14:00:00Z"] {
+        assert!(is_damaged(&cloud.daily(now).await, "rotation-audit"), "{now}");
+        assert_eq!(cloud.control("snapshot-before-deploy"), good, "{now}");
+    }
+    // A chain without a fault was read once more, and not in the run after that.
+    assert_eq!(reads_of(&cloud, "snapshot-create"), 2);
+    cloud.with(|state| state.lies.clear());
+    assert!(!is_damaged(&cloud.daily("2026-11-30T14:10:00Z").await, "rotation-audit"));
+    reads(&cloud);
+    cloud.daily("2026-11-30T14:20:00Z").await;
+    assert_eq!(reads(&cloud), 0);
+}
+
+#[tokio::test]
+async fn a_run_whose_time_is_over_while_it_sends_remembers_what_it_found() {
+    let cloud = Cloud::whole();
+    seed(&cloud);
+    for now in [NOW, "2026-11-30T13:35:00Z"] {
+        cloud.daily(now).await;
+    }
+    // The drive has to get its sheet again, which waits for its answer.
+    let sheet = format!("runs/governance-report/{}.json", cloud::hash("sheet"));
+    cloud.with(|state| {
+        state.hide("evidence", &sheet);
+        let call = format!("s3 GET evidence ?{sheet}");
+        // Less is left than what is reserved for the report.
+        state.slow = Some((call, std::time::Duration::from_secs(570)));
+    });
+    lie(&cloud, "evidence/backup-audit/9999999998.json");
+    let error = cloud.ask(json!({"verify": "all"}), "2026-11-30T13:40:00Z").await.unwrap_err();
+    assert!(matches!(error, ReportError::Deadline(_)), "{error:?}");
+    let (_, record) = cloud.chain("governance-report").pop().unwrap();
+    assert!(record.contains("EvidenceDamaged backup-audit/"), "{record}");
+    assert!(is_damaged(&cloud.daily("2026-11-30T13:50:00Z").await, "backup-audit"));
+}
+
 #[tokio::test]
 async fn a_bucket_that_was_replaced_with_its_checkpoints_is_read_again_and_named() {
     for is_head_true in [false, true] {

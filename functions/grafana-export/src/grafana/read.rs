@@ -18,7 +18,7 @@ use shared::policy::Accepted;
 
 use crate::rules::bundle::{
     Bundle, CONTACT_POINTS, Dashboard, FOLDERS, Folder, Lost, MUTE_TIMINGS, POLICIES, TEMPLATES,
-    dashboard_path, group_key, group_path, panel_path,
+    dashboard_path, group_key, group_path, panel_path, part,
 };
 use crate::rules::finding::Finding;
 use crate::rules::secret::Suspect;
@@ -249,7 +249,7 @@ impl Read {
                 continue;
             }
             let path = rule_group_path(&folder, &title);
-            match session.find::<Value>(&path).await {
+            match session.find_as::<Value>(&path, &shown_path(&folder, &title)).await {
                 Ok(None) => drop(missing.insert((folder, title))),
                 Ok(Some(group)) => {
                     self.weigh(&group)?;
@@ -284,34 +284,32 @@ impl Read {
     /// Leaves out every object that has what looks like a secret and is not accepted.
     fn without_secrets(&mut self, entries: &[Accepted], today: Date) {
         let Self { bundle, findings, lost, accepted, .. } = self;
-        let mut is_clean = |what: String, suspects: Vec<Suspect>, own: Lost| {
+        let mut is_clean = |object: &str, what: String, suspects: Vec<Suspect>, own: Lost| {
             let (good, secrets): (Vec<_>, Vec<_>) =
                 suspects.into_iter().partition(|suspect| suspect.is_accepted(today));
             accepted.extend(good.into_iter().filter_map(|suspect| suspect.accepted));
             let is_clean = secrets.is_empty();
             if !is_clean {
-                findings.push(Finding::SecretFound { what, secrets });
+                findings.push(Finding::SecretFound { object: object.to_owned(), what, secrets });
                 lost.push(own);
             }
             is_clean
         };
         bundle.folders.retain(|uid, folder| {
-            is_clean(FOLDERS.to_owned(), folder.suspects(uid, entries), Lost::Folder(uid.clone()))
+            is_clean(FOLDERS, part(FOLDERS, uid), folder.suspects(uid, entries), Lost::Folder(uid.clone()))
         });
         bundle.dashboards.retain(|uid, dashboard| {
-            let what = dashboard_path(uid, dashboard.folder.as_deref());
-            is_clean(what, dashboard.suspects(uid, entries), Lost::Dashboard(uid.clone()))
+            let file = dashboard_path(uid, dashboard.folder.as_deref());
+            is_clean(&file, file.clone(), dashboard.suspects(uid, entries), Lost::Dashboard(uid.clone()))
         });
         bundle.library_panels.retain(|uid, panel| {
-            let what = panel_path(uid);
-            let suspects = secret::suspects(&what, panel, entries);
-            is_clean(what, suspects, Lost::Panel(uid.clone()))
+            let file = panel_path(uid);
+            is_clean(&file, file.clone(), secret::suspects(&file, panel, entries), Lost::Panel(uid.clone()))
         });
         bundle.rule_groups.retain(|key, group| {
             let (folder, title) = key.split_once('/').unwrap_or_default();
-            let what = group_path(folder, title);
-            let suspects = secret::suspects(&what, group, entries);
-            is_clean(what, suspects, Lost::Group(key.clone()))
+            let file = group_path(folder, title);
+            is_clean(&file, file.clone(), secret::suspects(&file, group, entries), Lost::Group(key.clone()))
         });
         for (file, list) in [
             (CONTACT_POINTS, &mut bundle.contact_points),
@@ -319,11 +317,16 @@ impl Read {
             (TEMPLATES, &mut bundle.templates),
         ] {
             let name = |one: &Value| one.get("name").cloned().unwrap_or_default();
+            // Only contact points have a UID; some share a name.
+            let text = |one: &Value, field: &str| one.get(field)?.as_str().map(str::to_owned);
+            let which = |one: &Value| text(one, "uid").or_else(|| text(one, "name")).unwrap_or_default();
             let suspects = |one: &Value| secret::suspects(file, one, entries);
-            list.retain(|one| is_clean(file.to_owned(), suspects(one), Lost::Listed(file, name(one))));
+            list.retain(|one| {
+                is_clean(file, part(file, &which(one)), suspects(one), Lost::Listed(file, name(one)))
+            });
         }
         let suspects = secret::suspects(POLICIES, &bundle.policies, entries);
-        if !is_clean(POLICIES.to_owned(), suspects, Lost::Policies) {
+        if !is_clean(POLICIES, POLICIES.to_owned(), suspects, Lost::Policies) {
             bundle.policies = Value::Null;
         }
     }
@@ -331,7 +334,20 @@ impl Read {
 
 /// Path of a group of alert rules.
 pub(crate) fn rule_group_path(folder: &str, title: &str) -> String {
-    format!("/api/v1/provisioning/folder/{}/rule-groups/{}", segment(folder), segment(title))
+    group_at(&segment(folder), &segment(title))
+}
+
+/// The same as errors and the log have it: people write titles, and one may be a secret.
+fn shown_path(folder: &str, title: &str) -> String {
+    let shown = |name: &str| match secret::looks_secret(name) {
+        true => secret::REDACTED.to_owned(),
+        false => segment(name),
+    };
+    group_at(&shown(folder), &shown(title))
+}
+
+fn group_at(folder: &str, title: &str) -> String {
+    format!("/api/v1/provisioning/folder/{folder}/rule-groups/{title}")
 }
 
 /// Whether an error is about one object: the others may be read.

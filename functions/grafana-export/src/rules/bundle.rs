@@ -106,6 +106,11 @@ pub(crate) fn panel_path(uid: &str) -> String {
     format!("library-panels/{}.json", file_name(uid))
 }
 
+/// One object of a list in a file, by its UID or name, as findings name it.
+pub(crate) fn part(file: &str, name: &str) -> String {
+    format!("{file}/{}", file_name(name))
+}
+
 pub(crate) const FOLDERS: &str = "folders.json";
 pub(crate) const CONTACT_POINTS: &str = "alerting/contact-points.json";
 pub(crate) const POLICIES: &str = "alerting/policies.json";

@@ -7,8 +7,9 @@ use super::secret::Suspect;
 /// A finding of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Finding {
-    /// An object has what looks like a secret; the export has its earlier form, if there is one without.
-    SecretFound { what: String, secrets: Vec<Suspect> },
+    /// An object has what looks like a secret; the export has its earlier form, if there is one without. `object` is its file;
+    /// `what` also says which of the file's objects it is.
+    SecretFound { object: String, what: String, secrets: Vec<Suspect> },
     /// A restored object is not what was exported: what, and how it differs.
     CheckFailed { what: String, why: String },
     /// An object could not be read; the export has its earlier form, if there is one.
@@ -79,7 +80,7 @@ impl Finding {
     /// The file of an object that the export has in its earlier form, or not at all.
     pub(crate) fn left_out(&self) -> Option<&str> {
         match self {
-            Self::SecretFound { what, .. } | Self::NotExported { what, .. } => Some(what),
+            Self::SecretFound { object: what, .. } | Self::NotExported { what, .. } => Some(what),
             _ => None,
         }
     }

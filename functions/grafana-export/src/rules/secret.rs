@@ -719,6 +719,8 @@ mod tests {
         for object in [
             json!({"password": "", "token": "[REDACTED]", "secret": "${secret}", "apiKey": null}),
             json!({"password": "$password", "token": "{{ .Token }}", "secret": "[[secret]]", "pwd": "****"}),
+            // A password of such a form is taken for a variable.
+            json!({"password": "$ecret123", "token": "<hunter2>"}),
             json!({"expr": "rate(tokens_total[5m])", "legend": "AKIA", "title": "Bearer of news"}),
             json!({"u": "https://grafana.example/d/x?from=a@b:c", "v": "postgres://u:$PASSWORD@db"}),
             json!({"u": "https://x/?token=${token}&var-token=$token", "v": "password={{ .Values.password }}"}),

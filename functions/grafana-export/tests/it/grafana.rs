@@ -26,6 +26,7 @@ pub(crate) struct State {
     /// Library panels; one a page, whatever is asked for.
     pub(crate) panels: Vec<Value>,
     pub(crate) contact_points: Value,
+    pub(crate) templates: Value,
     pub(crate) version: String,
     /// Answers with this status to a request whose method and path begin with this text.
     pub(crate) refuses: Option<(String, u16)>,
@@ -49,6 +50,7 @@ pub(crate) fn start() -> (Web, Shared) {
     let mut state = State {
         version: "11.2.0".to_owned(),
         contact_points: json!([{"uid": "c", "name": "hook", "type": "webhook", "settings": {"url": "https://h.example/T0/secret-path"}, "disableResolveMessage": false, "provenance": ""}]),
+        templates: json!([]),
         ..State::default()
     };
     state.folders.insert("f1".to_owned(), ("API".to_owned(), String::new()));
@@ -89,7 +91,7 @@ impl State {
         if let Some((begin, status)) = &self.refuses
             && asked.starts_with(begin)
         {
-            return refused(*status, "no");
+            return refused(*status, &format!("no {path}"));
         }
         let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok());
         if path != "/api/health" && bearer != Some("Bearer glsa_good") {
@@ -198,7 +200,8 @@ impl State {
             ("GET", ["api", "v1", "provisioning", "policies"]) => {
                 (200, json!({"receiver": "hook", "provenance": ""}))
             }
-            ("GET", ["api", "v1", "provisioning", "mute-timings" | "templates"]) => (200, json!([])),
+            ("GET", ["api", "v1", "provisioning", "mute-timings"]) => (200, json!([])),
+            ("GET", ["api", "v1", "provisioning", "templates"]) => (200, self.templates.clone()),
             _ => {
                 self.unknown.push(asked);
                 refused(404, "Not found")

@@ -257,7 +257,7 @@ async fn a_secret_as_a_name_goes_nowhere() {
     cloud.change("d2", |model| model["options"] = json!({secret: {}}));
     let report = cloud.export(json!({}), NOW).await;
     let [folder, inner, dashboard, group] = &report.findings[..] else { panic!("{report:?}") };
-    assert_eq!([folder, inner], ["SecretFound folders.json"; 2]);
+    assert_eq!([folder, inner], ["SecretFound folders.json/f2", "SecretFound folders.json/f3"]);
     assert_eq!(dashboard, "SecretFound dashboards/general/d2.json");
     assert!(group.starts_with("SecretFound alerting/rule-groups/f1/"), "{group}");
     let told = cloud.messages().concat();
@@ -267,6 +267,58 @@ async fn a_secret_as_a_name_goes_nowhere() {
     for text in [format!("{:?}", cloud.bucket.objects()), told, format!("{report:?}")] {
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_as_the_name_of_a_group_that_cannot_be_read_goes_nowhere() {
+    let secret = "glsa_5bgPmBqS1hMv1CmFxl7XxjNVcYBDrgf2_9a0a5c9e";
+    for status in [500, 403, 503] {
+        let cloud = Cloud::new();
+        {
+            let mut state = cloud.grafana.lock().unwrap();
+            let group = json!({"title": secret, "folderUid": "f1", "interval": 60, "rules": []});
+            state.groups.insert(("f1".to_owned(), secret.to_owned()), group);
+            let path = format!("GET /api/v1/provisioning/folder/f1/rule-groups/{secret}");
+            state.refuses = Some((path, status));
+        }
+        let report = cloud.export(json!({}), NOW).await;
+        assert!(report.findings[0].starts_with("NotExported alerting/rule-groups/f1/"), "{report:?}");
+        let told = cloud.messages().concat();
+        let expected =
+            format!("Grafana answered {status} to GET /api/v1/provisioning/folder/f1/rule-groups/[REDACTED]");
+        assert!(told.contains(&expected), "{told}");
+        for text in [format!("{:?}", cloud.bucket.objects()), told, format!("{report:?}")] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_object_of_a_list_with_a_secret_is_told_though_the_first_is_open() {
+    let cloud = Cloud::new();
+    let folder = |uid: &str| {
+        let named = ("Guia password=hunter2".to_owned(), String::new());
+        cloud.grafana.lock().unwrap().folders.insert(uid.to_owned(), named);
+    };
+    folder("f2");
+    assert_eq!(cloud.export(json!({}), NOW).await.findings, ["SecretFound folders.json/f2"]);
+    folder("f3");
+    let list = json!([{"name": "bom", "template": "x"}, {"name": "ruim", "template": "password=hunter2"}]);
+    cloud.grafana.lock().unwrap().templates = list;
+    let both = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
+    assert_eq!(
+        both.findings,
+        ["folders.json/f2", "folders.json/f3", "alerting/templates.json/ruim"]
+            .map(|what| format!("SecretFound {what}"))
+    );
+    let told = cloud.messages();
+    let last = told.last().unwrap();
+    assert!(last.contains("folders.json/f3") && last.contains("templates.json/ruim"), "{told:?}");
+    assert_eq!(told.len(), 2);
+    // The policy names the file.
+    let explained = cloud.explain("2026-12-02T12:00:00Z").await;
+    let objects: Vec<_> = explained.secrets.iter().map(|one| one.object.as_str()).collect();
+    assert_eq!(objects, ["folders.json", "folders.json", "alerting/templates.json"]);
 }
 
 #[tokio::test]
@@ -301,7 +353,7 @@ async fn an_accepted_folder_stays_when_the_date_is_over() {
     let good = cloud.export(json!({}), "2026-12-02T12:00:00Z").await;
     assert_eq!((good.result, good.check), ("succeeded", "passed"), "{good:?}");
     let late = cloud.export(json!({"check": true}), "2026-12-03T12:00:00Z").await;
-    assert_eq!(late.findings, ["SecretFound folders.json"]);
+    assert_eq!(late.findings, ["SecretFound folders.json/f1"]);
     assert_eq!((&late.export, late.changes, late.check), (&good.export, [0, 0, 0], "passed"));
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use shared::policy::oncall::Contact;
-use shared::policy::{Onboarding, Policy, is_same_name};
+use shared::policy::{Onboarding, Policy};
 
 use super::person::{People, Person};
 
@@ -103,6 +103,20 @@ impl Access {
         names.find(|(_, id)| person.grafana_id == Some(**id)).map(|(name, _)| name.as_str())
     }
 
+    /// Whether another login would hide a user in Grafana who was seen as the person's, and who is there, or may be.
+    pub(crate) fn would_lose(&self, person: &Person, login: &str) -> bool {
+        let (Some(noted), true) = (person.grafana_id, person.grafana_login.as_deref() != Some(login)) else {
+            return false;
+        };
+        match self.grafana {
+            Read::NotCovered => false,
+            Read::Unknown(_) => true,
+            Read::Known(_) => {
+                self.name_of(person).is_some() && self.grafana_ids.get(&login.to_lowercase()) != Some(&noted)
+            }
+        }
+    }
+
     /// Notes the id of a person's user in Grafana, and the name that the user has now.
     pub(crate) fn identify(&self, person: &mut Person) {
         let Some(login) = person.grafana_login.as_ref().map(|login| login.to_lowercase()) else { return };
@@ -131,12 +145,12 @@ impl Access {
     /// The access that a person has in all places.
     pub(crate) fn of(&self, person: &Person, policy: &Policy, now: DateTime) -> Vec<(Place, Membership)> {
         let is = |is: bool| if is { Membership::Member } else { Membership::NotMember };
-        let name = person.name_in_policy();
+        let is_listed = policy.incidents.people.keys().any(|known| person.is_called(known));
         vec![
             (Place::AwsGroup, self.in_group(person)),
             (Place::Grafana, self.in_grafana(person)),
-            (Place::OnCall, is(is_on_call(policy, name, now))),
-            (Place::People, is(policy.incidents.people.keys().any(|known| is_same_name(known, name)))),
+            (Place::OnCall, is(is_on_call(policy, person, now))),
+            (Place::People, is(is_listed)),
         ]
     }
 }
@@ -169,16 +183,17 @@ fn membership<T>(
 
 /// Whether a rotation has the person, or an override that is not over at this time in São Paulo, or a squad's contacts, whom
 /// a page reaches when nobody is on call. These have no names: without the policy's contact of the person they are not known.
-fn is_on_call(policy: &Policy, name: &str, now: DateTime) -> bool {
-    let is = |known: &String| is_same_name(known, name);
-    let own = policy.incidents.people.iter().find(|(known, _)| is(known)).map(|(_, own)| own);
+fn is_on_call(policy: &Policy, person: &Person, now: DateTime) -> bool {
+    let is = |known: &String| person.is_called(known);
+    let listed = policy.incidents.people.iter().filter(|(known, _)| is(known));
+    let own: Vec<_> = listed.map(|(_, own)| own).collect();
     policy.incidents.squads.values().any(|squad| {
         let rotations = squad.rotation.iter();
         let mut regular = rotations.flat_map(|rotation| rotation.people.iter().chain(&rotation.second));
         let mut overrides = squad.overrides.iter().filter(|one| one.until > now);
         regular.any(is)
             || overrides.any(|one| is(&one.person) || one.second.as_ref().is_some_and(is))
-            || own.is_some_and(|own| squad.contacts.iter().any(|contact| shares(own, contact)))
+            || own.iter().any(|own| squad.contacts.iter().any(|contact| shares(own, contact)))
     })
 }
 
@@ -311,5 +326,64 @@ mod tests {
         let of = Access::default().of(&known, &policy, "2026-12-01T00:00:00".parse().unwrap());
         assert_eq!(of[2], (Place::OnCall, Membership::Member));
         assert_eq!(of[0], (Place::AwsGroup, Membership::NotCovered));
+    }
+
+    #[test]
+    fn the_policy_may_have_either_name_of_a_person_or_both() {
+        let policy = r#"{"incidents": {
+            "people": {"Bia": {}, "Bia Lima": {}, "Rui Reis": {"slack": "U0123RUI1"}, "rui": {}},
+            "squads": {"Squad Backend": {
+                "contacts": [{"slack": "U0123RUI1"}],
+                "rotation": {"every": "daily", "at": "09:00", "starts": "2026-12-05", "people": ["Bia Lima"]}
+            }}
+        }}"#;
+        let policy: Policy = policy.parse().unwrap();
+        for (name, policy_name, expected) in [
+            ("Bia Lima", Some("Bia"), [true, true]),
+            ("Bia", Some("Bia Lima"), [true, true]),
+            ("Bia Lima", None, [true, true]),
+            ("Bia Lima", Some("Ana"), [true, true]),
+            ("Bia", None, [false, true]),
+            ("Ana", Some("Bia"), [false, true]),
+            // The contact of the squad is that of one of the two names.
+            ("Rui Reis", Some("Rui"), [true, true]),
+            ("Rui", Some("Rui Reis"), [true, true]),
+            ("Ana", Some("Carla"), [false, false]),
+        ] {
+            let policy_name = policy_name.map(str::to_owned);
+            let person = Person { name: name.to_owned(), policy_name, ..Person::default() };
+            let of = Access::default().of(&person, &policy, "2026-12-01T00:00:00".parse().unwrap());
+            let remains: Vec<_> =
+                of.iter().map(|(_, membership)| *membership == Membership::Member).collect();
+            assert_eq!(remains[2..], expected, "{person:?}");
+        }
+    }
+
+    #[test]
+    fn another_login_would_lose_the_user_that_was_seen_unless_the_user_is_gone() {
+        let listed = |users: &[(&str, u64)]| Access {
+            grafana: known(&users.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
+            grafana_ids: users.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect(),
+            ..Access::default()
+        };
+        let there = listed(&[("maria", 7), ("maria@example.org", 7), ("rui", 8)]);
+        let unknown = Access { grafana: Read::Unknown(String::new()), ..Access::default() };
+        for (access, noted, login, expected) in [
+            (&there, Some(7), "typo", true),
+            (&there, Some(7), "rui", true),
+            (&there, Some(7), "Maria@example.org", false),
+            (&there, Some(7), "bia", false),
+            // Nobody was seen: the login was wrong.
+            (&there, None, "typo", false),
+            (&there, Some(9), "typo", false),
+            (&unknown, Some(7), "typo", true),
+            (&unknown, Some(7), "bia", false),
+            (&unknown, None, "typo", false),
+            (&Access::default(), Some(7), "typo", false),
+        ] {
+            let own = Some("bia".to_owned());
+            let person = Person { grafana_id: noted, grafana_login: own, ..Person::default() };
+            assert_eq!(access.would_lose(&person, login), expected, "{access:?} {noted:?} {login}");
+        }
     }
 }

@@ -724,11 +724,37 @@ async fn who_renames_the_user_in_grafana_keeps_the_access_that_is_seen() {
     assert_eq!(findings, [format!("AccessRemains {id}/grafana")]);
     users(json!([user(1, "admin"), user(9, "nova")]));
     assert_eq!(cloud.daily("2026-12-03T12:45:00Z").await.findings, [""; 0]);
-    // Another login is another user.
+    // Another login would hide the user who is there again.
     users(json!([user(1, "admin"), user(7, "maria"), user(9, "nova")]));
+    for login in ["bia.lima", "nova"] {
+        let other = json!({"change": {"person": id, "grafana_login": login}});
+        assert_eq!(refused(&cloud, other).await, "AccessRemains", "{login}");
+    }
+    assert_eq!(refused(&cloud, json!({"forget": {"person": id}})).await, "AccessRemains");
+    users(json!([user(1, "admin"), user(9, "nova")]));
     let other = json!({"change": {"person": id, "grafana_login": "bia.lima"}});
     let changed = cloud.one(other, "2026-12-03T13:00:00Z").await;
-    assert_eq!(changed.access[1].state, "gone");
+    assert_eq!((changed.outcome, changed.access[1].state), ("changed", "gone"));
+}
+
+#[tokio::test]
+async fn a_user_in_grafana_who_never_was_the_persons_is_corrected_while_the_person_stays() {
+    let cloud = Cloud::new();
+    let id = cloud.one(start(), NOW).await.person;
+    let users = json!([{"userId": 7, "login": "bia@example.org"}, {"userId": 8, "login": "blima"}]);
+    *cloud.grafana.lock().unwrap() = Some(users);
+    cloud.daily(NOW).await;
+    let leave = json!({"leave": {"person": id, "on": "2026-12-01"}});
+    cloud.one(leave.clone(), NOW).await;
+    let other = json!({"change": {"person": id, "grafana_login": "blima"}});
+    assert_eq!(refused(&cloud, other.clone()).await, "AccessRemains");
+    cloud.one(json!({"stay": {"person": id}}), NOW).await;
+    assert_eq!(cloud.one(other, NOW).await.outcome, "changed");
+    let left = cloud.one(leave, NOW).await;
+    assert_eq!((left.access[1].state, left.grafana_login.as_deref()), ("remains", Some("blima")));
+    *cloud.grafana.lock().unwrap() = Some(json!([{"userId": 7, "login": "bia@example.org"}]));
+    let shown = cloud.one(json!({"show": {"person": id}}), NOW).await;
+    assert_eq!(shown.access[1].state, "gone");
 }
 
 #[tokio::test]
