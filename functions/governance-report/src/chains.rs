@@ -67,7 +67,7 @@ impl Index {
     }
 }
 
-/// Whether it is time to read everything again. A time to come is none that a run has written.
+/// Whether it is time to read everything again. No run writes a time in the future.
 fn is_stale(full_at: Option<Timestamp>, now: Timestamp) -> bool {
     full_at.is_none_or(|full| full > now || now.duration_since(full) >= FULL)
 }
@@ -211,14 +211,14 @@ pub(crate) async fn read<'a>(
     let is_due = is_asked || known.is_none_or(|known| known.is_due(now));
     let unread = |why: &str| Read { is_due, ..self::unread(procedure, known, why) };
     if invocation.left() < READING {
-        // Begun all the same, the chains that are left would take the page's time.
+        // If they were begun all the same, the remaining chains would take the page's time.
         return unread(app.base.settings.language.pick("não sobrou tempo", "no time was left"));
     }
     let documents = app.documents();
     let folder = Folder::records(procedure);
     let prefix = folder.prefix();
     let list = async {
-        // Before the list: a first record that is written between the two is no chain that is gone.
+        // Before the list: a first record that is written between the two must not look like a chain that is gone.
         let begun = match is_due || known.is_none_or(|known| known.head.is_none()) {
             true => begun(app, procedure).await,
             false => Ok(None),
@@ -271,7 +271,7 @@ pub(crate) async fn read<'a>(
         anchored: false,
     };
     let seal = reached.map(|sequence| chain.listing.seal(sequence)).unwrap_or_default();
-    // Progress beyond the checkpoint is none that a run has made.
+    // No run makes progress beyond the checkpoint.
     let is_made = |again: &Again| again.head.as_ref().is_none_or(|at| Some(at.sequence) <= reached);
     let again = kept.and_then(|known| known.again.clone());
     let again = again.filter(|again| !is_asked && is_made(again));
@@ -310,7 +310,7 @@ pub(crate) async fn again(read: &mut Read<'_>) {
             known.again = Some(Again { head: verdict.head, since });
             read.row.unread.push(late(records, read.row.listed, true, language));
             if known.full_at.is_none() {
-                // What the last complete reading found is not taken back before the next one has ended.
+                // What the last complete reading found stands until the next one has ended.
                 read.row.verdict = Verdict::Unknown;
             }
         }
@@ -322,7 +322,7 @@ pub(crate) async fn again(read: &mut Read<'_>) {
     }
 }
 
-/// That a reading ran out of time, and where the next run begins.
+/// Says that a reading ran out of time, and where the next run begins.
 fn late(records: u64, listed: u64, goes_on: bool, language: Language) -> String {
     let next = match goes_on {
         true => language.pick("a próxima execução continua", "the next run goes on"),

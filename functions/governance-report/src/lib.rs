@@ -358,7 +358,7 @@ async fn act(
     }
     let anchored =
         kept.newest.zip(app.anchoring.as_ref()).map(|(newest, anchoring)| anchoring.known(&newest));
-    // After the anchors, one of which must name each checkpoint; before the rest, or a run whose time is over forgets a fault.
+    // After the anchors, because one must name each checkpoint; before the rest, so that a run that times out keeps its faults.
     let noted = publish::keep(documents, looked, anchored.as_ref(), now).await;
     let published = publish::publish(documents, &view, app.base.settings.language).await;
     let replaced = published.as_ref().ok().and_then(|published| published.replaced.as_ref());

@@ -69,7 +69,8 @@ fn is_good(chain: &ChainRow) -> bool {
     matches!(chain.verdict, Verdict::Verified | Verdict::Empty)
 }
 
-/// Reads the chains: what is new of each, then all records of those that are due, the one first that has waited longest.
+/// Reads the chains: the new records of each, then all records of those that are due, beginning with the one that has waited
+/// longest.
 async fn read<'a>(
     app: &'a App,
     index: &Index,
@@ -345,8 +346,8 @@ async fn environment(app: &App, bucket: &str, now: Timestamp) -> Environment {
     }
 }
 
-/// What this page takes of another environment's. The rest is not kept: its account may be less guarded than this one, and its
-/// page of any size.
+/// What this page takes from another environment's page. The rest is dropped: that account may be less guarded, and its page may
+/// have any size.
 #[derive(Deserialize)]
 struct Shown {
     made_at: Timestamp,

@@ -106,7 +106,7 @@ fn renew(index: &mut Index, looked: &Looked, anchored: Option<&anchors::Known>, 
         }
         (kept.full_at, kept.again) = next;
     }
-    // What was found, or not read, may not show from the checkpoints on: the next run reads it all again.
+    // A reading from the checkpoints on may not show what was found or not read: the next run reads all records again.
     for (procedure, resume) in &looked.unproved {
         if let Some(known) = index.chains.get_mut(procedure) {
             (known.full_at, known.again) = (None, resume.clone());

@@ -7,7 +7,7 @@ use shared::runtime::event::{InvalidEvent, parse};
 /// The `detail-type` of the event by which a pipeline announces a release.
 const RELEASED: &str = "Release deployed";
 
-/// What is asked for: an export, unless it is to be explained what is left out.
+/// What is asked for: an export, or an explanation of what it leaves out.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Event {

@@ -130,7 +130,7 @@ impl Place {
 pub enum Answer {
     /// Of an export.
     Exported(Box<Report>),
-    /// Of a question what is left out.
+    /// The answer to a question about what is left out.
     Explained(Explained),
 }
 

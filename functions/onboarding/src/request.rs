@@ -201,8 +201,8 @@ pub(crate) async fn change(
     invocation: &Invocation,
 ) -> Result<One, OnboardingError> {
     let id = &asked.person;
-    // That there is no login is no answer to access that is seen, or that could not be looked for. Of who has left, neither is
-    // another login.
+    // "No login" does not answer access that is seen or could not be looked up. For a person who has left, nor does another
+    // login.
     let access = match asked.no_login.is_empty() && asked.grafana_login.is_none() {
         true => Access::default(),
         false => Box::pin(access(app)).await,

@@ -18,7 +18,7 @@ const MOST_ITEMS: usize = 20;
 /// Lines of findings that `backup-audit` keeps in a record; beyond, a rule without a line may fail, too.
 const MOST_LINES: usize = 200;
 
-/// A record may be written while the page is made. One that ended later than so much after is of no time that has been.
+/// How far ahead of the page a record may have ended: one may be written while the page is made. A later one is from the future.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Begins the finding of `inventory-audit` that the alarms could not be listed: of the other parts, it says nothing.
@@ -141,7 +141,7 @@ fn records(mut row: Row, control: &Control, facts: &Facts, ahead: SignedDuration
         row.last_good.clone_from(&folded.good);
     }
     let worst = found.iter().min().copied().unwrap_or(State::Ok);
-    // The last good run says nothing of a part: the whole may fail for something else for months.
+    // The last good run says nothing about a part: for months, the whole may fail for another reason.
     let is_part = matches!(control.source, Source::Part(..));
     let proved_at = if proves || is_part { Some(last.at) } else { folded.good.as_ref().map(|good| good.at) };
     let (by_age, late) = age(control, proved_at, ahead, now);

@@ -120,7 +120,7 @@ pub(crate) const TEMPLATES: &str = "alerting/templates.json";
 /// What stands for a name that looks like a secret, in a path.
 const REDACTED: &str = "redacted";
 
-/// A name of Grafana as a file's name. Of one that looks like a password nothing is left: by a hash, it could be guessed.
+/// A name in Grafana as a file's name. A name that looks like a password leaves nothing: it could be guessed from a hash.
 fn file_name(foreign: &str) -> String {
     match secret::looks_secret(foreign) && !secret::is_token(foreign) {
         true => REDACTED.to_owned(),
@@ -300,7 +300,7 @@ impl Dashboard {
     }
 }
 
-/// The earlier form of an object, which is put in its place; none if there is none that may be.
+/// The earlier form of an object, to put in its place; none if there is no form that may be exported.
 fn kept<'a, T: Clone>(
     now: &mut BTreeMap<String, T>,
     before: &'a BTreeMap<String, T>,

@@ -534,7 +534,7 @@ mod tests {
             assert!(!is_accepted(FILE, object, &good, today), "{object}");
         }
         assert!(!is_accepted("dashboards/f2/d1.json", &object, &good, today));
-        // Of what is no text, the JSON counts.
+        // A value that is not text counts as its JSON.
         let list = json!({"secret": ["x", "y"]});
         assert!(is_accepted(FILE, &list, &accepting("/secret", r#"["x","y"]"#), today));
         assert!(!is_accepted(

@@ -129,7 +129,7 @@ impl Access {
         }
     }
 
-    /// Members of the IAM group who are in nobody's data and no account of the policy: their leaving would be seen by nobody.
+    /// Members of the IAM group who are in no person's data and not accounts of the policy: no run would see them leave.
     pub(crate) fn not_listed<'a>(&'a self, people: &People, policy: &Onboarding) -> Vec<&'a str> {
         let Read::Known(members) = &self.group else { return Vec::new() };
         let is_account = |member: &str| policy.accounts.keys().any(|user| user.eq_ignore_ascii_case(member));

@@ -45,7 +45,8 @@ pub(crate) enum Finding {
     MentorUnreachable,
     /// The stack does not have the place, so access of people who have left may remain there unseen.
     NotChecked(Place),
-    /// So many members of the IAM group are in nobody's data, and no accounts of the policy: their leaving would not be seen.
+    /// The number of members of the IAM group who are in no person's data and not accounts of the policy: no run would see them
+    /// leave.
     NotListed(usize),
     /// The person's IAM user is an account of the policy: without the person's data, nobody would see it in the group.
     PersonInAccounts,
